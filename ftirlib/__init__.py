@@ -1,0 +1,38 @@
+"""Interpretable classification of infrared hyperspectral images from weak labels.
+
+Public names are listed below and loaded when first used, so that importing the package stays quick.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "ftirlib.errors": ["FtirlibError", "DataError", "SettingsError", "ModelError", "StoreError"],
+    "ftirlib.spectra.model": ["make_spectra", "open_spectra", "save_spectra", "validate_spectra"],
+    "ftirlib.spectra.readers": ["import_spectra"],
+    "ftirlib.spectra.phantom": ["simulate_colon"],
+    "ftirlib.spectra.folds": ["Fold", "four_way_folds"],
+    "ftirlib.classify.baselines": ["NearestMean", "PCALDA", "PCAXGB", "XGB"],
+    "ftirlib.classify.mscnn": ["MSCNN", "MSCNNSettings"],
+    "ftirlib.classify.training": ["MSCNNClassifier"],
+    "ftirlib.classify.ensemble": ["EMSCNN"],
+    "ftirlib.explain.lime": ["SpectralLime", "Attribution"],
+    "ftirlib.explain.vae": ["CrimeVAE"],
+    "ftirlib.explain.crime": ["Contexts", "find_contexts"],
+    "ftirlib.explain.linear": ["LinearClassifier"],
+    "ftirlib.report.scores": ["classification_scores"],
+    "ftirlib.report.uncertainty": ["grouped_bootstrap"],
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'ftirlib' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted(__all__)

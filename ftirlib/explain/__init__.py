@@ -1,0 +1,1 @@
+"""From class to reasons: LIME, the CRIME autoencoder, contexts and linear models."""

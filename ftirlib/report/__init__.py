@@ -1,0 +1,1 @@
+"""From numbers to pages: scores with their uncertainty, and figures."""

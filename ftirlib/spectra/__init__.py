@@ -1,0 +1,1 @@
+"""What the data are: the layout, readers, simulation, preparation and folds."""

@@ -1,0 +1,122 @@
+"""Four-way folds that keep every patient on one side.
+
+Hartigan et al. (paper A), "Experimental Method": four disjoint sets by stratified group K-fold; each of
+four permutations trains on two, validates on one and tests on one, so every set is the test set once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ftirlib.errors import DataError
+
+N_SETS = 4
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows of the data set (ascending int64) used to train, to validate and to test."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def four_way_folds(label, group, *, random_state: int = 0, n_tries: int = 32) -> list[Fold]:
+    """Split spectra into four sets of whole groups with like class shares, and permute them into four folds.
+
+    Parameters
+    ----------
+    label : (n_spectra,) int
+        Class of each spectrum; -1 (unknown) takes no part in any fold.
+    group : (n_spectra,) int
+        Patient, or image where the patient is not known.
+    random_state : int
+    n_tries : int
+        Shuffles tried; the one whose class shares differ least between the sets is kept.
+
+    Returns
+    -------
+    list of Fold
+        Fold k tests on set k, validates on set k+1 and trains on the other two (modulo four).
+
+    Raises
+    ------
+    DataError
+        One class only, fewer groups than sets, or a class so rare that some set lacks it.
+
+    Examples
+    --------
+    >>> folds = four_way_folds(label=[0, 1] * 8, group=range(16))
+    >>> [len(folds[0].train), len(folds[0].validation), len(folds[0].test)]
+    [8, 4, 4]
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    label, group = np.asarray(label), np.asarray(group)
+    if label.shape != group.shape or label.ndim != 1:
+        raise DataError(f"labels {label.shape} and groups {group.shape} must be one value per spectrum each.")
+    rows = np.flatnonzero(label >= 0)
+    label, group = label[rows], group[rows]
+    classes = np.unique(label)
+    if len(classes) < 2:
+        raise DataError(f"the labelled spectra hold {len(classes)} class(es); classification needs at least two.")
+    n_groups = len(np.unique(group))
+    if n_groups < N_SETS:
+        raise DataError(
+            f"there are {n_groups} group(s) for {N_SETS} folds, and a group is never split; "
+            f"bring spectra of at least {N_SETS} patients (or images)."
+        )
+    for k in classes:
+        if (found := len(np.unique(group[label == k]))) < N_SETS:
+            raise DataError(
+                f"class {k} occurs in {found} group(s), but each of the {N_SETS} folds needs one; "
+                "bring more patients of that class, merge it with another, or leave it out."
+            )
+    shares = np.array([(label == k).mean() for k in classes])
+    best, best_gap = None, np.inf
+    for trial in range(n_tries):
+        splitter = StratifiedGroupKFold(N_SETS, shuffle=True, random_state=random_state * n_tries + trial)
+        sets = [test for _, test in splitter.split(rows, label, group)]
+        here = np.array([[(label[s] == k).mean() for k in classes] for s in sets])
+        gap = np.abs(here - shares).max() if (here > 0).all() else np.inf
+        if gap < best_gap:
+            best, best_gap = sets, gap
+    if best is None:
+        raise DataError(
+            f"no split of {n_groups} groups into {N_SETS} sets gave each set every class; "
+            "bring more patients of the rarest class, or leave it out."
+        )
+    sets = [rows[s] for s in best]
+    folds = [
+        Fold(
+            train=np.sort(np.concatenate([sets[(k + 2) % N_SETS], sets[(k + 3) % N_SETS]])),
+            validation=np.sort(sets[(k + 1) % N_SETS]),
+            test=np.sort(sets[k]),
+        )
+        for k in range(N_SETS)
+    ]
+    return folds
+
+
+def check_fold(fold: Fold, group) -> None:
+    """Refuse a fold, from wherever it comes, that puts one group on two sides.
+
+    Raises
+    ------
+    DataError
+        Naming a group and the sides it is on.
+    """
+    group = np.asarray(group)
+    sides = {"train": fold.train, "validation": fold.validation, "test": fold.test}
+    groups = {name: set(np.unique(group[rows]).tolist()) for name, rows in sides.items()}
+    names = list(sides)
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            if shared := sorted(groups[a] & groups[b]):
+                raise DataError(
+                    f"group {shared[0]} is in both {a} and {b} ({len(shared)} such group(s)); a patient on two sides "
+                    "makes every score too good: split by whole groups, as four_way_folds does."
+                )

@@ -1,0 +1,458 @@
+"""What a data set is: one labelled table of absorbance spectra, on disk one Zarr store.
+
+The layout (names, units, what -1 means) is stated once, in `validate_spectra`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ftirlib.errors import DataError
+
+SCHEMA = "ftirlib-spectra-1"
+CHUNK = 4096  # spectra per Zarr chunk: 13 MB at 801 wavenumbers
+SPECTRUM_COORDS = {"image": "int32", "group": "int32", "row": "int32", "col": "int32", "label": "int16"}
+UNKNOWN = -1  # a label nobody gave, a row or column of a spectrum that is no pixel
+ATTRIBUTES = {
+    "class_names": list,  # in order of severity
+    "positive_classes": list,  # of the binary view
+    "image_names": list,
+    "group_names": list,  # patient where known, else image
+    "pixel_size_um": float,  # nan when not an image
+    "instrument": str,
+    "provenance": str,
+    "licence": str,
+    "is_simulated": bool,
+}
+
+
+def make_spectra(
+    absorbance,
+    wavenumber,
+    *,
+    label=None,
+    image=None,
+    group=None,
+    row=None,
+    col=None,
+    truth: Mapping[str, xr.DataArray | np.ndarray] | None = None,
+    class_names: Sequence[str] | None = None,
+    positive_classes: Sequence[str] = (),
+    pixel_size_um: float = float("nan"),
+    instrument: str = "",
+    provenance: str = "",
+    licence: str = "",
+    is_simulated: bool = False,
+    attrs: Mapping | None = None,
+) -> xr.Dataset:
+    """Build a validated data set from arrays in memory.
+
+    Parameters
+    ----------
+    absorbance : (n_spectra, n_wavenumbers) array
+        Absorbance (not transmittance), any float type; kept as float32.
+    wavenumber : (n_wavenumbers,) array
+        In cm-1, ascending or descending; kept ascending.
+    label, image, group : (n_spectra,) sequence of str, optional
+        Class, image and patient of each spectrum; an empty string is an unknown label.
+        Without `image` all spectra are of one image per group; without `group`, group is image.
+    row, col : (n_spectra,) int, optional
+        Pixel position inside the image; left out for spectra that are no pixels.
+    truth : mapping, optional
+        Arrays named ``truth_*`` whose first axis is the spectrum.
+    class_names : sequence of str, optional
+        In order of severity; default: sorted names found in `label`.
+
+    Returns
+    -------
+    xarray.Dataset
+        See `validate_spectra` for the layout.
+
+    Raises
+    ------
+    DataError
+        When shapes disagree or the result is not a valid data set.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ds = make_spectra(np.ones((2, 3)), [1200, 1100, 1000], label=["a", "b"], group=["p1", "p2"])
+    >>> ds.wavenumber.values
+    array([1000., 1100., 1200.])
+    """
+    absorbance = np.asarray(absorbance, dtype=np.float32)
+    wavenumber = np.asarray(wavenumber, dtype=np.float64)
+    if absorbance.ndim != 2:
+        raise DataError(f"absorbance must be (spectra, wavenumbers); this one has shape {absorbance.shape}.")
+    if wavenumber.shape != absorbance.shape[1:]:
+        raise DataError(
+            f"absorbance has shape {absorbance.shape} but there are {wavenumber.size} wavenumbers; "
+            "give one wavenumber per column."
+        )
+    order = np.argsort(wavenumber, kind="stable")
+    n = len(absorbance)
+
+    def codes(values, what, names=None):
+        values = np.asarray(values).astype(str)
+        if values.shape != (n,):
+            raise DataError(f"{what} has {values.size} entries for {n} spectra; give one per spectrum.")
+        found = sorted(set(values.tolist()) - {""})
+        names = list(found if names is None else names)
+        if unknown := [name for name in found if name not in names]:
+            raise DataError(f"{what} holds {unknown[:3]}, not among the stated names {names}.")
+        lookup = {name: k for k, name in enumerate(names)} | {"": UNKNOWN}
+        return np.array([lookup[v] for v in values.tolist()], dtype=np.int32), names
+
+    if label is None:
+        label = np.full(n, "")
+    if image is None:
+        image = group if group is not None else np.full(n, "image")
+    if group is None:
+        group = image
+    label_codes, class_names = codes(label, "label", class_names)
+    image_codes, image_names = codes(image, "image")
+    group_codes, group_names = codes(group, "group")
+    unknown = np.full(n, UNKNOWN)
+    columns = {
+        "image": image_codes,
+        "group": group_codes,
+        "row": unknown if row is None else row,
+        "col": unknown if col is None else col,
+        "label": label_codes,
+    }
+    data = xr.Dataset(
+        {"absorbance": (("spectrum", "wavenumber"), absorbance[:, order])},
+        coords={
+            "wavenumber": ("wavenumber", wavenumber[order], {"units": "cm-1"}),
+            **{k: ("spectrum", np.asarray(v).astype(SPECTRUM_COORDS[k])) for k, v in columns.items()},
+        },
+        attrs={
+            "schema": SCHEMA,
+            "class_names": class_names,
+            "positive_classes": list(positive_classes),
+            "image_names": image_names,
+            "group_names": group_names,
+            "pixel_size_um": float(pixel_size_um),
+            "instrument": instrument,
+            "provenance": provenance,
+            "licence": licence,
+            "is_simulated": bool(is_simulated),
+            **(attrs or {}),
+        },
+    )
+    for name, values in (truth or {}).items():
+        if isinstance(values, xr.DataArray):
+            data[name] = values
+        else:
+            values = np.asarray(values)
+            data[name] = (("spectrum", f"{name}_axis")[: values.ndim], values)
+    return validate_spectra(data)
+
+
+def validate_spectra(data: xr.Dataset, *, values: bool = True) -> xr.Dataset:
+    """Check that `data` follows the layout below, and say what is wrong and what to do.
+
+    The layout: ``absorbance (spectrum, wavenumber)`` float32; ``wavenumber`` in cm-1, strictly
+    ascending; per spectrum the integers ``image``, ``group``, ``label`` (positions in the attribute
+    lists ``image_names``, ``group_names``, ``class_names``; label -1 is unknown) and ``row``, ``col``
+    (-1 for a spectrum that is no pixel); optional arrays ``truth_*``; the attributes of `ATTRIBUTES`.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+    values : bool
+        Also read every spectrum, block by block, and refuse NaN and infinite values.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same object.
+
+    Raises
+    ------
+    DataError
+    """
+    if "absorbance" not in data:
+        raise DataError("the data set has no variable 'absorbance'; import the spectra with 'ftirlib import'.")
+    if data.absorbance.dims != ("spectrum", "wavenumber"):
+        raise DataError(
+            f"absorbance has axes {data.absorbance.dims}; it must have ('spectrum', 'wavenumber'): transpose it."
+        )
+    if "wavenumber" not in data.coords:
+        raise DataError("the data set has no wavenumber axis; give it with --wavenumber when importing.")
+    n, n_wavenumbers = data.absorbance.shape
+    if n == 0 or n_wavenumbers < 2:
+        raise DataError(
+            f"the data set holds {n} spectra of {n_wavenumbers} wavenumbers; it needs at least 1 of at least 2."
+        )
+    axis = data.wavenumber.values
+    if not np.all(np.isfinite(axis)) or not np.all(np.diff(axis) > 0):
+        raise DataError("wavenumbers must be finite and strictly ascending on disk; import the spectra anew.")
+    for name in SPECTRUM_COORDS:
+        if name not in data.coords or data[name].dims != ("spectrum",):
+            raise DataError(f"the data set has no '{name}' per spectrum; import it with 'ftirlib import'.")
+        if not np.issubdtype(data[name].dtype, np.integer):
+            raise DataError(f"'{name}' must be integer codes, not {data[name].dtype}; use make_spectra.")
+    for name, kind in ATTRIBUTES.items():
+        if name not in data.attrs:
+            raise DataError(f"the data set has no attribute '{name}'; import it with 'ftirlib import'.")
+        value = data.attrs[name]
+        if kind is not list and not isinstance(value, (kind, np.generic, int)):
+            raise DataError(f"attribute '{name}' must be {kind.__name__}, not {value!r}.")
+    for name, names, lowest in (
+        ("image", "image_names", 0),
+        ("group", "group_names", 0),
+        ("label", "class_names", UNKNOWN),
+    ):
+        codes = data[name].values
+        if codes.min() < lowest or codes.max() >= len(data.attrs[names]):
+            raise DataError(
+                f"'{name}' holds codes {codes.min()}..{codes.max()} but there are {len(data.attrs[names])} {names}; "
+                "name every one that occurs."
+            )
+    if unknown := set(data.attrs["positive_classes"]) - set(data.attrs["class_names"]):
+        raise DataError(
+            f"positive class {sorted(unknown)} is not among the classes {list(data.attrs['class_names'])}."
+        )
+    labels_per_image = _pairs(data.image.values, data.label.values)
+    if len(labels_per_image) > len(np.unique(data.image.values)) and data.attrs.get("label_level") != "spectrum":
+        # Weak labels belong to images. Labels that differ inside an image are allowed, but only when said so.
+        raise DataError(
+            "some image carries more than one label; weak labels are one per image. "
+            "If the labels are truly per spectrum, set the attribute label_level='spectrum'."
+        )
+    if values:
+        for start, block in iter_blocks(data):
+            bad = ~np.isfinite(block).all(axis=1)
+            if bad.any():
+                first = start + int(np.argmax(bad))
+                raise DataError(
+                    f"spectrum {first} (image '{data.attrs['image_names'][int(data.image[first])]}') holds NaN or "
+                    "infinite values; cut those wavenumbers or drop those spectra before saving."
+                )
+    return data
+
+
+def _pairs(a, b):
+    return np.unique(np.stack([np.asarray(a, np.int64), np.asarray(b, np.int64)]), axis=1).T
+
+
+def open_spectra(path: str | os.PathLike) -> xr.Dataset:
+    """Open a data set lazily: the axes are read, the absorbances only when asked for.
+
+    Parameters
+    ----------
+    path : path of a Zarr store written by `save_spectra` or `SpectraWriter`
+
+    Returns
+    -------
+    xarray.Dataset
+        ``absorbance`` stays on disk until indexed.
+
+    Raises
+    ------
+    DataError
+        When there is nothing at `path`, it is no Zarr store, or not a data set of this layout.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"there is no data set at '{path}'; check the path, or make one with 'ftirlib import'.")
+    if not (path / "zarr.json").is_file():
+        raise DataError(
+            f"'{path}' is not a Zarr (version 3) store; import tables and cubes with 'ftirlib import {path} OUT.zarr'."
+        )
+    try:
+        data = xr.open_zarr(path, consolidated=False, chunks=None)
+    except Exception as error:
+        raise DataError(f"'{path}' cannot be read as a Zarr store ({error}); copy or import it again.") from error
+    coords = [name for name in SPECTRUM_COORDS if name in data.variables]
+    data = data.set_coords(coords)
+    for name in [*coords, "wavenumber"]:
+        if name in data.coords:
+            data[name].load()
+    try:
+        return validate_spectra(data, values=False)
+    except DataError as error:
+        raise DataError(f"'{path}': {error}") from None
+
+
+def save_spectra(data: xr.Dataset, path: str | os.PathLike, *, overwrite: bool = False) -> Path:
+    """Write a data set to a Zarr store, block by block; the store appears only when complete."""
+    validate_spectra(data, values=False)
+    with SpectraWriter(path, data.wavenumber.values, data.attrs, overwrite=overwrite) as writer:
+        truth = [name for name in data.data_vars if name.startswith("truth_")]
+        for start, block in iter_blocks(data):
+            rows = slice(start, start + len(block))
+            writer.append(
+                block,
+                {name: data[name].values[rows] for name in SPECTRUM_COORDS},
+                {name: data[name].isel(spectrum=rows) for name in truth},
+            )
+    return Path(path)
+
+
+class SpectraWriter:
+    """Write a data set piece by piece (an image at a time), so that memory does not grow with it.
+
+    Rows go to ``<path>.partial``; leaving the ``with`` block without an error renames it to `path`.
+
+    Parameters
+    ----------
+    path : path of the store to make
+    wavenumber : (n_wavenumbers,) array, cm-1, ascending
+    attrs : mapping
+        The data set's attributes; may be completed through `attrs` before the block ends.
+    overwrite : bool
+        Replace what is at `path`.
+
+    Raises
+    ------
+    DataError
+        When `path` exists and `overwrite` is false, or a piece does not fit the axis.
+    """
+
+    def __init__(self, path, wavenumber, attrs: Mapping, *, overwrite: bool = False):
+        self.path = Path(path)
+        if self.path.exists() and not overwrite:
+            raise DataError(f"'{self.path}' exists; choose another name or pass --overwrite.")
+        self.attrs = dict(attrs)
+        self._wavenumber = np.asarray(wavenumber, np.float64)
+        self._partial = self.path.with_name(self.path.name + ".partial")
+        self._pending: list[dict[str, np.ndarray]] = []
+        self._rows = 0
+        self._arrays: dict = {}
+
+    def __enter__(self):
+        import zarr
+
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.parent.mkdir(parents=True, exist_ok=True)
+        self._root = zarr.create_group(self._partial, zarr_format=3)
+        axis = self._root.create_array(
+            "wavenumber",
+            shape=self._wavenumber.shape,
+            dtype="float64",
+            dimension_names=["wavenumber"],
+            attributes={"units": "cm-1"},
+        )
+        axis[:] = self._wavenumber
+        return self
+
+    def append(self, absorbance, coords: Mapping[str, np.ndarray], truth: Mapping | None = None) -> None:
+        """Add spectra: absorbance (n, n_wavenumbers), one value each per coordinate, ``truth_*`` arrays."""
+        absorbance = np.asarray(absorbance, np.float32)
+        if absorbance.ndim != 2 or absorbance.shape[1] != self._wavenumber.size:
+            raise DataError(f"spectra of shape {absorbance.shape} do not fit an axis of {self._wavenumber.size}.")
+        piece = {"absorbance": absorbance}
+        dims = {"absorbance": ["spectrum", "wavenumber"]}
+        attributes: dict[str, dict] = {}
+        for name, dtype in SPECTRUM_COORDS.items():
+            piece[name] = np.broadcast_to(np.asarray(coords[name], dtype), len(absorbance))
+            dims[name] = ["spectrum"]
+        for name, values in (truth or {}).items():
+            piece[name] = np.asarray(values)
+            dims[name] = (
+                list(values.dims)
+                if isinstance(values, xr.DataArray)
+                else ["spectrum", f"{name}_axis"][: piece[name].ndim]
+            )
+            attributes[name] = dict(getattr(values, "attrs", {}))
+        if not self._arrays:
+            for name, values in piece.items():
+                chunk = CHUNK if name == "absorbance" else CHUNK * 16
+                self._arrays[name] = self._root.create_array(
+                    name,
+                    shape=(0, *values.shape[1:]),
+                    chunks=(chunk, *values.shape[1:]),
+                    dtype=values.dtype,
+                    dimension_names=dims[name],
+                    attributes=attributes.get(name, {}),
+                )
+        self._pending.append(piece)
+        self._rows += len(absorbance)
+        if self._rows >= CHUNK:
+            self._flush(final=False)
+
+    def _flush(self, *, final: bool) -> None:
+        if not self._rows:
+            return
+        whole = self._rows if final else self._rows - self._rows % CHUNK
+        rest = {}
+        for name, array in self._arrays.items():
+            values = np.concatenate([piece[name] for piece in self._pending])
+            array.append(values[:whole])
+            rest[name] = values[whole:]
+        self._rows -= whole
+        self._pending = [rest] if self._rows else []
+
+    def __exit__(self, kind, error, trace):
+        if kind is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            return
+        self._flush(final=True)
+        if not self._arrays:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            raise DataError(f"nothing was written to '{self.path}': no spectra were given.")
+        self._root.attrs.update({"schema": SCHEMA, **_plain(self.attrs)})
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        os.replace(self._partial, self.path)
+
+
+def _plain(value):
+    """The value in JSON's own types."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def iter_blocks(data: xr.Dataset, rows=None, size: int = CHUNK) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (start, absorbance block) so that only `size` spectra are in memory at a time.
+
+    `rows` (sorted positions) restricts the walk; `start` then counts within `rows`.
+    """
+    n = data.sizes["spectrum"] if rows is None else len(rows)
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        yield start, read_absorbance(data, slice(start, stop) if rows is None else rows[start:stop])
+
+
+def read_absorbance(data: xr.Dataset, rows) -> np.ndarray:
+    """Absorbance of the given rows as (n_rows, n_wavenumbers) float32 in memory, in the order of `rows`."""
+    if not isinstance(rows, slice):
+        rows = np.asarray(rows)
+        if rows.size and np.all(np.diff(rows) == 1):
+            rows = slice(int(rows[0]), int(rows[-1]) + 1)  # a run of rows reads far faster than a list
+    return np.asarray(data.absorbance.isel(spectrum=rows).values, dtype=np.float32)
+
+
+def has_images(data: xr.Dataset) -> bool:
+    """Whether the spectra are pixels of images (any row and column known)."""
+    return bool((data.row.values >= 0).any() and (data.col.values >= 0).any())
+
+
+def has_truth(data: xr.Dataset) -> bool:
+    """Whether the true class of every spectrum is known, as in simulated data."""
+    return "truth_class" in data
+
+
+def as_image(data: xr.Dataset, image: int, values, fill=np.nan) -> np.ndarray:
+    """Lay per-spectrum `values` (n_spectra of the data set,) out as the pixels of one image (rows, columns)."""
+    members = np.flatnonzero(data.image.values == image)
+    row, col = data.row.values[members], data.col.values[members]
+    if not len(members) or (row < 0).any():
+        raise DataError(f"image {image} has no pixel positions; it cannot be drawn as a picture.")
+    values = np.asarray(values)[members]
+    picture = np.full((row.max() + 1, col.max() + 1, *values.shape[1:]), fill, np.result_type(values.dtype, type(fill)))
+    picture[row, col] = values
+    return picture
