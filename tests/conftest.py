@@ -1,0 +1,49 @@
+"""Fixtures shared by all tests: real spectra where they are at hand, small simulated ones always."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ftirlib.spectra.model import make_spectra
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real spectra kept outside the project; tests that need it skip where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real spectra are not at {folder}")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def toy_spectra(rng):
+    """160 spectra of 8 groups and 2 images each, two classes that differ by one band; 81 wavenumbers."""
+    wavenumber = np.linspace(1000.0, 1800.0, 81)
+    label = np.repeat(["normal", "cancerous"], 80)
+    group = np.repeat([f"p{k}" for k in range(8)], 20)
+    band = np.exp(-(((wavenumber - 1650) / 40) ** 2))
+    other = np.exp(-(((wavenumber - 1240) / 30) ** 2))
+    absorbance = band + np.where(label == "cancerous", 0.5, 0.2)[:, None] * other
+    absorbance = absorbance + 0.02 * rng.standard_normal(absorbance.shape)
+    pixel = np.arange(20)
+    return make_spectra(
+        absorbance,
+        wavenumber,
+        label=label,
+        group=group,
+        row=np.tile(pixel // 5, 8),
+        col=np.tile(pixel % 5, 8),
+        class_names=["normal", "cancerous"],
+        positive_classes=["cancerous"],
+        pixel_size_um=5.0,
+        is_simulated=True,
+    )
