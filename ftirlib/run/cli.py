@@ -1,0 +1,233 @@
+"""The command line: ``ftirlib simulate | import | check | run | book | predict | status | notebooks``.
+
+Every command prints what it wrote; a known error is one sentence and exit status 2.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from ftirlib.errors import FtirlibError, SettingsError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Interpretable classification of infrared hyperspectral images from weak labels.",
+)
+
+Profile = Annotated[str, typer.Option(help="smoke, quick, paper, or the path of a YAML file.")]
+Data = Annotated[str, typer.Option(help="Data set made by 'ftirlib import'; the simulated cohort without it.")]
+Out = Annotated[str, typer.Option(help="Folder of the results.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="A setting, as members.epochs=40; repeatable.")]
+
+
+def parse_changes(texts: list[str] | None) -> dict:
+    """``["members.epochs=40"]`` as ``{"members.epochs": 40}``."""
+    changes = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"'--set {text}' is not NAME=VALUE, such as members.epochs=40.")
+        try:
+            changes[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise SettingsError(f"the value of '--set {text}' cannot be read; quote it as YAML.") from None
+    return changes
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _open(profile, data, out, seed, scheduler, changes):
+    from ftirlib.run.runner import open_run
+
+    return open_run(
+        profile,
+        data=data or None,
+        out=out or None,
+        seed=seed,
+        scheduler=scheduler or None,
+        changes=parse_changes(changes),
+        report=say,
+        bar=sys.stderr.isatty(),
+    )
+
+
+@app.command("run")
+def run_(
+    profile: Profile = "quick",
+    data: Data = "",
+    out: Out = "",
+    seed: Seed = 0,
+    scheduler: Scheduler = "",
+    changes: Changes = None,
+    until: Annotated[str, typer.Option(help="Last stage to make.")] = "scores",
+):
+    """Run the whole method; what is already made and current is left alone."""
+    from ftirlib.run.stages import STAGES
+    from ftirlib.run.views import summary
+
+    if until not in STAGES:
+        raise SettingsError(f"there is no stage '{until}'; the stages are {', '.join(STAGES)}.")
+    started = time.time()
+    with _open(profile, data, out, seed, scheduler, changes) as run:
+        for name, stage in STAGES.items():
+            stage(run)
+            if name == until:
+                break
+        print(summary(run, time.time() - started, scored=until == "scores"))
+
+
+@app.command()
+def book(
+    profile: Profile = "quick",
+    data: Data = "",
+    out: Out = "",
+    seed: Seed = 0,
+    scheduler: Scheduler = "",
+    changes: Changes = None,
+):
+    """Run the method, run every notebook, and build the book."""
+    from ftirlib.run.book import build_book
+    from ftirlib.run.stages import scores
+    from ftirlib.run.views import summary
+
+    started = time.time()
+    with _open(profile, data, out, seed, scheduler, changes) as run:
+        scores(run)
+        print(summary(run, time.time() - started))
+        index = build_book(run, parse_changes(changes))
+        print(f"book: {index} ({time.time() - started:.0f} s)")
+
+
+@app.command()
+def simulate(
+    out: Annotated[str, typer.Argument(help="Store to write, such as colon.zarr.")],
+    profile: Profile = "quick",
+    seed: Seed = 0,
+    scheduler: Scheduler = "",
+    changes: Changes = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
+):
+    """Write the simulated cohort of a profile; prints time and peak memory."""
+    from ftirlib.run.views import simulate_store
+
+    with _open(profile, "", "", seed, scheduler, changes) as run:
+        print(simulate_store(run, Path(out), overwrite=overwrite))
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="Table or cube: .npz, .csv or .mat.")],
+    out: Annotated[str, typer.Argument(help="Store to write, such as mine.zarr.")],
+    label: Annotated[str, typer.Option(help="Name of the array or column of class labels.")] = "",
+    group: Annotated[str, typer.Option(help="Name of the array or column of patients.")] = "",
+    image: Annotated[str, typer.Option(help="Name of the array or column of images.")] = "",
+    absorbance: Annotated[str, typer.Option(help="Name of the array of spectra.")] = "",
+    wavenumber: Annotated[str, typer.Option(help="Name of the array of wavenumbers, cm-1.")] = "",
+    unit: Annotated[str, typer.Option(help="absorbance, transmittance (0..1) or percent.")] = "",
+    low: Annotated[float | None, typer.Option(help="Lowest wavenumber to keep, cm-1.")] = None,
+    high: Annotated[float | None, typer.Option(help="Highest wavenumber to keep, cm-1.")] = None,
+    step: Annotated[float | None, typer.Option(help="Resample to this spacing, cm-1.")] = None,
+    classes: Annotated[str, typer.Option(help="Class names in order of severity, separated by commas.")] = "",
+    positive: Annotated[str, typer.Option(help="Positive classes of the binary view, separated by commas.")] = "",
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
+):
+    """Make a data set of a table or cube of spectra."""
+    from ftirlib.run.views import import_store
+
+    print(
+        import_store(
+            source,
+            out,
+            label=label or None,
+            group=group or None,
+            image=image or None,
+            absorbance=absorbance or None,
+            wavenumber=wavenumber or None,
+            unit=unit or None,
+            low=low,
+            high=high,
+            step=step,
+            class_names=_names(classes) or None,
+            positive_classes=_names(positive),
+            overwrite=overwrite,
+        )
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@app.command()
+def check(data: Annotated[str, typer.Argument(help="Data set made by 'ftirlib import'.")]):
+    """Read a whole data set, say what is in it, or what is wrong with it."""
+    from ftirlib.run.views import check_store
+
+    print(check_store(data))
+
+
+@app.command()
+def predict(
+    finished: Annotated[str, typer.Argument(help="Folder of a finished run.")],
+    data: Annotated[str, typer.Argument(help="Data set made by 'ftirlib import'.")],
+    out: Annotated[str, typer.Argument(help="Folder to write.")],
+):
+    """Classify new spectra with a finished run's networks: Zarr, and a picture of each image."""
+    from ftirlib.run.predict import predict_store
+
+    print(predict_store(Path(finished), data, Path(out)))
+
+
+@app.command()
+def verify(finished: Annotated[str, typer.Argument(help="Folder of a run.")]):
+    """Check every file of a run against its manifest."""
+    from ftirlib.run.views import verify_run
+
+    text, whole = verify_run(Path(finished))
+    print(text)
+    raise typer.Exit(0 if whole else 1)
+
+
+@app.command()
+def notebooks(
+    names: Annotated[list[str] | None, typer.Argument(help="Notebooks to refresh, such as 03; all without it.")] = None,
+):
+    """Refresh the outputs kept in the paired notebooks, at the smoke profile."""
+    from ftirlib.run.pairs import refresh_pairs
+
+    print(refresh_pairs(names))
+
+
+def main() -> None:
+    """Run the command line; a known error is one line and exit status 2."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except FtirlibError as error:
+        say(f"ftirlib: {error}")
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        say("ftirlib: stopped; what was finished is kept, the same command goes on from there.")
+        sys.exit(130)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own usage errors
+            say(f"ftirlib: {error.format_message()}")
+            sys.exit(2)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,329 @@
+"""The method, stage by stage: each is a function of a run, makes what is missing and returns what it made.
+
+A stage calls the stages it needs, so asking for the last makes everything before it; the order of
+`STAGES` is the order of the book.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ftirlib.run import tasks
+from ftirlib.run.runner import Run, Task
+from ftirlib.run.store import folder_fingerprint
+from ftirlib.spectra.folds import N_SETS, Fold
+from ftirlib.spectra.model import has_images, open_spectra
+
+FOLDS = range(N_SETS)
+RAW, PREPARED = "spectra", "prepared"
+
+
+def spectra(run: Run) -> xr.Dataset:
+    """The data set as it came: the user's, or the simulated cohort."""
+    return open_spectra(_raw_path(run))
+
+
+def _raw_path(run: Run) -> str:
+    def locate():
+        settings = run.settings
+        if settings.data is None:
+            values = settings.phantom.model_dump()
+            arguments = {"phantom": values, "seed": settings.seed}
+            return str(run.artefact(Task(RAW, tasks.simulate, arguments, values), "spectra") / "spectra.zarr")
+        open_spectra(settings.data)
+        run.remember(RAW, folder_fingerprint(settings.data))
+        return str(settings.data)
+
+    return run.once("raw_path", locate)
+
+
+def prepared(run: Run) -> xr.Dataset:
+    """Spectra as the models see them: tissue only (where there are images), after the recipe."""
+    return run.once("prepared", lambda: open_spectra(_prepared_path(run)))
+
+
+def _prepared_path(run: Run) -> str:
+    def make():
+        source = _raw_path(run)
+        settings = run.settings.preparation
+        wanted = settings.quality
+        if wanted == "auto":
+            wanted = "tissue" if has_images(open_spectra(source)) else "none"
+        limits = settings.model_dump(include={"minimum_amide", "maximum_amide", "minimum_snr"})
+        arguments = {"source": source, "recipe": settings.recipe, "quality": limits if wanted == "tissue" else None}
+        task = Task(PREPARED, tasks.prepare, arguments, settings.model_dump(), {RAW: run.key(RAW)})
+        return str(run.artefact(task, "spectra") / "spectra.zarr")
+
+    return run.once("prepared_path", make)
+
+
+def folds(run: Run) -> list[Fold]:
+    """The four folds, as rows of the prepared spectra."""
+    path = _folds_path(run)
+    return run.once("folds", lambda: [tasks.read_fold(path, k) for k in FOLDS])
+
+
+def _folds_path(run: Run) -> str:
+    def make():
+        arguments = {"spectra": _prepared_path(run), "seed": run.settings.seed}
+        task = Task("folds", tasks.fold, arguments, {}, {PREPARED: run.key(PREPARED)})
+        return str(run.artefact(task, "spectra"))
+
+    return run.once("folds_path", make)
+
+
+def _common(run: Run) -> tuple[dict, dict]:
+    """Arguments and input keys shared by every task of a fold."""
+    arguments = {"spectra": _prepared_path(run), "folds": _folds_path(run)}
+    return arguments, {name: run.key(name) for name in (PREPARED, "folds")}
+
+
+def baselines(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
+    """Probabilities of every baseline: model -> fold -> {"validation", "test"} (n, n_classes)."""
+
+    def make():
+        common, inputs = _common(run)
+        settings = run.settings.baselines
+        todo = [
+            Task(
+                f"baselines/{model}-fold{k}",
+                tasks.baseline,
+                {**common, "fold": k, "model": model, "components": settings.components, "seed": run.settings.seed},
+                {"components": settings.components},
+                inputs,
+            )
+            for model in settings.models
+            for k in FOLDS
+        ]
+        made = iter(run.artefacts("baselines", todo, "classify"))
+        return {
+            model: [tasks.read_arrays(next(made) / "probabilities.npz") for _ in FOLDS] for model in settings.models
+        }
+
+    return run.once("baselines", make)
+
+
+def members(run: Run) -> list[list[Path]]:
+    """Folders of the MSCNNs: fold -> network."""
+
+    def make():
+        common, inputs = _common(run)
+        values = run.settings.members.model_dump()
+        count = values.pop("count")
+        network = {name: values.pop(name) for name in ("dropout", "leak")}
+        names = prepared(run).attrs["class_names"]
+        weights = values.pop("class_weights")
+        values["class_weights"] = [float(weights.get(name, 1.0)) for name in names]
+        todo = [
+            Task(
+                f"members/fold{k}-seed{i}",
+                tasks.member,
+                {**common, "fold": k, "training": values, "network": network, "seed": _seed(run, k, i)},
+                values | network,
+                inputs,
+            )
+            for k in FOLDS
+            for i in range(count)
+        ]
+        made = run.artefacts("members", todo, "classify")
+        return [made[k * count : (k + 1) * count] for k in FOLDS]
+
+    return run.once("members", make)
+
+
+def _seed(run: Run, *parts: int) -> int:
+    """A seed that belongs to the task: the same for any worker, different for any other task."""
+    return int(np.random.SeedSequence([run.settings.seed, *parts]).generate_state(1)[0])
+
+
+def ensemble(run: Run) -> list[dict[str, np.ndarray]]:
+    """Vote shares of the ensembles: fold -> {"validation", "test"} (n, n_classes)."""
+    path = ensemble_path(run)
+    return run.once("ensemble", lambda: [tasks.read_arrays(path / f"fold{k}" / "probabilities.npz") for k in FOLDS])
+
+
+def ensemble_path(run: Run) -> Path:
+    """Folder of the ensembles, one per fold, and of ``selection.json``."""
+
+    def make():
+        paths = members(run)
+        common, inputs = _common(run)
+        settings = run.settings.ensemble.model_dump()
+        inputs |= {f"members/{p.name}": run.key(f"members/{p.name}") for fold in paths for p in fold}
+        arguments = {**common, "members": [[str(p) for p in fold] for fold in paths], **settings}
+        return run.artefact(Task("ensemble", tasks.ensemble, arguments, settings, inputs), "classify")
+
+    return run.once("ensemble_path", make)
+
+
+def explanations(run: Run) -> list[dict[str, Path]]:
+    """Folders of the explanations: fold -> side ("validation", "test")."""
+
+    def make():
+        common, inputs = _common(run)
+        settings = run.settings.explanations.model_dump()
+        inputs |= {"ensemble": _ensemble_key(run)}
+        arguments = {
+            "ensemble": str(ensemble_path(run)),
+            "mode": settings["mode"],
+            "samples": settings["samples"],
+            "most": settings["spectra"],
+            "background": settings["background"],
+            "seed": run.settings.seed,
+        }
+        todo = [
+            Task(
+                f"explanations/fold{k}-{side}",
+                tasks.explain,
+                {**common, **arguments, "fold": k, "side": side},
+                settings,
+                inputs,
+            )
+            for k in FOLDS
+            for side in tasks.SIDES[1:]
+        ]
+        made = iter(run.artefacts("explanations", todo, "explain"))
+        return [{side: next(made) for side in tasks.SIDES[1:]} for _ in FOLDS]
+
+    return run.once("explanations", make)
+
+
+def _ensemble_key(run: Run) -> str:
+    ensemble_path(run)
+    return run.key("ensemble")
+
+
+def vae_names(run: Run) -> list[str]:
+    """Names of the autoencoders as in Figure 2b, such as CP-0.2: variant and supervision."""
+    settings = run.settings.vaes
+    return [f"{variant}-{share:g}" for variant in settings.variants for share in settings.supervision]
+
+
+def vaes(run: Run) -> list[dict[str, Path]]:
+    """Folders of the autoencoders: fold -> name."""
+
+    def make():
+        found = explanations(run)
+        common, inputs = _common(run)
+        inputs |= {"ensemble": _ensemble_key(run)}
+        values = run.settings.vaes.model_dump()
+        variants, shares, labels = (values.pop(name) for name in ("variants", "supervision", "labels"))
+        todo = []
+        for k in FOLDS:
+            explained = {side: str(path) for side, path in found[k].items()}
+            keys = {f"explanations/fold{k}-{side}": run.key(f"explanations/fold{k}-{side}") for side in explained}
+            for variant in variants:
+                for share in shares:
+                    arguments = {
+                        **common,
+                        "explanations": explained,
+                        "predictions": str(ensemble_path(run) / f"fold{k}"),
+                        "fold": k,
+                        "settings": values | {"variant": variant},
+                        "supervision": share,
+                        "labels": labels,
+                        "seed": _seed(run, k, 1000),
+                    }
+                    depends = values | {"labels": labels}
+                    todo.append(
+                        Task(f"vaes/fold{k}-{variant}-{share:g}", tasks.vae, arguments, depends, inputs | keys)
+                    )
+        made = iter(run.artefacts("autoencoders", todo, "explain"))
+        return [{name: next(made) for name in vae_names(run)} for _ in FOLDS]
+
+    return run.once("vaes", make)
+
+
+def contexts(run: Run) -> list[dict[str, Path]]:
+    """Folders of contexts and linear models: fold -> name of the autoencoder."""
+
+    def make():
+        models = vaes(run)
+        found = explanations(run)
+        common, inputs = _common(run)
+        count = run.settings.contexts.count
+        todo = []
+        for k in FOLDS:
+            for name, path in models[k].items():
+                key = f"vaes/fold{k}-{name}"
+                arguments = {
+                    **common,
+                    "explanations": {side: str(p) for side, p in found[k].items()},
+                    "fold": k,
+                    "vae": str(path),
+                    "count": count,
+                    "seed": _seed(run, k, 2000),
+                }
+                todo.append(
+                    Task(
+                        f"contexts/fold{k}-{name}",
+                        tasks.contexts,
+                        arguments,
+                        {"count": count},
+                        inputs | {key: run.key(key)},
+                    )
+                )
+        made = iter(run.artefacts("contexts", todo, "explain"))
+        return [{name: next(made) for name in vae_names(run)} for _ in FOLDS]
+
+    return run.once("contexts", make)
+
+
+def scores(run: Run) -> pd.DataFrame:
+    """Every score of every model against the labels, and of every linear model against the ensemble too.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``model, target ("labels" or "ensemble"), score, mean, sd, low, high, majority``:
+        mean and SD over the folds, bootstrap interval over groups, and the same score of always
+        answering the training set's most frequent class.
+    """
+    from ftirlib.run.views import score_table
+
+    predictions(run)
+    return run.once("scores", lambda: score_table(run))
+
+
+def predictions(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
+    """Test-set predictions of every model: name -> fold -> {"predicted" (n,), "probabilities" (n, c) or None}."""
+
+    def collect():
+        found = {}
+        for model, per_fold in baselines(run).items():
+            found[model] = [_answer(one["test"]) for one in per_fold]
+        found["mscnn"] = [_answer(tasks.read_arrays(paths[0] / "probabilities.npz")["test"]) for paths in members(run)]
+        found["emscnn"] = [_answer(one["test"]) for one in ensemble(run)]
+        for name in vae_names(run):
+            found[name] = [
+                {
+                    "predicted": tasks.read_arrays(paths[name] / "assigned.npz")["linear_test"].astype(int),
+                    "probabilities": None,
+                }
+                for paths in contexts(run)
+            ]
+        return found
+
+    return run.once("predictions", collect)
+
+
+def _answer(probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    return {"predicted": probabilities.argmax(1), "probabilities": probabilities}
+
+
+STAGES = {
+    "spectra": spectra,
+    "prepared": prepared,
+    "folds": folds,
+    "baselines": baselines,
+    "members": members,
+    "ensemble": ensemble,
+    "explanations": explanations,
+    "vaes": vaes,
+    "contexts": contexts,
+    "scores": scores,
+}

@@ -1,0 +1,256 @@
+"""What workers do: one function per kind of artefact, from plain values to files in a folder.
+
+Each gets the folder to fill and a folder for checkpoints, reads its inputs by path, and draws every
+random number from the seed it is given: where and when it runs makes no difference.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ftirlib.spectra.folds import Fold
+from ftirlib.spectra.model import open_spectra, read_absorbance
+
+SIDES = ("train", "validation", "test")
+
+
+def write_json(path: Path, value) -> None:
+    Path(path).write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def read_json(path: Path):
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def read_fold(folds: str, fold: int) -> Fold:
+    arrays = read_arrays(Path(folds) / "folds.npz")
+    return Fold(**{side: arrays[f"{side}_{fold}"] for side in SIDES})
+
+
+def labelled(spectra: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Absorbance, label codes and the wavenumber axis of some rows."""
+    data = open_spectra(spectra)
+    return read_absorbance(data, rows), data.label.values[rows].astype(np.int64), data.wavenumber.values
+
+
+def full_probabilities(estimator, probabilities: np.ndarray, n_classes: int) -> np.ndarray:
+    """Probabilities (n, n_classes) with zero columns for classes that the training set lacked."""
+    full = np.zeros((len(probabilities), n_classes), np.float32)
+    full[:, np.asarray(estimator.classes_, int)] = probabilities
+    return full
+
+
+def simulate(folder, work, *, phantom, seed):
+    """The simulated cohort."""
+    from ftirlib.spectra.phantom import PhantomSettings, simulate_colon
+
+    simulate_colon(folder / "spectra.zarr", settings=PhantomSettings(**phantom), seed=seed)
+
+
+def prepare(folder, work, *, source, recipe, quality):
+    """Spectra as the models see them."""
+    from ftirlib.spectra.preprocess import prepare_spectra
+
+    prepare_spectra(open_spectra(source), folder / "spectra.zarr", recipe=recipe, quality=quality)
+
+
+def fold(folder, work, *, spectra, seed):
+    """The four folds as rows of the prepared spectra."""
+    from ftirlib.spectra.folds import check_fold, four_way_folds
+
+    data = open_spectra(spectra)
+    folds = four_way_folds(data.label.values, data.group.values, random_state=seed)
+    for one in folds:
+        check_fold(one, data.group.values)
+    np.savez(
+        folder / "folds.npz",
+        **{f"{side}_{k}": getattr(one, side) for k, one in enumerate(folds) for side in SIDES},
+    )
+
+
+def baseline(folder, work, *, spectra, folds, fold, model, components, seed):
+    """One baseline on one fold: probabilities of the validation and the test set."""
+    from ftirlib.classify.baselines import make_baseline
+
+    rows = read_fold(folds, fold)
+    absorbance, label, _ = labelled(spectra, rows.train)
+    estimator = make_baseline(model, n_components=components, random_state=seed).fit(absorbance, label)
+    n_classes = len(open_spectra(spectra).attrs["class_names"])
+    sides = {}
+    for side in SIDES[1:]:
+        absorbance, _, _ = labelled(spectra, getattr(rows, side))
+        sides[side] = full_probabilities(estimator, estimator.predict_proba(absorbance), n_classes)
+    np.savez(folder / "probabilities.npz", **sides)
+
+
+def member(folder, work, *, spectra, folds, fold, training, network, seed):
+    """One MSCNN of one fold, its history and its probabilities."""
+    from ftirlib.classify.training import MSCNNClassifier
+
+    rows = read_fold(folds, fold)
+    absorbance, label, wavenumber = labelled(spectra, rows.train)
+    held, held_label, _ = labelled(spectra, rows.validation)
+    classifier = MSCNNClassifier(**network, **training, wavenumber=wavenumber, random_state=seed)
+    classifier.fit(absorbance, label, validation=(held, held_label), checkpoint=work / "training")
+    classifier.save(folder / "model")
+    write_json(folder / "history.json", classifier.history_)
+    tested, _, _ = labelled(spectra, rows.test)
+    n_classes = len(open_spectra(spectra).attrs["class_names"])
+    np.savez(
+        folder / "probabilities.npz",
+        validation=full_probabilities(classifier, classifier.predict_proba(held), n_classes),
+        test=full_probabilities(classifier, classifier.predict_proba(tested), n_classes),
+    )
+
+
+def ensemble(folder, work, *, spectra, folds, members, threshold, voting):
+    """The voting ensembles of all folds: members are selected together, as the threshold may look across folds."""
+    from ftirlib.classify.ensemble import EMSCNN, select_members
+    from ftirlib.classify.training import MSCNNClassifier
+
+    label = open_spectra(spectra).label.values
+    scores = []
+    for k, paths in enumerate(members):
+        validation = read_fold(folds, k).validation
+        predicted = [read_arrays(Path(path) / "probabilities.npz")["validation"].argmax(1) for path in paths]
+        scores.append([float((p == label[validation]).mean()) for p in predicted])
+    selected = select_members(scores, threshold)
+    n_classes = len(open_spectra(spectra).attrs["class_names"])
+    for k, paths in enumerate(members):
+        rows = read_fold(folds, k)
+        chosen = [MSCNNClassifier.load(Path(paths[i]) / "model") for i in selected[k]]
+        voters = EMSCNN(chosen, voting=voting)
+        target = folder / f"fold{k}"
+        voters.save(target / "model")
+        sides = {}
+        for side in SIDES[1:]:
+            absorbance, _, _ = labelled(spectra, getattr(rows, side))
+            sides[side] = full_probabilities(voters, voters.predict_proba(absorbance), n_classes)
+        np.savez(target / "probabilities.npz", **sides)
+    write_json(folder / "selection.json", {"validation_accuracy": scores, "selected": selected})
+
+
+def explained_rows(image: np.ndarray, rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """At most `most` of `rows`, the same number from each image as far as it has them, in ascending order."""
+    if len(rows) <= most:
+        return rows
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(rows)
+    order = np.argsort(image[shuffled], kind="stable")
+    shuffled = shuffled[order]
+    _, start, count = np.unique(image[shuffled], return_index=True, return_counts=True)
+    rank = np.arange(len(shuffled)) - np.repeat(start, count)  # how many of its image come before it
+    return np.sort(shuffled[np.argsort(rank, kind="stable")[:most]])
+
+
+def explain(folder, work, *, spectra, folds, ensemble, fold, side, mode, samples, most, background, seed):
+    """LIME of one fold's ensemble on spectra of one side, with its stability."""
+    from ftirlib.classify.ensemble import EMSCNN
+    from ftirlib.explain.lime import SpectralLime
+
+    data = open_spectra(spectra)
+    rows = read_fold(folds, fold)
+    image = data.image.values
+    known = explained_rows(image, rows.validation, background, seed)
+    chosen = explained_rows(image, getattr(rows, side), most, seed)
+    voters = EMSCNN.load(Path(ensemble) / f"fold{fold}" / "model")
+    lime = SpectralLime(read_absorbance(data, known), mode=mode, n_samples=samples, random_state=seed, n_banks=2)
+    model = voters.as_module() if mode == "limit" else voters.predict_proba
+    attribution = lime.explain(model, read_absorbance(data, chosen), labels="predicted")
+    attribution.save(folder / "attribution.zarr")
+    np.savez(folder / "rows.npz", rows=chosen)
+
+
+def vae(folder, work, *, spectra, explanations, predictions, folds, fold, settings, supervision, labels, seed):
+    """One autoencoder: trained on explained validation spectra, then every explained spectrum's place in it."""
+    from ftirlib.explain.vae import CrimeVAE
+
+    data = open_spectra(spectra)
+    n_classes = len(data.attrs["class_names"])
+    inputs = {side: explained(spectra, explanations[side]) for side in SIDES[1:]}
+    rows = {side: read_fold(folds, fold) for side in SIDES[1:]}
+    guesses = {}
+    for side in SIDES[1:]:
+        position = np.searchsorted(getattr(rows[side], side), inputs[side]["rows"])
+        guesses[side] = read_arrays(Path(predictions) / "probabilities.npz")[side][position].argmax(1)
+    target = guesses["validation"] if labels == "model" else data.label.values[inputs["validation"]["rows"]]
+    model = CrimeVAE(**settings, supervision=supervision, random_state=seed)
+    model.fit(
+        inputs["validation"]["absorbance"],
+        inputs["validation"]["weights"],
+        labels=target,
+        n_classes=n_classes,
+        checkpoint=work / "training",
+    )
+    model.save(folder / "model")
+    write_json(folder / "history.json", model.history_)
+    places = {}
+    for side in SIDES[1:]:
+        mean, log_variance = model.encode(inputs[side]["absorbance"], inputs[side]["weights"])
+        places |= {
+            f"{side}_mean": mean,
+            f"{side}_log_variance": log_variance,
+            f"{side}_rows": inputs[side]["rows"],
+            f"{side}_predicted": guesses[side],
+            f"{side}_labelled": data.label.values[inputs[side]["rows"]],
+        }
+    np.savez(folder / "latent.npz", **places)
+
+
+def explained(spectra: str, explanation: str) -> dict[str, np.ndarray]:
+    """Rows, spectra, and LIME weights of the predicted class, of one explanation artefact."""
+    from ftirlib.explain.lime import Attribution
+
+    rows = read_arrays(Path(explanation) / "rows.npz")["rows"]
+    attribution = Attribution.load(Path(explanation) / "attribution.zarr")
+    return {
+        "rows": rows,
+        "absorbance": read_absorbance(open_spectra(spectra), rows),
+        "weights": np.asarray(attribution.weights)[:, 0],
+        "stability": None if attribution.stability is None else np.asarray(attribution.stability)[:, 0],
+    }
+
+
+def contexts(folder, work, *, spectra, explanations, folds, fold, vae, count, seed):
+    """Contexts of one autoencoder, and the linear model made of them, tried on the whole test set."""
+    from ftirlib.explain.crime import default_n_contexts, find_contexts
+    from ftirlib.explain.linear import LinearClassifier
+
+    data = open_spectra(spectra)
+    latent = read_arrays(Path(vae) / "latent.npz")
+    found = explained(spectra, explanations["validation"])
+    n = len(latent["validation_mean"])
+    groups = find_contexts(
+        latent["validation_mean"], n_contexts=default_n_contexts(n) if count == "auto" else count, random_state=seed
+    )
+    groups.save(folder / "contexts.npz")
+    description = groups.describe(
+        spectra=found["absorbance"],
+        weights=found["weights"],
+        predicted=latent["validation_predicted"],
+        labelled=latent["validation_labelled"],
+        n_classes=len(data.attrs["class_names"]),
+    )
+    linear = LinearClassifier.from_contexts(
+        mean_spectra=description.mean_spectra,
+        mean_weights=description.mean_weights,
+        labels=description.label,
+        class_names=data.attrs["class_names"],
+        wavenumber=data.wavenumber.values,
+    )
+    linear.save(folder / "linear.json")
+    test = read_fold(folds, fold).test
+    np.savez(
+        folder / "assigned.npz",
+        validation=groups.assign(latent["validation_mean"]),
+        test=groups.assign(latent["test_mean"]),
+        linear_test=linear.predict(read_absorbance(data, test)),
+    )
