@@ -215,7 +215,7 @@ def html_folder(run: Run) -> Path:
 
 def write_tables(run: Run, folder: Path) -> None:
     """Tables of the "reproduce" page that only a run can know: its settings, times and machine."""
-    from ftirlib.run.views import machine_table, settings_table, time_table
+    from ftirlib.run.tables import machine_table, settings_table, time_table
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (

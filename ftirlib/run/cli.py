@@ -75,7 +75,7 @@ def run_(
 ):
     """Run the whole method; what is already made and current is left alone."""
     from ftirlib.run.stages import STAGES
-    from ftirlib.run.views import summary
+    from ftirlib.run.commands import summary
 
     if until not in STAGES:
         raise SettingsError(f"there is no stage '{until}'; the stages are {', '.join(STAGES)}.")
@@ -100,7 +100,7 @@ def book(
     """Run the method, run every notebook, and build the book."""
     from ftirlib.run.book import build_book
     from ftirlib.run.stages import scores
-    from ftirlib.run.views import summary
+    from ftirlib.run.commands import summary
 
     started = time.time()
     with _open(profile, data, out, seed, scheduler, changes) as run:
@@ -120,7 +120,7 @@ def simulate(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
 ):
     """Write the simulated cohort of a profile; prints time and peak memory."""
-    from ftirlib.run.views import simulate_store
+    from ftirlib.run.commands import simulate_store
 
     with _open(profile, "", "", seed, scheduler, changes) as run:
         print(simulate_store(run, Path(out), overwrite=overwrite))
@@ -144,7 +144,7 @@ def import_(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
 ):
     """Make a data set of a table or cube of spectra."""
-    from ftirlib.run.views import import_store
+    from ftirlib.run.commands import import_store
 
     print(
         import_store(
@@ -173,7 +173,7 @@ def _names(text: str) -> list[str]:
 @app.command()
 def check(data: Annotated[str, typer.Argument(help="Data set made by 'ftirlib import'.")]):
     """Read a whole data set, say what is in it, or what is wrong with it."""
-    from ftirlib.run.views import check_store
+    from ftirlib.run.commands import check_store
 
     print(check_store(data))
 
@@ -193,7 +193,7 @@ def predict(
 @app.command()
 def verify(finished: Annotated[str, typer.Argument(help="Folder of a run.")]):
     """Check every file of a run against its manifest."""
-    from ftirlib.run.views import verify_run
+    from ftirlib.run.commands import verify_run
 
     text, whole = verify_run(Path(finished))
     print(text)

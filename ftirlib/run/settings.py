@@ -57,13 +57,13 @@ class MembersGroup(Group):
 
     count: int = Field(ge=1, description="networks per fold")
     epochs: int = Field(ge=1, le=100, description="most epochs")
-    batch: int = Field(ge=2, description="spectra per step")
+    batch_size: int = Field(ge=2, description="spectra per step")
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     dropout: float = Field(ge=0, lt=1)
     leak: float = Field(ge=0, description="slope of the leaky ReLU below zero")
     label_smoothing: float = Field(ge=0, lt=1)
-    class_weights: dict[str, float] = Field(description="weight of a class in the loss; 1 where not named")
+    class_weights: dict[str, float] = Field(description="weight of a class in the loss by its name; 1 where not named")
 
 
 class EnsembleGroup(Group):

@@ -16,7 +16,7 @@ from ftirlib.run import tasks
 from ftirlib.run.runner import Run, Task
 from ftirlib.run.store import folder_fingerprint
 from ftirlib.spectra.folds import N_SETS, Fold
-from ftirlib.spectra.model import has_images, open_spectra
+from ftirlib.spectra.model import open_spectra
 
 FOLDS = range(N_SETS)
 RAW, PREPARED = "spectra", "prepared"
@@ -50,11 +50,8 @@ def _prepared_path(run: Run) -> str:
     def make():
         source = _raw_path(run)
         settings = run.settings.preparation
-        wanted = settings.quality
-        if wanted == "auto":
-            wanted = "tissue" if has_images(open_spectra(source)) else "none"
         limits = settings.model_dump(include={"minimum_amide", "maximum_amide", "minimum_snr"})
-        arguments = {"source": source, "recipe": settings.recipe, "quality": limits if wanted == "tissue" else None}
+        arguments = {"source": source, "recipe": settings.recipe, "quality": settings.quality, "limits": limits}
         task = Task(PREPARED, tasks.prepare, arguments, settings.model_dump(), {RAW: run.key(RAW)})
         return str(run.artefact(task, "spectra") / "spectra.zarr")
 
@@ -117,7 +114,7 @@ def members(run: Run) -> list[list[Path]]:
         network = {name: values.pop(name) for name in ("dropout", "leak")}
         names = prepared(run).attrs["class_names"]
         weights = values.pop("class_weights")
-        values["class_weights"] = [float(weights.get(name, 1.0)) for name in names]
+        values["class_weight"] = [float(weights.get(name, 1.0)) for name in names]
         todo = [
             Task(
                 f"members/fold{k}-seed{i}",
@@ -283,7 +280,7 @@ def scores(run: Run) -> pd.DataFrame:
         mean and SD over the folds, bootstrap interval over groups, and the same score of always
         answering the training set's most frequent class.
     """
-    from ftirlib.run.views import score_table
+    from ftirlib.run.tables import score_table
 
     predictions(run)
     return run.once("scores", lambda: score_table(run))

@@ -55,11 +55,12 @@ def simulate(folder, work, *, phantom, seed):
     simulate_colon(folder / "spectra.zarr", settings=PhantomSettings(**phantom), seed=seed)
 
 
-def prepare(folder, work, *, source, recipe, quality):
+def prepare(folder, work, *, source, recipe, quality, limits):
     """Spectra as the models see them."""
     from ftirlib.spectra.preprocess import prepare_spectra
 
-    prepare_spectra(open_spectra(source), folder / "spectra.zarr", recipe=recipe, quality=quality)
+    limits = None if quality == "none" else limits
+    prepare_spectra(open_spectra(source), folder / "spectra.zarr", recipe=recipe, quality=quality, limits=limits)
 
 
 def fold(folder, work, *, spectra, seed):
@@ -92,18 +93,24 @@ def baseline(folder, work, *, spectra, folds, fold, model, components, seed):
 
 
 def member(folder, work, *, spectra, folds, fold, training, network, seed):
-    """One MSCNN of one fold, its history and its probabilities."""
-    from ftirlib.classify.training import MSCNNClassifier
+    """One MSCNN of one fold and its probabilities; an interrupted training goes on from its checkpoint."""
+    from ftirlib.classify.mscnn import MSCNNSettings
+    from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
 
     rows = read_fold(folds, fold)
     absorbance, label, wavenumber = labelled(spectra, rows.train)
     held, held_label, _ = labelled(spectra, rows.validation)
-    classifier = MSCNNClassifier(**network, **training, wavenumber=wavenumber, random_state=seed)
-    classifier.fit(absorbance, label, validation=(held, held_label), checkpoint=work / "training")
-    classifier.save(folder / "model")
-    write_json(folder / "history.json", classifier.history_)
-    tested, _, _ = labelled(spectra, rows.test)
     n_classes = len(open_spectra(spectra).attrs["class_names"])
+    classifier = MSCNNClassifier(
+        wavenumber,
+        network=MSCNNSettings(n_classes=n_classes, **network),
+        training=TrainingSettings(**training),
+        random_state=seed,
+    )
+    classifier.fit(absorbance, label, validation=(held, held_label), checkpoint=work / "training.safetensors")
+    classifier.save(folder / "model")
+    del absorbance
+    tested, _, _ = labelled(spectra, rows.test)
     np.savez(
         folder / "probabilities.npz",
         validation=full_probabilities(classifier, classifier.predict_proba(held), n_classes),
@@ -113,29 +120,27 @@ def member(folder, work, *, spectra, folds, fold, training, network, seed):
 
 def ensemble(folder, work, *, spectra, folds, members, threshold, voting):
     """The voting ensembles of all folds: members are selected together, as the threshold may look across folds."""
-    from ftirlib.classify.ensemble import EMSCNN, select_members
+    from ftirlib.classify.ensemble import EMSCNN
     from ftirlib.classify.training import MSCNNClassifier
 
-    label = open_spectra(spectra).label.values
-    scores = []
-    for k, paths in enumerate(members):
-        validation = read_fold(folds, k).validation
-        predicted = [read_arrays(Path(path) / "probabilities.npz")["validation"].argmax(1) for path in paths]
-        scores.append([float((p == label[validation]).mean()) for p in predicted])
-    selected = select_members(scores, threshold)
+    networks = [[MSCNNClassifier.load(Path(path) / "model") for path in paths] for paths in members]
+    scores = [[network.validation_score_ for network in fold] for fold in networks]
     n_classes = len(open_spectra(spectra).attrs["class_names"])
-    for k, paths in enumerate(members):
-        rows = read_fold(folds, k)
-        chosen = [MSCNNClassifier.load(Path(paths[i]) / "model") for i in selected[k]]
-        voters = EMSCNN(chosen, voting=voting)
+    selection = []
+    for k, candidates in enumerate(networks):
+        voters = EMSCNN(
+            candidates, threshold=threshold, voting=voting, fold_scores=scores if threshold == "fold_median" else None
+        ).fit()
         target = folder / f"fold{k}"
         voters.save(target / "model")
+        rows = read_fold(folds, k)
         sides = {}
         for side in SIDES[1:]:
             absorbance, _, _ = labelled(spectra, getattr(rows, side))
             sides[side] = full_probabilities(voters, voters.predict_proba(absorbance), n_classes)
         np.savez(target / "probabilities.npz", **sides)
-    write_json(folder / "selection.json", {"validation_accuracy": scores, "selected": selected})
+        selection.append({"scores": scores[k], "voting": voters.selected_.tolist(), "threshold": voters.threshold_})
+    write_json(folder / "selection.json", selection)
 
 
 def explained_rows(image: np.ndarray, rows: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -162,11 +167,15 @@ def explain(folder, work, *, spectra, folds, ensemble, fold, side, mode, samples
     known = explained_rows(image, rows.validation, background, seed)
     chosen = explained_rows(image, getattr(rows, side), most, seed)
     voters = EMSCNN.load(Path(ensemble) / f"fold{fold}" / "model")
-    lime = SpectralLime(read_absorbance(data, known), mode=mode, n_samples=samples, random_state=seed, n_banks=2)
-    model = voters.as_module() if mode == "limit" else voters.predict_proba
-    attribution = lime.explain(model, read_absorbance(data, chosen), labels="predicted")
-    attribution.save(folder / "attribution.zarr")
-    np.savez(folder / "rows.npz", rows=chosen)
+    lime = SpectralLime(
+        read_absorbance(data, known),
+        wavenumber=data.wavenumber.values,
+        mode=mode,
+        n_samples=samples,
+        random_state=seed,
+        n_banks=2,
+    )
+    lime.explain_to(folder / "attribution.zarr", voters, data, rows=chosen)
 
 
 def vae(folder, work, *, spectra, explanations, predictions, folds, fold, settings, supervision, labels, seed):
@@ -206,16 +215,15 @@ def vae(folder, work, *, spectra, explanations, predictions, folds, fold, settin
 
 
 def explained(spectra: str, explanation: str) -> dict[str, np.ndarray]:
-    """Rows, spectra, and LIME weights of the predicted class, of one explanation artefact."""
-    from ftirlib.explain.lime import Attribution
+    """Rows, spectra, LIME weights of the predicted class and their stability, of one explanation artefact."""
+    from ftirlib.explain.attribution import Attribution
 
-    rows = read_arrays(Path(explanation) / "rows.npz")["rows"]
     attribution = Attribution.load(Path(explanation) / "attribution.zarr")
     return {
-        "rows": rows,
-        "absorbance": read_absorbance(open_spectra(spectra), rows),
-        "weights": np.asarray(attribution.weights)[:, 0],
-        "stability": None if attribution.stability is None else np.asarray(attribution.stability)[:, 0],
+        "rows": attribution.rows,
+        "absorbance": read_absorbance(open_spectra(spectra), attribution.rows),
+        "weights": attribution.weights[:, 0],
+        "stability": attribution.stability[:, 0],
     }
 
 

@@ -1,0 +1,320 @@
+"""The multi-scale convolutional network (MSCNN): first-layer kernels as wide as infrared bands.
+
+Hartigan et al. (paper A), Figure 1 and "Model Architecture"; layer sizes as its authors' public code runs them.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from ftirlib.errors import ModelError, SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSCNNSettings:
+    """Shape of an MSCNN; the defaults are the published network.
+
+    Parameters
+    ----------
+    n_classes : int
+    head_widths, head_strides : tuple of float, cm-1
+        Kernel widths and strides of the parallel first-layer convolutions, turned into points of the data's grid.
+    head_channels : int
+        Channels of each first-layer convolution.
+    core : tuple of (channels, kernel, stride)
+        Convolutions over the joined heads, in points of their own input, which has no unit.
+    dense : tuple of int
+        Widths of the fully connected layers before the output.
+    dropout : float in [0, 1)
+        The authors' sweep preferred 0.01 to 0.2.
+    leak : float
+        Negative slope of LeakyReLU; the authors' sweep preferred 0.2 to 0.56.
+
+    Raises
+    ------
+    SettingsError
+        A value out of its range.
+    """
+
+    n_classes: int = 4
+    head_widths: tuple[float, ...] = (8.0, 25.0, 50.0)
+    head_strides: tuple[float, ...] = (4.0, 12.0, 25.0)
+    head_channels: int = 8
+    core: tuple[tuple[int, int, int], ...] = ((8, 15, 7), (16, 9, 4), (32, 9, 4), (64, 2, 1))
+    dense: tuple[int, ...] = (32, 16)
+    dropout: float = 0.1
+    leak: float = 0.38
+
+    def __post_init__(self):
+        # lists (from JSON or YAML) become tuples, so that equal settings compare equal
+        for name in ("head_widths", "head_strides", "dense"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "core", tuple(tuple(step) for step in self.core))
+        if self.n_classes < 2:
+            raise SettingsError(f"n_classes is {self.n_classes}; a classifier needs at least 2.")
+        if len(self.head_widths) != len(self.head_strides) or not self.head_widths:
+            raise SettingsError(
+                f"there are {len(self.head_widths)} head widths and {len(self.head_strides)} head strides; "
+                "give one stride per width, and at least one of each."
+            )
+        sizes = [*self.head_widths, *self.head_strides, self.head_channels, *sum(self.core, ()), *self.dense]
+        if min(sizes) <= 0 or not self.core or not self.dense:
+            raise SettingsError("every width, stride, kernel and number of channels must be above 0, and none missing.")
+        if any(len(step) != 3 for step in self.core):
+            raise SettingsError(f"core is {self.core}; each step is (channels, kernel, stride).")
+        if not 0 <= self.dropout < 1:
+            raise SettingsError(f"dropout is {self.dropout}; it must be at least 0 and below 1.")
+        if not math.isfinite(self.leak):
+            raise SettingsError(f"leak is {self.leak}; it must be finite.")
+
+
+class Step(nn.Module):
+    """A linear map, its batch-norm, dropout and non-linearity, in the order the authors' code has them."""
+
+    def __init__(
+        self, linear: nn.Module, norm: nn.Module, *, dropout: float = 0.0, activation: nn.Module | None = None
+    ):
+        super().__init__()
+        self.linear, self.norm = linear, norm
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.activation = activation or nn.Identity()
+
+    def forward(self, x):
+        return self.activation(self.dropout(self.norm(self.linear(x))))
+
+
+class LogisticCurves(nn.Module):
+    """One three-parameter logistic curve per class: ``c + (1 - c) / (1 + exp(-a (x - b)))`` as its logit."""
+
+    def __init__(self, width: int, n_classes: int):
+        super().__init__()
+        self.a, self.b, self.c, self.x = (nn.Linear(width, n_classes) for _ in range(4))
+
+    def forward(self, h):
+        c = self.c(h)
+        return c + (1 - c) * torch.sigmoid(self.a(h) * (self.x(h) - self.b(h)))
+
+
+class MSCNN(nn.Module):
+    """Multi-scale CNN for spectra: parallel wide kernels and the spectrum itself, joined and reduced to logits.
+
+    Parameters
+    ----------
+    settings : MSCNNSettings
+    wavenumber : (n_wavenumbers,) array, cm-1, ascending
+        The grid it is built for; kernels given in cm-1 become the nearest whole number of points at its median
+        spacing, strides likewise but at least one point. A kernel crosses a gap (a region cut out) as if the
+        spectra were joined there.
+    random_state : int
+        Seed of the initial weights.
+
+    Raises
+    ------
+    ModelError
+        When the grid is not an ascending, mostly even axis, or so coarse or short that a kernel vanishes.
+
+    Examples
+    --------
+    >>> model = MSCNN(MSCNNSettings(n_classes=4), np.arange(1000.0, 1801.0))
+    >>> model(torch.zeros(2, 801)).shape
+    torch.Size([2, 4])
+    >>> sum(p.numel() for p in model.parameters())
+    63202
+    """
+
+    def __init__(self, settings: MSCNNSettings, wavenumber, *, random_state: int = 0):
+        super().__init__()
+        self.settings = settings
+        self.wavenumber = check_wavenumber(wavenumber)
+        kernels, lengths = first_layer(settings, self.wavenumber)
+        act = nn.LeakyReLU(settings.leak)
+        tanh = nn.Sequential(nn.Tanh(), nn.LeakyReLU(settings.leak))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(random_state)
+            width = settings.head_channels
+            self.heads = nn.ModuleList(Step(nn.Conv1d(1, width, k, s), nn.BatchNorm1d(width)) for k, s in kernels)
+            self.skip = nn.BatchNorm1d(1)
+            self.core = nn.ModuleList()
+            length, before = width * sum(lengths) + self.wavenumber.size, 1
+            for i, (channels, kernel, stride) in enumerate(settings.core):
+                if length < kernel:
+                    raise ModelError(
+                        f"core convolution {i + 1} spans {kernel} points but only {length} reach it from "
+                        f"{_grid(self.wavenumber)}; bring spectra on a finer or longer grid, or shorten the core."
+                    )
+                length = (length - kernel) // stride + 1
+                # the first step is without tanh, the last is linear
+                last = i + 1 == len(settings.core)
+                self.core.append(
+                    Step(
+                        nn.Conv1d(before, channels, kernel, stride),
+                        nn.BatchNorm1d(channels),
+                        dropout=settings.dropout,
+                        activation=None if last else act if i == 0 else tanh,
+                    )
+                )
+                before = channels
+            self.dense = nn.ModuleList()
+            before *= length
+            for width in settings.dense:
+                norm = nn.BatchNorm1d(width)
+                self.dense.append(Step(nn.Linear(before, width), norm, dropout=settings.dropout, activation=tanh))
+                before = width
+            self.output = LogisticCurves(before, settings.n_classes)
+
+    def forward(self, spectra):
+        """Logits (n_spectra, n_classes) of spectra (n_spectra, n_wavenumbers)."""
+        x = spectra.unsqueeze(1)  # (spectra, 1, wavenumbers)
+        heads = torch.cat([head(x) for head in self.heads], dim=2)  # (spectra, head channels, positions)
+        x = torch.cat([heads.flatten(1).unsqueeze(1), self.skip(x)], dim=2)  # (spectra, 1, joined length)
+        for step in self.core:
+            x = step(x)
+        x = x.flatten(1)
+        for step in self.dense:
+            x = step(x)
+        return self.output(x)
+
+
+def check_wavenumber(wavenumber) -> np.ndarray:
+    """The axis as float64, refused unless it ascends in mostly even steps."""
+    wavenumber = np.asarray(wavenumber, dtype=np.float64)
+    if wavenumber.ndim != 1 or wavenumber.size < 2 or not np.all(np.isfinite(wavenumber)):
+        raise ModelError(f"wavenumbers must be a finite axis of two or more points, not shape {wavenumber.shape}.")
+    spacing = np.diff(wavenumber)
+    if not np.all(spacing > 0):
+        raise ModelError("wavenumbers must ascend strictly; sort them, and the spectra with them.")
+    step = np.median(spacing)
+    if np.mean(np.abs(spacing - step) > step / 10) > 1 / 10:
+        raise ModelError(
+            f"more than a tenth of the spacings of {_grid(wavenumber)} are over 10 % away from the median "
+            f"{step:.4g} cm-1, so no kernel has one width in cm-1; interpolate the spectra to an even grid."
+        )
+    return wavenumber
+
+
+def first_layer(settings: MSCNNSettings, wavenumber: np.ndarray) -> tuple[list[tuple[int, int]], list[int]]:
+    """Kernels and strides in points, and the output length, of each first-layer convolution on this grid."""
+    step = float(np.median(np.diff(wavenumber)))
+    kernels, lengths = [], []
+    for width, stride in zip(settings.head_widths, settings.head_strides):
+        kernel, stride = math.floor(width / step + 0.5), max(1, math.floor(stride / step + 0.5))
+        if kernel < 1:
+            raise ModelError(
+                f"the {width:g} cm-1 kernel is less than half a point of {_grid(wavenumber)} and vanishes; "
+                "bring spectra on a finer grid or widen head_widths."
+            )
+        if kernel > wavenumber.size:
+            raise ModelError(
+                f"the {width:g} cm-1 kernel is {kernel} points and longer than {_grid(wavenumber)}; "
+                "bring spectra of a longer range or narrow head_widths."
+            )
+        kernels.append((kernel, stride))
+        lengths.append((wavenumber.size - kernel) // stride + 1)
+    return kernels, lengths
+
+
+def _grid(wavenumber: np.ndarray) -> str:
+    step = np.median(np.diff(wavenumber))
+    return f"the grid of {wavenumber.size} points, {wavenumber[0]:g} to {wavenumber[-1]:g} cm-1 by {step:.4g}"
+
+
+def layer_table(model: MSCNN) -> pd.DataFrame:
+    """The network, step by step, read off the live model.
+
+    Parameters
+    ----------
+    model : MSCNN
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``step``, ``layer``, ``output`` (channels x length) and ``parameters``. After the steps come the
+        sum in use; the convolutions that the authors' class declares besides but never calls, one after each
+        inner core step; and the sum with them, which is the published count (74 866 for the defaults).
+    """
+    shapes, hooks = {}, []
+    for name, module in model.named_modules():
+        hooks.append(module.register_forward_hook(lambda m, i, out, name=name: shapes.update({name: out.shape[1:]})))
+    # a copy in evaluation mode would not be the live model: only its mode is changed, and put back
+    training = model.training
+    try:
+        with torch.no_grad():
+            some = next(model.parameters())
+            model.eval()(some.new_zeros(1, model.wavenumber.size))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+
+    def row(step, name, module):
+        shape = " x ".join(str(size) for size in shapes[name])
+        return step, _describe(module), shape, _count(module)
+
+    rows = [row(f"head {i + 1}", f"heads.{i}", m) for i, m in enumerate(model.heads)]
+    rows.append(row("skip", "skip", model.skip))
+    heads = sum(math.prod(shapes[f"heads.{i}"]) for i in range(len(model.heads)))
+    joined = heads + math.prod(shapes["skip"])
+    rows.append(("join", "heads end to end, then the spectrum", f"1 x {joined}", 0))
+    rows += [row(f"core {i + 1}", f"core.{i}", m) for i, m in enumerate(model.core)]
+    rows += [row(f"dense {i + 1}", f"dense.{i}", m) for i, m in enumerate(model.dense)]
+    rows.append(row("output", "output", model.output))
+    used = _count(model)
+    rows.append(("in use", "", "", used))
+    idle = []
+    for i, (channels, kernel, stride) in list(enumerate(model.settings.core))[1:-1]:
+        block = Step(nn.Conv1d(channels, channels, kernel, stride), nn.BatchNorm1d(channels))
+        idle.append((f"never called, after core {i + 1}", _describe(block), "", _count(block)))
+    rows += idle
+    rows.append(("as published", "in use and never called", "", used + sum(r[3] for r in idle)))
+    return pd.DataFrame(rows, columns=["step", "layer", "output", "parameters"])
+
+
+def _count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _describe(module: nn.Module) -> str:
+    """Short text of a module in the paper's notation."""
+    if isinstance(module, nn.Conv1d):
+        return f"C1D({module.in_channels}, {module.out_channels}, {module.kernel_size[0]}, {module.stride[0]})"
+    if isinstance(module, nn.Linear):
+        return f"FC({module.in_features}, {module.out_features})"
+    if isinstance(module, nn.BatchNorm1d):
+        return f"BN({module.num_features})"
+    if isinstance(module, LogisticCurves):
+        return f"4 x {_describe(module.a)}: a, b, c, x; logistic curve"
+    if isinstance(module, nn.Identity):
+        return ""
+    if isinstance(module, (Step, nn.Sequential)):
+        return ", ".join(text for child in module.children() if (text := _describe(child)))
+    return {nn.Tanh: "tanh"}.get(type(module), type(module).__name__.lower().replace("leakyrelu", "LeakyReLU"))
+
+
+def folded(model: MSCNN) -> MSCNN:
+    """A copy for prediction: each batch-norm folded into the convolution or matrix before it, dropout gone.
+
+    Parameters
+    ----------
+    model : MSCNN
+
+    Returns
+    -------
+    MSCNN
+        In evaluation mode, without gradients of its weights; its logits equal those of ``model.eval()`` to
+        rounding. Not to be trained: its batch statistics are part of the weights.
+    """
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    for step in [*model.heads, *model.core, *model.dense]:
+        norm, linear = step.norm, step.linear
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        linear.weight.mul_(scale.view(-1, *[1] * (linear.weight.ndim - 1)))
+        linear.bias.copy_((linear.bias - norm.running_mean) * scale + norm.bias)
+        step.norm, step.dropout = nn.Identity(), nn.Identity()
+    return model

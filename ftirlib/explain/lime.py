@@ -1,0 +1,375 @@
+"""LIME for spectra: the numbers of the `lime` package for every spectrum of an image, at a fraction of the time.
+
+Ribeiro, Singh & Guestrin (2016), doi:10.1145/2939672.2939778; as used on infrared images by Hartigan et al.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ftirlib.errors import DataError, SettingsError
+from ftirlib.explain.attribution import Attribution, save_attributions
+from ftirlib.explain.forward import Forward
+from ftirlib.explain.limit import AveragedGradient, GradientForward
+from ftirlib.explain.local import AroundInstance, AroundMean, Binned
+from ftirlib.explain.noise import BinnedNoise, GaussianNoise
+from ftirlib.spectra.model import read_absorbance
+
+MODES = ("instance", "mean", "quartile", "decile", "limit")
+RIDGE = 1.0  # the package's
+BLOCK = 256  # spectra explained together, at most
+BLOCK_VALUES = 2**20  # perturbed predictions held at a time; some ten arrays of this size are alive in a solve
+SAME_AXIS = 1e-3  # cm-1; far below any instrument's spacing, above the rounding of a float32 axis
+
+
+class SpectralLime:
+    """Explain every spectrum's class probabilities by a local linear model over its wavenumbers.
+
+    Parameters
+    ----------
+    background : (n_background, n_wavenumbers) array or data set
+        Spectra that say how far each wavenumber usually moves; read into memory.
+    mode : {"instance", "mean", "quartile", "decile", "limit"}
+        What is sampled. ``instance``: Gaussian noise around the spectrum; ``mean``: around the background's mean
+        (the package's own default without bins); ``quartile``, ``decile``: every wavenumber drawn anew from the
+        background's bins (the published work used deciles); ``limit``: what ``instance`` converges to with ever
+        more samples, by averaged gradients of a differentiable model.
+    n_samples : int
+        Perturbed spectra per explanation, the spectrum itself included; in ``limit`` the most gradients taken
+        (an even number, since they come in opposite pairs).
+    kernel_width : float, optional
+        In standard deviations of the background (``instance``, ``mean``, ``limit``) or root of the number of
+        wavenumbers that left their bin; default ``0.75 * sqrt(n_wavenumbers)``.
+    ridge : float
+        Penalty of the local model, more than 0. In ``limit`` it has vanished, so it cannot be set there.
+    random_state : int
+        Seed of the noise. Every spectrum sees the same noise, so that its explanation does not depend on which
+        others are explained with it.
+    n_banks : int
+        Independent noise banks, seeded ``random_state``, ``random_state + 1``, ... The weights are those of the
+        first; with two or more, `Attribution.stability` is the mean correlation of the weights between them.
+    tolerance : float, optional
+        Only in ``limit``: stop as soon as the relative standard error is at most this.
+    wavenumber : (n_wavenumbers,) array, optional
+        cm-1, where the background is an array; a data set brings its own.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown mode or a parameter out of its range.
+    DataError
+        For a background that is empty, not finite, or no table of spectra.
+
+    Notes
+    -----
+    The four sampled modes equal ``lime.lime_tabular.LimeTabularExplainer`` created anew with
+    ``random_state=random_state`` for every spectrum and asked for all features: same noise, and coefficients,
+    intercept, score and local prediction to rounding. ``mean`` explains mostly the background: its perturbed
+    spectra are the same for all, so explanations differ little between spectra.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> background = np.random.default_rng(0).normal(size=(50, 3))
+    >>> def predict_proba(spectra):
+    ...     p = 1 / (1 + np.exp(-spectra[:, 0]))
+    ...     return np.stack([p, 1 - p], axis=1)
+    >>> found = SpectralLime(background, n_samples=500).explain(predict_proba, background[:4], labels=0)
+    >>> found.weights.shape
+    (4, 1, 3)
+    >>> np.abs(found.weights).argmax(axis=2).ravel()
+    array([0, 0, 0, 0])
+    """
+
+    def __init__(
+        self,
+        background,
+        *,
+        mode: str = "instance",
+        n_samples: int = 5000,
+        kernel_width: float | None = None,
+        ridge: float = RIDGE,
+        random_state: int = 0,
+        n_banks: int = 1,
+        tolerance: float | None = None,
+        wavenumber=None,
+    ):
+        self.background, self.mode, self.n_samples = background, mode, n_samples
+        self.kernel_width, self.ridge, self.random_state = kernel_width, ridge, random_state
+        self.n_banks, self.tolerance, self.wavenumber = n_banks, tolerance, wavenumber
+        self._check_settings()
+        table = _Table(background, wavenumber, "background")
+        self._axis, self._background = table.axis, table.read(slice(None))
+        self._local: dict[int, object] = {}
+
+    def _check_settings(self):
+        if self.mode not in MODES:
+            raise SettingsError(f"mode {self.mode!r} is unknown; choose one of {', '.join(MODES)}.")
+        for name, lowest in (("n_samples", 2), ("random_state", 0), ("n_banks", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < lowest:
+                raise SettingsError(f"{name} must be a whole number of at least {lowest}, not {value!r}.")
+        for name in ("kernel_width", "ridge", "tolerance"):
+            value = getattr(self, name)
+            if value is None and name != "ridge":
+                continue
+            if not isinstance(value, (int, float, np.number)) or not (np.isfinite(value) and value > 0):
+                raise SettingsError(f"{name} must be a positive number, not {value!r}.")
+        if self.mode == "limit":
+            if self.n_samples % 2 or self.n_samples < 4:
+                raise SettingsError(
+                    f"mode 'limit' takes gradients in opposite pairs, at least two of them; n_samples={self.n_samples} "
+                    "must be even and 4 or more."
+                )
+            if self.ridge != RIDGE:
+                raise SettingsError("mode 'limit' has no ridge (it vanishes with ever more samples); leave it out.")
+        elif self.tolerance is not None:
+            raise SettingsError(f"tolerance has no meaning in mode {self.mode!r}; use mode='limit' or n_banks=2.")
+
+    @property
+    def settings(self) -> dict:
+        """What the explanations depend on besides model, background and spectra."""
+        names = ("mode", "n_samples", "ridge", "random_state", "n_banks", "tolerance")
+        plain = {name: getattr(self, name) for name in names}
+        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in plain.items()}
+        return {**plain, "kernel_width": self._width, "n_background": len(self._background)}
+
+    @property
+    def _width(self) -> float:
+        return float(0.75 * np.sqrt(self._background.shape[1]) if self.kernel_width is None else self.kernel_width)
+
+    def explain(
+        self,
+        model,
+        spectra,
+        labels="predicted",
+        *,
+        rows=None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Attribution:
+        """Explain spectra, all in memory.
+
+        Parameters
+        ----------
+        model : estimator with predict_proba, callable, or torch.nn.Module
+            Maps (n, n_wavenumbers) spectra to (n, n_classes) probabilities. Mode ``limit`` needs a module, or an
+            estimator with ``as_module``.
+        spectra : (n, n_wavenumbers) array or data set
+            On the background's axis.
+        labels : "predicted", "all", int, (n_labels,) or (n, n_labels) int
+            Classes to explain: the most probable one, every one, the given ones for every spectrum, or the given
+            ones spectrum by spectrum.
+        rows : (n,) int, optional
+            Positions of the spectra to explain, in ascending order; default all.
+        progress : callable, optional
+            Called with (spectra done, spectra in all) after each block.
+
+        Returns
+        -------
+        Attribution
+
+        Raises
+        ------
+        DataError
+            When the spectra are empty, not finite or on another axis.
+        SettingsError
+            When a label is not one of the model's classes.
+        ModelError
+            When the model's output is no table of probabilities, or cannot be differentiated in mode ``limit``.
+        """
+        return Attribution.concatenate(list(self.iter_explain(model, spectra, labels, rows=rows, progress=progress)))
+
+    def explain_to(
+        self,
+        path: str | os.PathLike,
+        model,
+        spectra,
+        labels="predicted",
+        *,
+        rows=None,
+        progress: Callable[[int, int], None] | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Explain spectra into a Zarr store block by block; memory does not grow with their number.
+
+        Parameters as in `explain`; read the result with `Attribution.load`.
+
+        Raises
+        ------
+        StoreError
+            When `path` exists and `overwrite` is false.
+        """
+        pieces = self.iter_explain(model, spectra, labels, rows=rows, progress=progress)
+        return save_attributions(pieces, path, overwrite=overwrite)
+
+    def iter_explain(self, model, spectra, labels="predicted", *, rows=None, progress=None) -> Iterator[Attribution]:
+        """Yield the explanations of `explain` block by block."""
+        table = _Table(spectra, None, "spectra")
+        self._check_axis(table)
+        rows = table.check_rows(rows)
+        forward = GradientForward(model) if self.mode == "limit" else Forward(model)
+        locals_ = [self._bank(k) for k in range(self.n_banks)]
+        shared = [local.shared(forward) for local in locals_]
+        size = min(BLOCK, max(1, BLOCK_VALUES // self.n_samples))
+        labels = _check_labels(labels, len(rows))
+        for start in range(0, len(rows), size):
+            here = rows[start : start + size]
+            block = table.read(here)
+            own = forward(block)  # (n, n_classes)
+            chosen = _choose(labels, own, slice(start, start + size))
+            fits = [local.fit(forward, common, block, own, chosen) for local, common in zip(locals_, shared)]
+            yield Attribution(
+                weights=fits[0].coef,
+                intercept=fits[0].intercept,
+                score=fits[0].score,
+                local_prediction=fits[0].local_prediction,
+                labels=chosen,
+                wavenumber=self._axis if self._axis is not None else table.axis,
+                rows=here,
+                standard_error=getattr(fits[0], "standard_error", None),
+                stability=None if self.n_banks == 1 else correlation([fit.coef for fit in fits]),
+                settings=self.settings,
+            )
+            if progress is not None:
+                progress(start + len(here), len(rows))
+
+    def _bank(self, k: int):
+        """The k-th noise bank and all of the solve that spectra share, made when first needed."""
+        if k not in self._local:
+            seed = int(self.random_state) + k
+            gaussian = GaussianNoise(self._background, self.n_samples, seed)
+            if self.mode == "limit":
+                self._local[k] = AveragedGradient(
+                    gaussian.scale,
+                    gaussian.mean,
+                    n_samples=self.n_samples,
+                    width=self._width,
+                    seed=seed,
+                    tolerance=self.tolerance,
+                )
+            elif self.mode in ("instance", "mean"):
+                kind = AroundInstance if self.mode == "instance" else AroundMean
+                self._local[k] = kind(gaussian, self._width, self.ridge)
+            else:
+                noise = BinnedNoise(self._background, self.n_samples, seed, self.mode)
+                self._local[k] = Binned(noise, self._width, self.ridge)
+        return self._local[k]
+
+    def _check_axis(self, table: _Table):
+        ours = self._background.shape[1]
+        if table.n_wavenumbers != ours:
+            raise DataError(
+                f"the spectra have {table.n_wavenumbers} wavenumbers{_range(table.axis)} and the background has "
+                f"{ours}{_range(self._axis)}; bring both to one axis."
+            )
+        if self._axis is None or table.axis is None:
+            return
+        if not np.allclose(self._axis, table.axis, rtol=0, atol=SAME_AXIS):
+            raise DataError(
+                f"the spectra{_range(table.axis)} and the background{_range(self._axis)} lie on different axes of "
+                f"{ours} wavenumbers (up to {np.abs(self._axis - table.axis).max():.3g} cm-1 apart); interpolate one."
+            )
+
+
+def correlation(weights: list[np.ndarray]) -> np.ndarray:
+    """Mean correlation over wavenumbers between explanations of the same spectra; NaN where one does not vary.
+
+    Parameters
+    ----------
+    weights : list of at least two (n, n_labels, n_wavenumbers) arrays
+
+    Returns
+    -------
+    (n, n_labels) array
+    """
+    units = []
+    for w in weights:
+        w = w - w.mean(-1, keepdims=True)
+        norm = np.linalg.norm(w, axis=-1, keepdims=True)
+        units.append(np.divide(w, norm, out=np.full_like(w, np.nan), where=norm > 0))
+    pairs = [(a * b).sum(-1) for k, a in enumerate(units) for b in units[k + 1 :]]
+    return np.mean(pairs, axis=0)
+
+
+class _Table:
+    """Spectra in an array or a data set, read a few rows at a time and checked as they are read."""
+
+    def __init__(self, data, axis, what: str):
+        self.what, self._is_set = what, isinstance(data, xr.Dataset)
+        if self._is_set:
+            if axis is not None:
+                raise SettingsError(f"the {what} is a data set with an axis of its own; leave wavenumber out.")
+            self._data, shape, axis = data, data.absorbance.shape, data.wavenumber.values
+        else:
+            self._data = np.asarray(data)
+            if not np.issubdtype(self._data.dtype, np.floating):
+                self._data = self._data.astype(np.float64)
+            shape = self._data.shape
+        if len(shape) != 2 or 0 in shape:
+            raise DataError(f"the {what} must be (n, n_wavenumbers) spectra, at least one; these have shape {shape}.")
+        self.n, self.n_wavenumbers = shape
+        self.axis = None if axis is None else np.asarray(axis, dtype=np.float64)
+        if self.axis is not None and self.axis.shape != (self.n_wavenumbers,):
+            raise DataError(f"{self.axis.size} wavenumbers do not fit a {what} of shape {shape}.")
+
+    def check_rows(self, rows) -> np.ndarray:
+        if rows is None:
+            return np.arange(self.n)
+        rows = np.asarray(rows)
+        if rows.ndim != 1 or not rows.size or not np.issubdtype(rows.dtype, np.integer):
+            raise DataError(f"rows must be a list of at least one position, not {rows.dtype} of shape {rows.shape}.")
+        if rows.min() < 0 or rows.max() >= self.n or (np.diff(rows) <= 0).any():
+            raise DataError(
+                f"rows run from {rows.min()} to {rows.max()} among {self.n} spectra; they must be ascending positions "
+                f"in 0..{self.n - 1}, each once."
+            )
+        return rows.astype(np.int64)
+
+    def read(self, rows) -> np.ndarray:
+        block = read_absorbance(self._data, rows) if self._is_set else self._data[rows]
+        bad = ~np.isfinite(block).all(axis=1)
+        if bad.any():
+            where = int(np.argmax(bad)) if isinstance(rows, slice) else rows[int(np.argmax(bad))]
+            raise DataError(f"spectrum {where} of the {self.what} holds NaN or infinite values; drop or mend it first.")
+        return block
+
+
+def _range(axis) -> str:
+    return "" if axis is None else f" ({axis.min():g}..{axis.max():g} cm-1)"
+
+
+def _check_labels(labels, n: int):
+    """The words as they are; numbers as int64 (n_labels,) or (n, n_labels)."""
+    if isinstance(labels, str):
+        if labels not in ("predicted", "all"):
+            raise SettingsError(f"labels must be 'predicted', 'all' or class numbers, not {labels!r}.")
+        return labels
+    labels = np.atleast_1d(np.asarray(labels))
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim > 2 or not labels.size:
+        raise SettingsError(f"labels must be whole class numbers, not {labels.dtype} of shape {labels.shape}.")
+    if labels.ndim == 1 and len(np.unique(labels)) < len(labels):
+        raise SettingsError(
+            f"labels of shape {labels.shape} name a class twice; a label for each spectrum has shape ({n}, 1)."
+        )
+    if labels.ndim == 2 and len(labels) != n:
+        raise SettingsError(f"labels of shape {labels.shape} do not fit {n} spectra; give one row per spectrum.")
+    return labels.astype(np.int64)
+
+
+def _choose(labels, own: np.ndarray, here: slice) -> np.ndarray:
+    """(n, n_labels) classes to explain in this block, given its predictions (n, n_classes)."""
+    n, n_classes = own.shape
+    if isinstance(labels, str):
+        if labels == "predicted":
+            return own.argmax(1)[:, None]
+        return np.tile(np.arange(n_classes), (n, 1))
+    if labels.min() < 0 or labels.max() >= n_classes:
+        raise SettingsError(
+            f"labels run from {labels.min()} to {labels.max()}, but the model has classes 0..{n_classes - 1}."
+        )
+    return np.tile(labels, (n, 1)) if labels.ndim == 1 else labels[here]

@@ -1,0 +1,118 @@
+"""Perturbed spectra drawn exactly as the `lime` package draws them, once for all spectra.
+
+Source: `LimeTabularExplainer` of `lime` 0.2.0.1 (Ribeiro, Singh & Guestrin 2016, doi:10.1145/2939672.2939778).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+DISCRETIZERS = {"quartile": "QuartileDiscretizer", "decile": "DecileDiscretizer"}
+
+
+@dataclass(frozen=True)
+class GaussianNoise:
+    """Standard normal noise per wavenumber, scaled by the spread of the background.
+
+    Row 0 is the spectrum itself in every design, so its noise is zero; the other rows are what
+    ``LimeTabularExplainer(background, discretize_continuous=False, random_state=seed)`` draws first.
+
+    Parameters
+    ----------
+    background : (n_background, n_wavenumbers) array
+        Spectra whose mean and standard deviation shape the noise.
+    n_samples : int
+        Rows drawn, the spectrum itself included.
+    seed : int
+    """
+
+    background: np.ndarray
+    n_samples: int
+    seed: int
+
+    @cached_property
+    def _scaler(self):
+        from sklearn.preprocessing import StandardScaler
+
+        return StandardScaler(with_mean=False).fit(self.background)
+
+    @property
+    def scale(self) -> np.ndarray:
+        """(n_wavenumbers,) standard deviation of the background; 1 where it is constant."""
+        return np.asarray(self._scaler.scale_, np.float64)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(n_wavenumbers,) mean of the background."""
+        return np.asarray(self._scaler.mean_, np.float64)
+
+    @cached_property
+    def standard(self) -> np.ndarray:
+        """(n_samples, n_wavenumbers) noise in units of `scale`."""
+        n_wavenumbers = self.background.shape[1]
+        draws = np.random.RandomState(self.seed).normal(0, 1, self.n_samples * n_wavenumbers)
+        draws = draws.reshape(self.n_samples, n_wavenumbers)
+        draws[0] = 0
+        return draws
+
+    @cached_property
+    def scaled(self) -> np.ndarray:
+        """(n_samples, n_wavenumbers) noise in units of absorbance."""
+        return self.standard * self.scale
+
+
+@dataclass(frozen=True)
+class BinnedNoise:
+    """Spectra whose every wavenumber is drawn anew from a quantile bin of the background.
+
+    The bins and the values inside them come from the package's own discretizer, its oddities included: a
+    wavenumber that is constant in the background is perturbed to a value in units of its (tiny) spread,
+    not of absorbance. Its design column is constant, so its weight is zero all the same.
+
+    Parameters
+    ----------
+    background : (n_background, n_wavenumbers) array
+    n_samples : int
+        Rows drawn, the spectrum itself included.
+    seed : int
+    kind : {"quartile", "decile"}
+    """
+
+    background: np.ndarray
+    n_samples: int
+    seed: int
+    kind: str
+
+    @cached_property
+    def _drawn(self):
+        from lime import discretize
+
+        rng = np.random.RandomState(self.seed)
+        n_wavenumbers = self.background.shape[1]
+        kind = getattr(discretize, DISCRETIZERS[self.kind])
+        discretizer = kind(self.background, [], [str(k) for k in range(n_wavenumbers)], random_state=rng)
+        known = discretizer.discretize(self.background)
+        bins = np.zeros((self.n_samples, n_wavenumbers))
+        for column in range(n_wavenumbers):
+            values, counts = np.unique(known[:, column], return_counts=True)
+            drawn = rng.choice(len(values), size=self.n_samples, replace=True, p=counts / float(counts.sum()))
+            bins[:, column] = values[drawn]
+        rows = discretizer.undiscretize(bins[1:])  # after every bin is drawn, as the package does
+        return discretizer, bins[1:].astype(np.int8), rows
+
+    @property
+    def bins(self) -> np.ndarray:
+        """(n_samples - 1, n_wavenumbers) int8, bin of every drawn value; the spectrum's own row is left out."""
+        return self._drawn[1]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n_samples - 1, n_wavenumbers) drawn spectra; the spectrum's own row is left out."""
+        return self._drawn[2]
+
+    def bins_of(self, spectra: np.ndarray) -> np.ndarray:
+        """(n, n_wavenumbers) int8, bin of every value of `spectra`."""
+        return self._drawn[0].discretize(spectra).astype(np.int8)

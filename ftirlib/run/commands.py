@@ -1,0 +1,118 @@
+"""What the command line's smaller commands do, each returning the text it prints."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ftirlib.errors import DataError, StoreError
+from ftirlib.run.runner import Run
+from ftirlib.run.store import Store
+from ftirlib.spectra.model import has_images, has_truth, open_spectra, validate_spectra
+
+
+def peak_memory_mb() -> float:
+    """Most memory this process and its finished children have used, MB (nan where the system cannot tell)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(w).ru_maxrss for w in who) * unit / 1e6
+
+
+def simulate_store(run: Run, out: Path, *, overwrite: bool) -> str:
+    """Write a profile's simulated cohort to a store of its own."""
+    from ftirlib.spectra.phantom import PhantomSettings, simulate_colon
+
+    started = time.time()
+    settings = PhantomSettings(**run.settings.phantom.model_dump())
+    data = simulate_colon(out, settings=settings, seed=run.settings.seed, overwrite=overwrite)
+    return (
+        f"{describe(data)}\nwrote {out} in {time.time() - started:.0f} s, "
+        f"at most {peak_memory_mb():.0f} MB of memory; simulated, not measured"
+    )
+
+
+def import_store(source: str, out: str, **options) -> str:
+    """Import a table or cube."""
+    from ftirlib.spectra.readers import import_spectra
+
+    data = import_spectra(source, out, **{k: v for k, v in options.items() if v is not None})
+    return f"{describe(data)}\nwrote {out}"
+
+
+def check_store(path: str) -> str:
+    """Validate a data set, values included."""
+    data = validate_spectra(open_spectra(path))
+    labelled = data.label.values >= 0
+    lines = [describe(data)]
+    if labelled.any():
+        groups = pd.DataFrame({"class": data.label.values[labelled], "group": data.group.values[labelled]})
+        rarest = groups.groupby("class")["group"].nunique()
+        lines.append(
+            "grouped folds: possible"
+            if len(rarest) > 1 and rarest.min() >= 4
+            else "grouped folds: not possible, some class has fewer than 4 groups"
+        )
+    else:
+        lines.append("no labels: the data can be predicted, not learned from")
+    return "\n".join(lines)
+
+
+def describe(data) -> str:
+    """A data set in a few lines."""
+    axis = data.wavenumber.values
+    attrs = data.attrs
+    label = data.label.values
+    counts = [f"{name} {int((label == k).sum())}" for k, name in enumerate(attrs["class_names"])]
+    if (label < 0).any():
+        counts.append(f"unlabelled {int((label < 0).sum())}")
+    pictures = f"{len(np.unique(data.image.values))} images" if has_images(data) else "no images"
+    lines = [
+        f"{data.sizes['spectrum']} spectra, {pictures}, {len(np.unique(data.group.values))} groups",
+        f"{axis.size} wavenumbers, {axis[0]:g} to {axis[-1]:g} cm-1 by {np.median(np.diff(axis)):.4g}",
+        "classes: " + ", ".join(counts),
+    ]
+    if attrs["is_simulated"]:
+        lines.append("simulated" + (", with its truth" if has_truth(data) else ""))
+    return "\n".join(lines)
+
+
+def verify_run(root: Path) -> tuple[str, bool]:
+    """Every artefact of a run against its manifest: the text, and whether all are whole."""
+    if not root.is_dir():
+        raise StoreError(f"there is no run at '{root}'.")
+    store = Store(root)
+    names = store.names()
+    if not names:
+        raise StoreError(f"'{root}' holds no artefacts; is it the folder of a run?")
+    damaged = {name: files for name in names if (files := store.damaged(name))}
+    lines = [f"torn: {name}: {', '.join(files[:3])}" for name, files in damaged.items()]
+    lines.append(f"{len(names) - len(damaged)} of {len(names)} artefacts are whole")
+    return "\n".join(lines), not damaged
+
+
+def summary(run: Run, seconds: float, *, scored: bool = True) -> str:
+    """What a run wrote and, in a line a model, how well it did."""
+    lines = [f"{run.settings.out}: {len(run.made)} artefacts made, the rest was current ({seconds:.0f} s)"]
+    if scored:
+        from ftirlib.run.stages import scores
+
+        table = scores(run)
+        table = table[table.score == "balanced_accuracy"]
+        for row in table.itertuples():
+            spread = f"{row.mean:.3f} ± {row.sd:.3f} over folds, {row.low:.2f}-{row.high:.2f} over groups"
+            lines.append(f"  {row.model:12} balanced accuracy against {row.target}: {spread}")
+    return "\n".join(lines)
+
+
+def require_labels(data) -> None:
+    """Refuse data that cannot be learned from."""
+    if not (data.label.values >= 0).any():
+        raise DataError("the data set has no labels; give them when importing (--label), or use 'ftirlib predict'.")

@@ -1,0 +1,183 @@
+"""Tables made of a run's artefacts: scores, settings, times, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from ftirlib.report.scores import (
+    BINARY_SCORES,
+    classification_scores,
+    confusion_counts,
+    majority_baseline,
+    scores_from_confusion,
+)
+from ftirlib.report.uncertainty import fold_summary, grouped_bootstrap
+from ftirlib.run import stages
+from ftirlib.run.runner import Run
+
+COUNTED = ("accuracy", "balanced_accuracy", "mcc", "sensitivity", "specificity", "precision", "f1")
+FROM_PROBABILITIES = ("auroc", "auprc", "brier", "ece")
+
+
+def score_table(run: Run) -> pd.DataFrame:
+    """Scores of every model over the folds' test sets; see `ftirlib.run.stages.scores` for the columns."""
+    data = stages.prepared(run)
+    label, group = data.label.values.astype(int), data.group.values
+    folds = stages.folds(run)
+    names = {"class_names": data.attrs["class_names"], "positive_classes": data.attrs["positive_classes"]}
+    ensemble = [one["test"].argmax(1) for one in stages.ensemble(run)]
+    linear = set(stages.vae_names(run))
+    rows = []
+    for model, answers in stages.predictions(run).items():
+        targets = {"labels": [label[fold.test] for fold in folds]}
+        if model in linear:
+            targets["ensemble"] = ensemble
+        for target, truth in targets.items():
+            train = [label[fold.train] for fold in folds]
+            groups = [group[fold.test] for fold in folds]
+            rows += _rows(model, target, truth, answers, train, groups, names, run)
+    return pd.DataFrame(rows)
+
+
+def _rows(model, target, truth, answers, train, groups, names, run) -> list[dict]:
+    """One row per score: mean and SD over folds, interval over groups, the majority's score beside it."""
+    per_fold, majority = [], []
+    for true, answer, trained in zip(truth, answers, train):
+        per_fold.append(classification_scores(true, answer["predicted"], answer["probabilities"], **names))
+        majority.append(majority_baseline(true, trained, **names))
+    pooled_groups = np.concatenate(groups)
+    pooled_truth = np.concatenate(truth)
+    predicted = np.concatenate([answer["predicted"] for answer in answers])
+    low, high = _interval(pooled_truth, predicted, pooled_groups, names, run)
+    rows = []
+    wanted = COUNTED + (FROM_PROBABILITIES if answers[0]["probabilities"] is not None else ())
+    for score in wanted:
+        if score in BINARY_SCORES and not names["positive_classes"]:
+            continue
+        mean, sd = fold_summary([fold[score] for fold in per_fold])
+        rows.append(
+            {
+                "model": model,
+                "target": target,
+                "score": score,
+                "mean": mean,
+                "sd": sd,
+                "low": low.get(score, np.nan),
+                "high": high.get(score, np.nan),
+                "majority": fold_summary([fold[score] for fold in majority])[0],
+            }
+        )
+    return rows
+
+
+def _interval(truth, predicted, groups, names, run) -> tuple[dict, dict]:
+    """Bootstrap over groups of every score that counts suffice for."""
+    positive = np.isin(names["class_names"], names["positive_classes"])
+    settings = run.settings.scores
+    codes, counts = _counts_per_group(truth, predicted, groups, names["class_names"])
+
+    def statistic(confusions):
+        scores = scores_from_confusion(confusions.sum(axis=0), positive=positive)
+        return np.array([scores[name] for name in COUNTED])
+
+    result = grouped_bootstrap(
+        statistic,
+        codes,
+        counts,
+        n_resamples=settings.resamples,
+        confidence=settings.confidence,
+        random_state=run.settings.seed,
+    )
+    return dict(zip(COUNTED, result.low)), dict(zip(COUNTED, result.high))
+
+
+def _counts_per_group(truth, predicted, groups, class_names) -> tuple[np.ndarray, np.ndarray]:
+    """Groups and their confusion matrices: all that a bootstrap over groups needs of count-based scores."""
+    codes = np.unique(groups)
+    tables = [
+        confusion_counts(truth[groups == code], predicted[groups == code], class_names=class_names) for code in codes
+    ]
+    return codes, np.stack(tables)
+
+
+def wide_scores(table: pd.DataFrame, scores, titles) -> pd.DataFrame:
+    """The tidy table as a page shows it: a row per model, "mean ± sd [low, high]" per score."""
+    table = table[table.score.isin(scores)].copy()
+    table["text"] = [
+        f"{r.mean:.2f} ± {r.sd:.2f}" + (f" [{r.low:.2f}, {r.high:.2f}]" if np.isfinite(r.low) else "")
+        for r in table.rename(columns={"mean": "mean_"}).rename(columns={"mean_": "mean"}).itertuples()
+    ]
+    wide = table.pivot(index="model", columns="score", values="text")
+    order = list(dict.fromkeys(table.model))
+    return wide.loc[order, [s for s in scores if s in wide]].rename(columns=titles)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A data frame as a Markdown table."""
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * frame.shape[1]]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines) + "\n"
+
+
+def settings_table(run: Run) -> str:
+    """Every setting of the run and its value, as Markdown."""
+    rows = []
+    for name, value in run.settings.model_dump(mode="json", exclude={"out", "scheduler", "data"}).items():
+        inner = value.items() if isinstance(value, dict) else [(None, value)]
+        rows += [(f"`{name}.{k}`" if k else f"`{name}`", f"`{v}`") for k, v in inner]
+    return markdown(pd.DataFrame(rows, columns=["setting", "value"]))
+
+
+def time_table(run: Run) -> str:
+    """Seconds of work per stage, added up over its artefacts, as Markdown."""
+    seconds: dict[str, list[float]] = {}
+    for name in run.store.names():
+        manifest = run.store.manifest(name)
+        if manifest:
+            seconds.setdefault(name.split("/")[0], []).append(manifest["seconds"])
+    order = [*stages.STAGES, "executed"]
+    rows = [
+        (stage, len(seconds[stage]), f"{sum(seconds[stage]):.0f}") for stage in order if stage in seconds
+    ]
+    return markdown(pd.DataFrame(rows, columns=["stage", "artefacts", "seconds of one core, added up"]))
+
+
+def machine_table() -> str:
+    """The machine that built the book, as Markdown."""
+    import torch
+
+    rows = [
+        ("processor", processor_name()),
+        ("cores", os.cpu_count()),
+        ("system", f"{platform.system()} {platform.machine()}"),
+        ("Python", platform.python_version()),
+        ("torch", torch.__version__),
+        ("accelerator", torch.cuda.get_device_name() if torch.cuda.is_available() else "none used"),
+    ]
+    return markdown(pd.DataFrame(rows, columns=["what", "value"]))
+
+
+def processor_name() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as handle:
+            return next(line.split(":", 1)[1].strip() for line in handle if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def best(table: pd.DataFrame, score: str, models: Callable[[str], bool] = lambda name: True) -> pd.Series:
+    """The row of the model with the highest mean of a score against the labels."""
+    rows = table[(table.score == score) & (table.target == "labels") & table.model.map(models)]
+    return rows.loc[rows["mean"].idxmax()]
+
+
+def value_of(table: pd.DataFrame, model: str, score: str, target: str = "labels") -> pd.Series:
+    """The row of one score of one model."""
+    rows = table[(table.model == model) & (table.score == score) & (table.target == target)]
+    return rows.iloc[0]
