@@ -217,9 +217,7 @@ def validate_spectra(data: xr.Dataset, *, values: bool = True) -> xr.Dataset:
                 "name every one that occurs."
             )
     if unknown := set(data.attrs["positive_classes"]) - set(data.attrs["class_names"]):
-        raise DataError(
-            f"positive class {sorted(unknown)} is not among the classes {list(data.attrs['class_names'])}."
-        )
+        raise DataError(f"positive class {sorted(unknown)} is not among the classes {list(data.attrs['class_names'])}.")
     labels_per_image = _pairs(data.image.values, data.label.values)
     if len(labels_per_image) > len(np.unique(data.image.values)) and data.attrs.get("label_level") != "spectrum":
         # Weak labels belong to images. Labels that differ inside an image are allowed, but only when said so.
@@ -314,18 +312,22 @@ class SpectraWriter:
     Raises
     ------
     DataError
-        When `path` exists and `overwrite` is false, or a piece does not fit the axis.
+        When `path` exists and `overwrite` is false or it is no data set; when a piece does not fit the axis or the
+        pieces before, or holds NaN; when what was written is not valid. Then nothing is left at `path`.
     """
 
     def __init__(self, path, wavenumber, attrs: Mapping, *, overwrite: bool = False):
         self.path = Path(path)
         if self.path.exists() and not overwrite:
             raise DataError(f"'{self.path}' exists; choose another name or pass --overwrite.")
+        if self.path.exists() and not (self.path / "zarr.json").is_file():
+            raise DataError(f"'{self.path}' is no data set, so it is not replaced; choose another name.")
         self.attrs = dict(attrs)
         self._wavenumber = np.asarray(wavenumber, np.float64)
         self._partial = self.path.with_name(self.path.name + ".partial")
         self._pending: list[dict[str, np.ndarray]] = []
-        self._rows = 0
+        self._rows = 0  # not yet flushed
+        self._written = 0
         self._arrays: dict = {}
 
     def __enter__(self):
@@ -349,11 +351,19 @@ class SpectraWriter:
         absorbance = np.asarray(absorbance, np.float32)
         if absorbance.ndim != 2 or absorbance.shape[1] != self._wavenumber.size:
             raise DataError(f"spectra of shape {absorbance.shape} do not fit an axis of {self._wavenumber.size}.")
+        bad = ~np.isfinite(absorbance).all(axis=1)
+        if bad.any():
+            raise DataError(
+                f"spectrum {self._written + int(np.argmax(bad))} for '{self.path}' holds NaN or infinite values; "
+                "cut those wavenumbers or drop those spectra before saving."
+            )
+        self._written += len(absorbance)
         piece = {"absorbance": absorbance}
         dims = {"absorbance": ["spectrum", "wavenumber"]}
         attributes: dict[str, dict] = {}
         for name, dtype in SPECTRUM_COORDS.items():
-            piece[name] = np.broadcast_to(np.asarray(coords[name], dtype), len(absorbance))
+            values = np.asarray(coords[name], dtype)
+            piece[name] = np.full(len(absorbance), values) if values.ndim == 0 else values
             dims[name] = ["spectrum"]
         for name, values in (truth or {}).items():
             piece[name] = np.asarray(values)
@@ -374,6 +384,10 @@ class SpectraWriter:
                     dimension_names=dims[name],
                     attributes=attributes.get(name, {}),
                 )
+        if wrong := set(piece) ^ set(self._arrays):
+            raise DataError(f"every piece of '{self.path}' must hold the same arrays; {sorted(wrong)} come and go.")
+        if wrong := sorted(name for name, values in piece.items() if len(values) != len(absorbance)):
+            raise DataError(f"'{wrong[0]}' has {len(piece[wrong[0]])} values for {len(absorbance)} spectra.")
         self._pending.append(piece)
         self._rows += len(absorbance)
         if self._rows >= CHUNK:
@@ -395,11 +409,15 @@ class SpectraWriter:
         if kind is not None:
             shutil.rmtree(self._partial, ignore_errors=True)
             return
-        self._flush(final=True)
-        if not self._arrays:
+        try:
+            self._flush(final=True)
+            if not self._arrays:
+                raise DataError(f"nothing was written to '{self.path}': no spectra were given.")
+            self._root.attrs.update({"schema": SCHEMA, **_plain(self.attrs)})
+            open_spectra(self._partial)  # what is not valid never gets the name
+        except BaseException:
             shutil.rmtree(self._partial, ignore_errors=True)
-            raise DataError(f"nothing was written to '{self.path}': no spectra were given.")
-        self._root.attrs.update({"schema": SCHEMA, **_plain(self.attrs)})
+            raise
         if self.path.exists():
             shutil.rmtree(self.path)
         os.replace(self._partial, self.path)
