@@ -2,17 +2,15 @@
 # Every target first sees to .venv, which takes a moment when nothing has changed.
 
 PYTHON ?= python3
-VENV ?= .venv
 PROFILE ?= quick
 SEED ?= 0
 DATA ?=
 OUT ?=
 SCHEDULER ?=
 
-export VENV
 export MPLBACKEND ?= Agg
 
-BIN := $(VENV)/bin
+BIN := .venv/bin
 RUN_OPTIONS := --profile "$(PROFILE)" --seed "$(SEED)" \
 	$(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 SHELL := bash

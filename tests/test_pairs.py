@@ -1,6 +1,5 @@
 """The check of notebook pairs notices what it is for."""
 
-import sys
 from pathlib import Path
 
 import jupytext

@@ -21,7 +21,7 @@ INSTALLER = "uv>=0.9"
 
 
 def main():
-    folder = Path(os.environ.get("VENV") or ROOT / ".venv")
+    folder = ROOT / ".venv"
     refuse_unsupported_python()
     reason = what_is_wrong(folder)
     if reason is None:

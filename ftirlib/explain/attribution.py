@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ DIMS = {
 OPTIONAL = ("standard_error", "stability")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attribution:
     """Explanations of spectra.
 
@@ -105,8 +105,6 @@ class Attribution:
         DataError
             When the mode estimated no standard error.
         """
-        from ftirlib.explain.limit import relative_error
-
         if self.standard_error is None:
             raise DataError("these explanations carry no standard error; make them with mode='limit'.")
         return relative_error(self.weights, self.standard_error)
@@ -230,12 +228,16 @@ def save_attributions(pieces: Iterable[Attribution], path: str | os.PathLike, *,
     shutil.rmtree(partial, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     first, waiting = None, []
-    for piece in pieces:
-        waiting.append(piece)
-        if sum(map(len, waiting)) >= CHUNK:
-            first, waiting = _append(waiting, partial, first), []
-    if waiting or first is None:
-        _append(waiting, partial, first)
+    try:
+        for piece in pieces:
+            waiting.append(piece)
+            if sum(map(len, waiting)) >= CHUNK:
+                first, waiting = _append(waiting, partial, first), []
+        if waiting or first is None:
+            _append(waiting, partial, first)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     if path.exists():
         shutil.rmtree(path)
     os.replace(partial, path)
@@ -265,4 +267,16 @@ def _same(a, b) -> bool:
     return (a is None) == (b is None) and (a is None or np.array_equal(a, b))
 
 
-assert set(DIMS) <= {f.name for f in fields(Attribution)}
+def relative_error(coef: np.ndarray, standard_error: np.ndarray) -> np.ndarray:
+    """Norm of the standard errors over the norm of the coefficients, the error's own share taken off the latter.
+
+    Infinite where the coefficients are no larger than their error, zero where both are zero.
+
+    Parameters
+    ----------
+    coef, standard_error : (..., n_wavenumbers) array
+    """
+    error = np.square(standard_error).sum(-1)
+    signal = np.square(coef).sum(-1) - error
+    ratio = np.divide(error, signal, out=np.full_like(error, np.inf), where=signal > 0)
+    return np.sqrt(np.where(error == 0, 0.0, ratio))

@@ -6,6 +6,7 @@ Accepts what the field passes around: an estimator, a function, or a torch modul
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class Forward:
 
     @staticmethod
     def _from_module(module):
-        like = next(module.parameters(), torch.zeros(()))
+        like = first_tensor(module)
 
         def call(rows):
             with evaluating(module), torch.no_grad():
@@ -96,6 +97,12 @@ def as_differentiable(model) -> torch.nn.Module:
         f"mode 'limit' averages gradients, and {type(getattr(model, '__self__', model)).__name__} has none; "
         "give a torch module or an estimator with as_module, or choose mode 'instance'."
     )
+
+
+def first_tensor(module: torch.nn.Module) -> torch.Tensor:
+    """A tensor whose type and device the module's input must share: its first floating weight or buffer."""
+    found = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
+    return next(found, torch.zeros(()))
 
 
 @contextmanager

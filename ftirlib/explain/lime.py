@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.explain.attribution import Attribution, save_attributions
 from ftirlib.explain.forward import Forward
+from ftirlib.explain.inputs import SpectraTable, axis_range, check_labels, choose_labels
 from ftirlib.explain.limit import AveragedGradient, GradientForward
 from ftirlib.explain.local import AroundInstance, AroundMean, Binned
 from ftirlib.explain.noise import BinnedNoise, GaussianNoise
-from ftirlib.spectra.model import read_absorbance
 
 MODES = ("instance", "mean", "quartile", "decile", "limit")
 RIDGE = 1.0  # the package's
@@ -103,7 +102,7 @@ class SpectralLime:
         self.kernel_width, self.ridge, self.random_state = kernel_width, ridge, random_state
         self.n_banks, self.tolerance, self.wavenumber = n_banks, tolerance, wavenumber
         self._check_settings()
-        table = _Table(background, wavenumber, "background")
+        table = SpectraTable(background, wavenumber, "background")
         self._axis, self._background = table.axis, table.read(slice(None))
         self._local: dict[int, object] = {}
 
@@ -178,7 +177,7 @@ class SpectralLime:
         DataError
             When the spectra are empty, not finite or on another axis.
         SettingsError
-            When a label is not one of the model's classes.
+            When a label is not one of the model's classes (columns of its probabilities).
         ModelError
             When the model's output is no table of probabilities, or cannot be differentiated in mode ``limit``.
         """
@@ -209,19 +208,19 @@ class SpectralLime:
 
     def iter_explain(self, model, spectra, labels="predicted", *, rows=None, progress=None) -> Iterator[Attribution]:
         """Yield the explanations of `explain` block by block."""
-        table = _Table(spectra, None, "spectra")
+        table = SpectraTable(spectra, None, "spectra")
         self._check_axis(table)
         rows = table.check_rows(rows)
         forward = GradientForward(model) if self.mode == "limit" else Forward(model)
         locals_ = [self._bank(k) for k in range(self.n_banks)]
         shared = [local.shared(forward) for local in locals_]
         size = min(BLOCK, max(1, BLOCK_VALUES // self.n_samples))
-        labels = _check_labels(labels, len(rows))
+        labels = check_labels(labels, len(rows))
         for start in range(0, len(rows), size):
             here = rows[start : start + size]
             block = table.read(here)
             own = forward(block)  # (n, n_classes)
-            chosen = _choose(labels, own, slice(start, start + size))
+            chosen = choose_labels(labels, own, slice(start, start + size))
             fits = [local.fit(forward, common, block, own, chosen) for local, common in zip(locals_, shared)]
             yield Attribution(
                 weights=fits[0].coef,
@@ -260,18 +259,18 @@ class SpectralLime:
                 self._local[k] = Binned(noise, self._width, self.ridge)
         return self._local[k]
 
-    def _check_axis(self, table: _Table):
+    def _check_axis(self, table: SpectraTable):
         ours = self._background.shape[1]
         if table.n_wavenumbers != ours:
             raise DataError(
-                f"the spectra have {table.n_wavenumbers} wavenumbers{_range(table.axis)} and the background has "
-                f"{ours}{_range(self._axis)}; bring both to one axis."
+                f"the spectra have {table.n_wavenumbers} wavenumbers{axis_range(table.axis)} and the background has "
+                f"{ours}{axis_range(self._axis)}; bring both to one axis."
             )
         if self._axis is None or table.axis is None:
             return
         if not np.allclose(self._axis, table.axis, rtol=0, atol=SAME_AXIS):
             raise DataError(
-                f"the spectra{_range(table.axis)} and the background{_range(self._axis)} lie on different axes of "
+                f"the spectra{axis_range(table.axis)} and the background{axis_range(self._axis)} lie on different axes of "
                 f"{ours} wavenumbers (up to {np.abs(self._axis - table.axis).max():.3g} cm-1 apart); interpolate one."
             )
 
@@ -294,82 +293,3 @@ def correlation(weights: list[np.ndarray]) -> np.ndarray:
         units.append(np.divide(w, norm, out=np.full_like(w, np.nan), where=norm > 0))
     pairs = [(a * b).sum(-1) for k, a in enumerate(units) for b in units[k + 1 :]]
     return np.mean(pairs, axis=0)
-
-
-class _Table:
-    """Spectra in an array or a data set, read a few rows at a time and checked as they are read."""
-
-    def __init__(self, data, axis, what: str):
-        self.what, self._is_set = what, isinstance(data, xr.Dataset)
-        if self._is_set:
-            if axis is not None:
-                raise SettingsError(f"the {what} is a data set with an axis of its own; leave wavenumber out.")
-            self._data, shape, axis = data, data.absorbance.shape, data.wavenumber.values
-        else:
-            self._data = np.asarray(data)
-            if not np.issubdtype(self._data.dtype, np.floating):
-                self._data = self._data.astype(np.float64)
-            shape = self._data.shape
-        if len(shape) != 2 or 0 in shape:
-            raise DataError(f"the {what} must be (n, n_wavenumbers) spectra, at least one; these have shape {shape}.")
-        self.n, self.n_wavenumbers = shape
-        self.axis = None if axis is None else np.asarray(axis, dtype=np.float64)
-        if self.axis is not None and self.axis.shape != (self.n_wavenumbers,):
-            raise DataError(f"{self.axis.size} wavenumbers do not fit a {what} of shape {shape}.")
-
-    def check_rows(self, rows) -> np.ndarray:
-        if rows is None:
-            return np.arange(self.n)
-        rows = np.asarray(rows)
-        if rows.ndim != 1 or not rows.size or not np.issubdtype(rows.dtype, np.integer):
-            raise DataError(f"rows must be a list of at least one position, not {rows.dtype} of shape {rows.shape}.")
-        if rows.min() < 0 or rows.max() >= self.n or (np.diff(rows) <= 0).any():
-            raise DataError(
-                f"rows run from {rows.min()} to {rows.max()} among {self.n} spectra; they must be ascending positions "
-                f"in 0..{self.n - 1}, each once."
-            )
-        return rows.astype(np.int64)
-
-    def read(self, rows) -> np.ndarray:
-        block = read_absorbance(self._data, rows) if self._is_set else self._data[rows]
-        bad = ~np.isfinite(block).all(axis=1)
-        if bad.any():
-            where = int(np.argmax(bad)) if isinstance(rows, slice) else rows[int(np.argmax(bad))]
-            raise DataError(f"spectrum {where} of the {self.what} holds NaN or infinite values; drop or mend it first.")
-        return block
-
-
-def _range(axis) -> str:
-    return "" if axis is None else f" ({axis.min():g}..{axis.max():g} cm-1)"
-
-
-def _check_labels(labels, n: int):
-    """The words as they are; numbers as int64 (n_labels,) or (n, n_labels)."""
-    if isinstance(labels, str):
-        if labels not in ("predicted", "all"):
-            raise SettingsError(f"labels must be 'predicted', 'all' or class numbers, not {labels!r}.")
-        return labels
-    labels = np.atleast_1d(np.asarray(labels))
-    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim > 2 or not labels.size:
-        raise SettingsError(f"labels must be whole class numbers, not {labels.dtype} of shape {labels.shape}.")
-    if labels.ndim == 1 and len(np.unique(labels)) < len(labels):
-        raise SettingsError(
-            f"labels of shape {labels.shape} name a class twice; a label for each spectrum has shape ({n}, 1)."
-        )
-    if labels.ndim == 2 and len(labels) != n:
-        raise SettingsError(f"labels of shape {labels.shape} do not fit {n} spectra; give one row per spectrum.")
-    return labels.astype(np.int64)
-
-
-def _choose(labels, own: np.ndarray, here: slice) -> np.ndarray:
-    """(n, n_labels) classes to explain in this block, given its predictions (n, n_classes)."""
-    n, n_classes = own.shape
-    if isinstance(labels, str):
-        if labels == "predicted":
-            return own.argmax(1)[:, None]
-        return np.tile(np.arange(n_classes), (n, 1))
-    if labels.min() < 0 or labels.max() >= n_classes:
-        raise SettingsError(
-            f"labels run from {labels.min()} to {labels.max()}, but the model has classes 0..{n_classes - 1}."
-        )
-    return np.tile(labels, (n, 1)) if labels.ndim == 1 else labels[here]

@@ -13,13 +13,21 @@ import numpy as np
 import torch
 
 from ftirlib.errors import ModelError
-from ftirlib.explain.forward import MODULE_ROWS, Forward, as_differentiable, check_probabilities, evaluating
+from ftirlib.explain.attribution import relative_error
+from ftirlib.explain.forward import (
+    MODULE_ROWS,
+    Forward,
+    as_differentiable,
+    check_probabilities,
+    evaluating,
+    first_tensor,
+)
 from ftirlib.explain.ridge import Fit
 
-PAIRS_PER_ROUND = 32  # antithetic pairs between two looks at the error
+PAIRS_PER_ROUND = 16  # antithetic pairs between two looks at the error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LimitFit(Fit):
     """A `Fit` with the standard error of every coefficient, (n, n_labels, n_features)."""
 
@@ -91,7 +99,7 @@ class AveragedGradient:
         """Nothing: every gradient is taken around a spectrum of its own."""
 
     def fit(self, forward: GradientForward, shared: None, spectra, own, labels) -> LimitFit:
-        like = next(forward.module.parameters(), torch.zeros(()))
+        like = first_tensor(forward.module)
         noise = torch.as_tensor(self.noise).to(like)
         centre, label = torch.as_tensor(spectra).to(like), torch.as_tensor(labels, device=like.device)
         shape = (*labels.shape, spectra.shape[1])
@@ -136,18 +144,3 @@ class AveragedGradient:
         average = total / pairs
         variance = np.maximum(squares - pairs * average**2, 0) / (pairs - 1)  # below zero is rounding
         return self.scale * average, self.scale * np.sqrt(variance / pairs)
-
-
-def relative_error(coef: np.ndarray, standard_error: np.ndarray) -> np.ndarray:
-    """Norm of the standard errors over the norm of the coefficients, the error's own share taken off the latter.
-
-    Infinite where the coefficients are no larger than their error, zero where both are zero.
-
-    Parameters
-    ----------
-    coef, standard_error : (..., n_wavenumbers) array
-    """
-    error = np.square(standard_error).sum(-1)
-    signal = np.square(coef).sum(-1) - error
-    ratio = np.divide(error, signal, out=np.full_like(error, np.inf), where=signal > 0)
-    return np.sqrt(np.where(error == 0, 0.0, ratio))

@@ -44,7 +44,7 @@ class Terms:
     label: Tensor
     squared_error: Tensor  # (2, n)
 
-    def negative_bound(self, beta: float) -> Tensor:
+    def negative(self, beta: float) -> Tensor:
         return self.reconstruction + beta * self.kl + self.label
 
 
@@ -78,8 +78,9 @@ class M2(nn.Module):
 
     def embed(self, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of z, each (..., latent), from classes (..., classes) and features (..., 64)."""
-        y, h = torch.broadcast_tensors(F.pad(y, (0, FEATURES)), F.pad(h, (self.settings.n_classes, 0)))
-        return self.posterior(y + h).chunk(2, dim=-1)
+        of_class, of_features = self.posterior.weight.split([self.settings.n_classes, FEATURES], dim=1)
+        out = F.linear(y, of_class) + F.linear(h, of_features, self.posterior.bias)  # FC of (y, h), broadcast
+        return out.chunk(2, dim=-1)
 
     def decode(self, z: Tensor, y: Tensor) -> Tensor:
         """Expected x, (..., 2 n), from z (..., latent) and y (..., classes)."""
@@ -124,11 +125,11 @@ class M2(nn.Module):
         self.noise.copy_(mean_square.sqrt().clamp_min(SMALLEST_NOISE))
 
     def layer_table(self) -> list[dict]:
-        """Name, kind and parameter count of every layer that has parameters of its own, read from the live network."""
+        """Name, kind, shapes and parameter count of every layer with parameters, read from the live network."""
         rows = []
         for name, module in self.named_modules():
             own = sum(p.numel() for p in module.parameters(recurse=False))
             if own:
-                shape = ", ".join(map(str, [p for p in getattr(module, "weight", torch.empty(0)).shape]))
-                rows.append({"layer": name, "kind": type(module).__name__, "shape": shape, "parameters": own})
+                shapes = {part: tuple(p.shape) for part, p in module.named_parameters(recurse=False)}
+                rows.append({"layer": name, "kind": type(module).__name__, "shapes": shapes, "parameters": own})
         return rows

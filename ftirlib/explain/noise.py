@@ -13,7 +13,7 @@ import numpy as np
 DISCRETIZERS = {"quartile": "QuartileDiscretizer", "decile": "DecileDiscretizer"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GaussianNoise:
     """Standard normal noise per wavenumber, scaled by the spread of the background.
 
@@ -64,7 +64,7 @@ class GaussianNoise:
         return self.standard * self.scale
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BinnedNoise:
     """Spectra whose every wavenumber is drawn anew from a quantile bin of the background.
 

@@ -15,7 +15,7 @@ TOLERANCE = 1e-13  # of the preconditioned residual; the solve then stands at ro
 MAX_ITERATIONS = 60  # more than a preconditioner worth having needs; beyond it each spectrum is solved alone
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """Local linear models: `coef` (n, n_labels, n_features), the rest (n, n_labels).
 

@@ -7,25 +7,25 @@ et al. 2014 (arXiv:1406.5298).
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from torch.nn import functional as F
 
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.explain.crime import STABILITY_FLOOR, check_stability
-from ftirlib.explain.m2 import DECODER_INPUTS, M2, VARIANTS, M2Settings, Terms
+from ftirlib.explain.encoders import scaled_kernels
+from ftirlib.explain.m2 import DECODER_INPUTS, M2, VARIANTS, M2Settings
+from ftirlib.explain.m2_training import UNKNOWN, Objective, best_epoch, bound, train
 
-UNKNOWN = -1  # a label nobody gave
-ROWS = 1024  # spectra encoded at once
+KIND = "CrimeVAE"
+ROWS = 1024  # spectra scaled or encoded at once
 
 
 class CrimeVAE(BaseEstimator):
@@ -192,98 +192,137 @@ class CrimeVAE(BaseEstimator):
         """
         self._check_settings()
         x = _joined(spectra, weights)
-        check_stability(stability, stability_floor, len(x))
+        check_stability(stability, stability_floor, n_spectra=len(x))
         labels, n_classes = self._check_labels(labels, n_classes, len(x))
-        train, heldout = self._hold_out(len(x), groups, validation)
-        outside = x[heldout] if validation is None else _joined(*validation, like=x)
-        labelled = self._choose_labelled(labels, train)
-
+        train_rows, self.heldout_ = self._hold_out(len(x), groups, validation)
+        self.labelled_ = self._choose_labelled(labels, train_rows, n_classes)
         self.n_wavenumbers_, self.n_classes_ = x.shape[1] // 2, n_classes
-        self.heldout_, self.labelled_ = heldout, labelled
-        self.mean_, self.scale_ = _scaling(x[train])
-        self.network_ = self._build()
+        self.mean_, self.scale_ = _scaling(x, train_rows)
+        outside = x[self.heldout_] if validation is None else self._fitting(*validation)
         seen = np.full(len(x), UNKNOWN)
-        seen[labelled] = labels[labelled]
-        made_from = self._made_from(x, seen, train, outside) if checkpoint else None
-        self._train(self._tensor(x[train]), torch.from_numpy(seen[train]), self._tensor(outside), made_from, checkpoint,
-                    progress)
+        seen[self.labelled_] = labels[self.labelled_]
+        made_from = None
+        if checkpoint:
+            settings = {k: v for k, v in self.get_params().items() if k not in ("epochs", "device")}
+            made_from = {**settings, "n_classes": n_classes, "data": _fingerprint(x, seen, train_rows, outside)}
+        self.network_ = self._build()
+        self.history_ = train(
+            self.network_,
+            self._scaled(x[train_rows]),
+            torch.from_numpy(seen[train_rows]).to(self.device),
+            self._scaled(outside),
+            self._objective(),
+            checkpoint=checkpoint,
+            made_from=made_from,
+            progress=progress,
+        )
+        self.best_epoch_ = best_epoch(self.history_)
         return self
 
-    def _train(self, x, seen, outside, made_from, checkpoint, progress) -> None:
-        network, history, best = self.network_, [], {}
-        seen = seen.to(self.device)
-        optimizer = torch.optim.Adam(network.parameters(), self.learning_rate)
-        if checkpoint and Path(checkpoint).exists():
-            history, best = _resume(checkpoint, network, optimizer, made_from)
-        if self.noise != "learned":
-            network.noise.fill_(float(self.noise))
-        while len(history) < self.epochs:
-            chance = torch.Generator().manual_seed(_seed(self.random_state, len(history)))
-            entry = {"epoch": len(history) + 1, **self._one_epoch(x, seen, optimizer, chance)}
-            entry["validation"] = -self._bound(outside).mean().item() if len(outside) else None
-            entry["noise_spectrum"], entry["noise_weights"] = network.noise.tolist()
-            score = entry["total"] if entry["validation"] is None else entry["validation"]
-            if not (math.isfinite(entry["total"]) and math.isfinite(score)):
-                raise ModelError(
-                    f"the loss of epoch {entry['epoch']} is not finite; lower learning_rate (now {self.learning_rate}) "
-                    "or look for extreme values in the spectra or weights."
-                )
-            history.append(entry)
-            if not best or not len(outside) or score < min(e["validation"] for e in history[:-1]):
-                best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-                best_epoch = entry["epoch"]
-            if checkpoint:
-                _save_checkpoint(checkpoint, network, optimizer, made_from, history, best)
-            if progress:
-                progress(entry)
-        network.load_state_dict(best)
-        network.eval()
-        self.history_ = history
-        scores = [e["validation"] for e in history]
-        self.best_epoch_ = len(history) if None in scores else 1 + int(np.argmin(scores))
+    def _check_settings(self) -> None:
+        for name, good, rule in (
+            ("variant", self.variant in VARIANTS, f"one of {list(VARIANTS)}"),
+            ("decoder_input", self.decoder_input in DECODER_INPUTS, f"one of {list(DECODER_INPUTS)}"),
+            ("supervision", 0 <= self.supervision <= 1, "a share in 0..1"),
+            ("holdout", 0 <= self.holdout <= 0.5, "a share in 0..0.5"),
+            ("latent", self.latent >= 1, "at least 1"),
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch", self.batch >= 1, "at least 1"),
+            ("patch", self.patch >= 1, "at least 1"),
+            ("beta", self.beta >= 0, "0 or more"),
+            ("alpha", self.alpha >= 0, "0 or more"),
+            ("learning_rate", self.learning_rate > 0, "more than 0"),
+            (
+                "noise",
+                self.noise == "learned" or (not isinstance(self.noise, str) and self.noise > 0),
+                "'learned' or > 0",
+            ),
+            ("kernels", len(self.kernels) > 0 and all(k >= 1 for k in self.kernels), "widths of at least 1"),
+        ):
+            if not good:
+                raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be {rule}.")
+        if self.variant == "CP" and self.patch != 1:
+            raise SettingsError(f"patch is {self.patch}, but variant 'CP' has no tokens; leave it at 1.")
 
-    def _one_epoch(self, x, seen, optimizer, chance) -> dict:
-        """One pass in random order; the mean of each term per spectrum."""
-        network, n, n_labelled = self.network_.train(), len(x), int((seen >= 0).sum())
-        share = n / n_labelled if n_labelled else 0.0
-        sums = torch.zeros(4, device=self.device)
-        squared_error = torch.zeros(2, device=self.device)
-        order = torch.randperm(n, generator=chance).to(self.device)
-        for rows in order.split(self.batch):
-            loss, terms, cross_entropy = self._loss(x[rows], seen[rows], share, chance)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            with torch.no_grad():
-                sums += torch.stack([terms.reconstruction.sum(), terms.kl.sum(), terms.label.sum(), cross_entropy])
-                squared_error += terms.squared_error.sum(1)
-        if self.noise == "learned":
-            network.set_noise(squared_error / (n * self.n_wavenumbers_))
-        network.eval()
-        reconstruction, kl, label, cross_entropy = sums.tolist()
-        parts = {"reconstruction": reconstruction / n, "kl": kl / n, "label": label / n}
-        parts["classification"] = cross_entropy / max(n_labelled, 1)
-        total = parts["reconstruction"] + self.beta * parts["kl"] + parts["label"]
-        return parts | {"total": total + self.alpha * parts["classification"]}
+    def _check_labels(self, labels, n_classes, n) -> tuple[np.ndarray, int]:
+        if labels is None and (self.supervision > 0 or n_classes is None):
+            missing = "labels" if self.supervision > 0 else "n_classes"
+            raise SettingsError(f"supervision is {self.supervision} but {missing} was not given; give it.")
+        labels = np.full(n, UNKNOWN) if labels is None else np.asarray(labels)
+        if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
+            raise DataError(
+                f"labels are {labels.dtype} of shape {labels.shape}; give one integer for each of {n} spectra."
+            )
+        n_classes = int(labels.max()) + 1 if n_classes is None else int(n_classes)
+        if n_classes < 2 or labels.min() < UNKNOWN or labels.max() >= n_classes:
+            raise DataError(
+                f"labels run from {labels.min()} to {labels.max()} for {n_classes} classes; they must lie in "
+                f"-1 (unknown) to {n_classes - 1}, with at least two classes."
+            )
+        return labels.astype(np.int64), n_classes
 
-    def _loss(self, x, seen, share, chance):
-        """Objective of one batch per spectrum, its terms, and the summed cross-entropy of its labelled spectra."""
-        network = self.network_
-        features = network.encoder(x)
-        logits = network.classifier(features)
-        noise = torch.randn(len(x), self.latent, generator=chance).to(x)
-        known = seen >= 0
-        parts = []
-        cross_entropy = x.new_zeros(())
-        if known.any():
-            parts.append(network.labelled(x[known], features[known], seen[known], noise[known]))
-            cross_entropy = F.cross_entropy(logits[known], seen[known], reduction="sum")
-        if not known.all():
-            free = ~known
-            parts.append(network.unlabelled(x[free], features[free], logits[free], noise[free]))
-        terms = Terms(*(torch.cat([getattr(p, f) for p in parts], dim=-1) for f in Terms.__dataclass_fields__))
-        loss = terms.negative_bound(self.beta).mean() + self.alpha * share * cross_entropy / len(x)
-        return loss, terms, cross_entropy.detach()
+    def _hold_out(self, n, groups, validation) -> tuple[np.ndarray, np.ndarray]:
+        """Rows trained on and rows set aside, both ascending."""
+        everything, none = np.arange(n), np.arange(0)
+        if groups is not None and np.shape(groups) != (n,):
+            raise DataError(f"groups has shape {np.shape(groups)} for {n} spectra; give one per spectrum.")
+        if validation is not None or self.holdout == 0:
+            return everything, none
+        rng = np.random.default_rng([self.random_state, 1])
+        units = everything if groups is None else np.unique(groups, return_inverse=True)[1]
+        sizes = np.bincount(units)
+        if len(sizes) < 2:
+            raise DataError(
+                f"{n} spectra of {len(sizes)} group(s) cannot be split into training and hold-out; give validation=, "
+                "more groups, or holdout=0."
+            )
+        order = rng.permutation(len(sizes))
+        # whole units until the share is reached, never all of them
+        count = np.searchsorted(np.cumsum(sizes[order]), self.holdout * n) + 1
+        aside = np.isin(units, order[: min(count, len(sizes) - 1)])
+        return np.flatnonzero(~aside), np.flatnonzero(aside)
+
+    def _choose_labelled(self, labels, rows, n_classes) -> np.ndarray:
+        """Rows whose class the objective sees: the same share of each class, at least one."""
+        if self.supervision == 0:
+            return np.arange(0)
+        rng = np.random.default_rng([self.random_state, 2])
+        classes = [int(k) for k in np.unique(labels[rows]) if k != UNKNOWN]
+        if not classes:
+            raise DataError("no training spectrum has a known label; use supervision=0 or give labels.")
+        if absent := sorted(set(range(n_classes)) - set(classes)):
+            warnings.warn(
+                f"no training spectrum is of class {absent}; the autoencoder's classifier head never sees it.",
+                stacklevel=3,
+            )
+        chosen = []
+        for k in classes:
+            members = rng.permutation(rows[labels[rows] == k])
+            chosen.append(members[: max(1, round(self.supervision * len(members)))])
+        return np.sort(np.concatenate(chosen))
+
+    def _build(self) -> M2:
+        points = 2 * self.n_wavenumbers_
+        widths = [*scaled_kernels(self.kernels, self.n_wavenumbers_), self.patch]
+        if max(widths) > points:
+            raise SettingsError(
+                f"a kernel or patch of {max(widths)} points is wider than the input of {points}; give narrower ones."
+            )
+        settings = M2Settings(
+            n_wavenumbers=self.n_wavenumbers_,
+            n_classes=self.n_classes_,
+            variant=self.variant,
+            latent=self.latent,
+            kernels=tuple(self.kernels),
+            patch=self.patch,
+            decoder_input=self.decoder_input,
+        )
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU and leave the global generator as it was
+            torch.manual_seed(self.random_state)
+            return M2(settings).to(self.device).eval()
+
+    def _objective(self) -> Objective:
+        return Objective(**{f.name: getattr(self, f.name) for f in fields(Objective)})
 
     # --- use ---------------------------------------------------------------------------------------------
 
@@ -299,52 +338,127 @@ class CrimeVAE(BaseEstimator):
     def reconstruct(self, spectra, weights) -> tuple[np.ndarray, np.ndarray]:
         """Spectra and weights, each (n_spectra, n_wavenumbers) in their own units, decoded from the latent means."""
         mean, _, probabilities = self._encode(spectra, weights)
+        z, y = torch.from_numpy(mean).to(self.device), torch.from_numpy(probabilities).to(self.device)
         with torch.no_grad():
-            pieces = [
-                self.network_.decode(z.to(self.device), y.to(self.device)).cpu()
-                for z, y in zip(torch.from_numpy(mean).split(ROWS), torch.from_numpy(probabilities).split(ROWS))
-            ]
-        x = torch.cat(pieces).numpy() * self.scale_ + self.mean_
+            x = torch.cat([self.network_.decode(*rows).cpu() for rows in zip(z.split(ROWS), y.split(ROWS))])
+        x = x.numpy() * self.scale_ + self.mean_
         return x[:, : self.n_wavenumbers_], x[:, self.n_wavenumbers_ :]
 
     def bound(self, spectra, weights) -> np.ndarray:
-        """Lower bound on log p(x) of each spectrum with its weights, (n_spectra,) nats of the scaled input.
+        """Bound of each spectrum with its weights, (n_spectra,) nats: below log p(x) of the scaled input for beta 1.
 
-        One seeded draw of z per spectrum, classes summed out.
+        Classes are summed out; z is drawn once per spectrum, the same at every call.
         """
-        return self._bound(self._tensor(self._input(spectra, weights))).cpu().numpy()
-
-    @torch.no_grad()
-    def _bound(self, x: torch.Tensor) -> torch.Tensor:
-        chance = torch.Generator().manual_seed(_seed(self.random_state, UNKNOWN))
-        noise = torch.randn(len(x), self.latent, generator=chance).to(x)
-        out = []
-        for rows, draw in zip(x.split(self.batch), noise.split(self.batch)):
-            features = self.network_.encoder(rows)
-            terms = self.network_.unlabelled(rows, features, self.network_.classifier(features), draw)
-            out.append(-terms.negative_bound(self.beta))
-        return torch.cat(out)
+        return bound(self.network_, self._scaled(self._fitting(spectra, weights)), self._objective()).cpu().numpy()
 
     @torch.no_grad()
     def _encode(self, spectra, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        x = self._input(spectra, weights)
+        x = self._fitting(spectra, weights)
         parts = []
         for start in range(0, len(x), ROWS):
-            features = self.network_.encoder(self._tensor(x[start : start + ROWS]))
+            features = self.network_.encoder(self._scaled(x[start : start + ROWS]))
             q = self.network_.classifier(features).softmax(-1)
             parts.append([t.cpu() for t in (*self.network_.embed(q, features), q)])
         return tuple(torch.cat(part).numpy() for part in zip(*parts))
 
-    def _input(self, spectra, weights) -> np.ndarray:
-        if not hasattr(self, "history_"):
+    def _fitting(self, spectra, weights) -> np.ndarray:
+        """The joined input, once it is known to fit this model."""
+        if not hasattr(self, "n_wavenumbers_"):
             raise ModelError("this CrimeVAE is not fitted; call fit or load one.")
         x = _joined(spectra, weights)
         if x.shape[1] != 2 * self.n_wavenumbers_:
             raise ModelError(
-                f"spectra have {x.shape[1] // 2} wavenumbers but this autoencoder was fitted to "
+                f"the spectra have {x.shape[1] // 2} wavenumbers but this autoencoder was fitted to "
                 f"{self.n_wavenumbers_}; bring them to its axis first."
             )
         return x
 
-    def _tensor(self, x: np.ndarray) -> torch.Tensor:
+    def _scaled(self, x: np.ndarray) -> torch.Tensor:
         return torch.from_numpy((x - self.mean_) / self.scale_).to(self.device)
+
+    # --- on disk -----------------------------------------------------------------------------------------
+
+    def save(self, folder: str | os.PathLike) -> Path:
+        """Write ``network.safetensors`` (weights and scaling) and ``vae.json`` (settings, history) to a folder."""
+        if not hasattr(self, "history_"):
+            raise ModelError("this CrimeVAE is not fitted; call fit before save.")
+        folder = Path(folder)
+        tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
+        tensors |= {"mean": torch.from_numpy(self.mean_), "scale": torch.from_numpy(self.scale_)}
+        weights = save_tensors(folder / "network.safetensors", tensors, {"kind": KIND})
+        description = {
+            "settings": {k: v for k, v in self.get_params().items() if k != "device"},
+            "n_wavenumbers": self.n_wavenumbers_,
+            "n_classes": self.n_classes_,
+            "history": self.history_,
+            "best_epoch": self.best_epoch_,
+            "labelled": self.labelled_.tolist(),
+            "heldout": self.heldout_.tolist(),
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        }
+        save_json(folder / "vae.json", description, kind=KIND)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, *, device: str = "cpu") -> CrimeVAE:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            A file that is missing, torn, changed since it was written, or of another architecture.
+        """
+        folder = Path(folder)
+        path = folder / "network.safetensors"
+        found = load_json(folder / "vae.json", kind=KIND)
+        tensors, _ = load_tensors(path)
+        if hashlib.sha256(path.read_bytes()).hexdigest() != found.get("sha256"):
+            raise ModelError(f"'{folder}' holds weights and a description of two different models; save it again.")
+        try:
+            self = cls(**found["settings"], device=device)
+            self.kernels = tuple(self.kernels)
+            self.n_wavenumbers_, self.n_classes_ = found["n_wavenumbers"], found["n_classes"]
+            self.history_, self.best_epoch_ = found["history"], found["best_epoch"]
+            self.labelled_, self.heldout_ = np.array(found["labelled"], int), np.array(found["heldout"], int)
+            self.mean_, self.scale_ = tensors.pop("mean").numpy(), tensors.pop("scale").numpy()
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"'{folder / 'vae.json'}' is incomplete or of another version: {error}.") from None
+        self._check_settings()
+        self.network_ = self._build()
+        put_weights(self.network_, {n.removeprefix("network."): t for n, t in tensors.items()}, source=path)
+        return self
+
+
+def _joined(spectra, weights) -> np.ndarray:
+    """Spectra and weights side by side, (n_spectra, 2 n_wavenumbers) float32, checked."""
+    spectra, weights = np.asarray(spectra, np.float32), np.asarray(weights, np.float32)
+    if spectra.ndim != 2 or spectra.shape != weights.shape or not spectra.size:
+        raise DataError(
+            f"spectra have shape {spectra.shape} and weights {weights.shape}; give one weight for each value of each "
+            "spectrum, both (spectra, wavenumbers)."
+        )
+    for name, values in (("spectra", spectra), ("weights", weights)):
+        bad = ~np.isfinite(values).all(axis=1)
+        if bad.any():
+            raise DataError(
+                f"{name} hold NaN or infinite values in {bad.sum()} rows, the first being {np.argmax(bad)}; drop them."
+            )
+    return np.concatenate([spectra, weights], axis=1)
+
+
+def _scaling(x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column over `rows`; 1 for a column that varies by rounding alone."""
+    blocks = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
+    mean = sum(x[block].sum(axis=0, dtype=float) for block in blocks) / len(rows)
+    variance = sum(np.square(x[block] - mean).sum(axis=0) for block in blocks) / len(rows)
+    scale = np.sqrt(variance)
+    scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+def _fingerprint(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr((array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

@@ -43,10 +43,10 @@ def _raw_path(run: Run) -> str:
 
 def prepared(run: Run) -> xr.Dataset:
     """Spectra as the models see them: tissue only (where there are images), after the recipe."""
-    return run.once("prepared", lambda: open_spectra(_prepared_path(run)))
+    return run.once("prepared", lambda: open_spectra(prepared_path(run)))
 
 
-def _prepared_path(run: Run) -> str:
+def prepared_path(run: Run) -> str:
     def make():
         source = _raw_path(run)
         settings = run.settings.preparation
@@ -66,7 +66,7 @@ def folds(run: Run) -> list[Fold]:
 
 def _folds_path(run: Run) -> str:
     def make():
-        arguments = {"spectra": _prepared_path(run), "seed": run.settings.seed}
+        arguments = {"spectra": prepared_path(run), "seed": run.settings.seed}
         task = Task("folds", tasks.fold, arguments, {}, {PREPARED: run.key(PREPARED)})
         return str(run.artefact(task, "spectra"))
 
@@ -75,7 +75,7 @@ def _folds_path(run: Run) -> str:
 
 def _common(run: Run) -> tuple[dict, dict]:
     """Arguments and input keys shared by every task of a fold."""
-    arguments = {"spectra": _prepared_path(run), "folds": _folds_path(run)}
+    arguments = {"spectra": prepared_path(run), "folds": _folds_path(run)}
     return arguments, {name: run.key(name) for name in (PREPARED, "folds")}
 
 

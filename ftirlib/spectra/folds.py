@@ -13,6 +13,7 @@ import numpy as np
 from ftirlib.errors import DataError
 
 N_SETS = 4
+ROWS_TO_SPLIT = 20_000  # more make the search slow and the shares no more alike
 
 
 @dataclass(frozen=True)
@@ -60,36 +61,42 @@ def four_way_folds(label, group, *, random_state: int = 0, n_tries: int = 32) ->
         raise DataError(f"labels {label.shape} and groups {group.shape} must be one value per spectrum each.")
     rows = np.flatnonzero(label >= 0)
     label, group = label[rows], group[rows]
-    classes = np.unique(label)
+    groups, of_group = np.unique(group, return_inverse=True)
+    classes, of_class = np.unique(label, return_inverse=True)
+    counts = np.zeros((len(groups), len(classes)), np.int64)
+    np.add.at(counts, (of_group, of_class), 1)
     if len(classes) < 2:
         raise DataError(f"the labelled spectra hold {len(classes)} class(es); classification needs at least two.")
-    n_groups = len(np.unique(group))
-    if n_groups < N_SETS:
+    if len(groups) < N_SETS:
         raise DataError(
-            f"there are {n_groups} group(s) for {N_SETS} folds, and a group is never split; "
+            f"there are {len(groups)} group(s) for {N_SETS} folds, and a group is never split; "
             f"bring spectra of at least {N_SETS} patients (or images)."
         )
-    for k in classes:
-        if (found := len(np.unique(group[label == k]))) < N_SETS:
+    for k, found in zip(classes, (counts > 0).sum(axis=0)):
+        if found < N_SETS:
             raise DataError(
                 f"class {k} occurs in {found} group(s), but each of the {N_SETS} folds needs one; "
                 "bring more patients of that class, merge it with another, or leave it out."
             )
-    shares = np.array([(label == k).mean() for k in classes])
+    # The splitter weighs groups by their class counts alone, so in a large cohort a row may stand for many spectra.
+    standing_for = max(1, len(rows) // ROWS_TO_SPLIT)
+    pairs = np.nonzero(counts)
+    row_group, row_class = (np.repeat(codes, -(-counts[pairs] // standing_for)) for codes in pairs)
+    shares = counts.sum(axis=0) / counts.sum()
     best, best_gap = None, np.inf
     for trial in range(n_tries):
         splitter = StratifiedGroupKFold(N_SETS, shuffle=True, random_state=random_state * n_tries + trial)
-        sets = [test for _, test in splitter.split(rows, label, group)]
-        here = np.array([[(label[s] == k).mean() for k in classes] for s in sets])
+        sets = [np.unique(row_group[test]) for _, test in splitter.split(row_class, row_class, row_group)]
+        here = np.array([counts[s].sum(axis=0) / counts[s].sum() for s in sets])
         gap = np.abs(here - shares).max() if (here > 0).all() else np.inf
         if gap < best_gap:
             best, best_gap = sets, gap
     if best is None:
         raise DataError(
-            f"no split of {n_groups} groups into {N_SETS} sets gave each set every class; "
+            f"no split of {len(groups)} groups into {N_SETS} sets gave each set every class; "
             "bring more patients of the rarest class, or leave it out."
         )
-    sets = [rows[s] for s in best]
+    sets = [rows[np.isin(of_group, s)] for s in best]
     folds = [
         Fold(
             train=np.sort(np.concatenate([sets[(k + 2) % N_SETS], sets[(k + 3) % N_SETS]])),

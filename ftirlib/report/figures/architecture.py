@@ -6,6 +6,7 @@ After Figure 1 of Hartigan et al. (paper A).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
@@ -60,7 +61,7 @@ def draw_architecture(ax: Axes, layer_rows) -> Axes:
         _wide_box(ax, top, row)
         levels.append(([0.5], top, 1.0))
         top -= 1.0 + _GAP
-    for (above, upper, height), (below, lower, _) in zip(levels, levels[1:]):
+    for (above, upper, height), (below, lower, _) in pairwise(levels):
         for x in above:
             _arrow(ax, (x, upper - height), (x if len(above) > 1 else below[0], lower))
     for row in notes:

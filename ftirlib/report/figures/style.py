@@ -85,7 +85,7 @@ def class_colours(n: int) -> list[str]:
 
 
 def class_marks(n: int) -> list[Mark]:
-    """Colour, line style, marker and hatch of `n` classes by position; cycles of unlike length, so pairs repeat late."""
+    """Colour, line style, marker and hatch of `n` classes by position; the cycles are of unlike length."""
     return [
         Mark(colour, _LINES[k % len(_LINES)], _MARKERS[k % len(_MARKERS)], _HATCHES[k % len(_HATCHES)])
         for k, colour in enumerate(class_colours(n))

@@ -1,0 +1,211 @@
+"""Training of the semi-supervised autoencoder: batches in memory, best epoch by validation bound, resumable.
+
+Kingma et al. 2014 (arXiv:1406.5298), equation 9, with Adam (Kingma & Ba 2015, arXiv:1412.6980).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftirlib.classify.weights import load_tensors, put_weights, save_tensors
+from ftirlib.errors import ModelError
+from ftirlib.explain.m2 import M2, Terms
+
+UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
+KIND = "autoencoder checkpoint"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How the network is trained; see `ftirlib.explain.vae.CrimeVAE`."""
+
+    beta: float
+    alpha: float
+    noise: float | str
+    epochs: int
+    batch: int
+    learning_rate: float
+    random_state: int
+
+
+def train(
+    network: M2,
+    x: Tensor,
+    seen: Tensor,
+    outside: Tensor,
+    objective: Objective,
+    *,
+    checkpoint: str | os.PathLike | None = None,
+    made_from: Mapping | None = None,
+    progress: Callable[[dict], None] | None = None,
+) -> list[dict]:
+    """Train in place; the network ends in evaluation mode with the weights of its best epoch.
+
+    Chance (order of the spectra, draws of z) depends on the seed and the epoch's number alone, so that training
+    resumed gives the same bytes as training never interrupted.
+
+    Parameters
+    ----------
+    x : (n_spectra, 2 n_wavenumbers) tensor
+        Scaled input, on the network's device.
+    seen : (n_spectra,) int tensor
+        Class, or -1 where it is summed out.
+    outside : (n_validation, 2 n_wavenumbers) tensor
+        Chooses the epoch by its mean bound; none: the last epoch is kept.
+    objective : Objective
+    checkpoint : path, optional
+    made_from : mapping
+        What a checkpoint must have been made from to be continued.
+    progress : callable, optional
+
+    Returns
+    -------
+    list of dict
+        One entry per epoch.
+
+    Raises
+    ------
+    ModelError
+        A checkpoint made from something else, or a loss that is not finite.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), objective.learning_rate)
+    if objective.noise != "learned":
+        network.noise.fill_(objective.noise)
+    history, best = [], {}
+    if checkpoint and Path(checkpoint).exists():
+        history, best = _resume(checkpoint, network, optimizer, made_from)
+    while len(history) < objective.epochs:
+        chance = generator(objective.random_state, len(history))
+        entry = {"epoch": len(history) + 1, **_one_epoch(network, x, seen, optimizer, objective, chance)}
+        if len(outside):
+            entry["validation"] = -bound(network, outside, objective).mean().item()
+        entry["noise_spectrum"], entry["noise_weights"] = network.noise.tolist()
+        if not all(math.isfinite(value) for value in entry.values()):
+            raise ModelError(
+                f"the loss of epoch {entry['epoch']} is not finite; lower learning_rate "
+                f"(now {objective.learning_rate}) or look for extreme values in the spectra or weights."
+            )
+        history.append(entry)
+        if best_epoch(history) == entry["epoch"]:
+            best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        if checkpoint:
+            _save(checkpoint, network, optimizer, made_from, history, best)
+        if progress:
+            progress(entry)
+    network.load_state_dict(best)
+    network.eval()
+    return history
+
+
+def best_epoch(history: list[dict]) -> int:
+    """The epoch, from 1, of the least validation value (the first of equals); the last one without validation."""
+    if "validation" not in history[-1]:
+        return len(history)
+    return 1 + int(np.argmin([entry["validation"] for entry in history]))
+
+
+@torch.no_grad()
+def bound(network: M2, x: Tensor, objective: Objective) -> Tensor:
+    """The unlabelled bound of each spectrum (n,), with one draw of z each, the same at every call."""
+    chance = generator(objective.random_state, None)
+    out = []
+    for rows in x.split(objective.batch):
+        features = network.encoder(rows)
+        noise = _normal(rows, network, chance)
+        out.append(-network.unlabelled(rows, features, network.classifier(features), noise).negative(objective.beta))
+    return torch.cat(out)
+
+
+def generator(seed: int, epoch: int | None) -> torch.Generator:
+    """Chance of one epoch, or of the bound (None), independent of every other's."""
+    words = np.random.SeedSequence([seed, 0 if epoch is None else epoch + 1]).generate_state(2)
+    return torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
+
+
+def _normal(rows: Tensor, network: M2, chance: torch.Generator) -> Tensor:
+    return torch.randn(len(rows), network.settings.latent, generator=chance).to(rows.device)
+
+
+def _one_epoch(network, x, seen, optimizer, objective, chance) -> dict:
+    """One pass in random order; the mean of each term per spectrum (of the cross-entropy: per labelled spectrum)."""
+    network.train()
+    n, n_labelled = len(x), int((seen != UNKNOWN).sum())
+    weight = objective.alpha * n / max(n_labelled, 1)
+    sums, squared_error = x.new_zeros(4, dtype=torch.float64), x.new_zeros(2, dtype=torch.float64)
+    for rows in torch.randperm(n, generator=chance).to(x.device).split(objective.batch):
+        noise = _normal(rows, network, chance)
+        terms, cross_entropy = _terms(network, x[rows], seen[rows], noise)
+        loss = terms.negative(objective.beta).mean() + weight * cross_entropy / len(rows)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            sums += torch.stack([terms.reconstruction.sum(), terms.kl.sum(), terms.label.sum(), cross_entropy])
+            squared_error += terms.squared_error.sum(1)
+    if objective.noise == "learned":
+        network.set_noise(squared_error / (n * network.settings.n_wavenumbers))
+    network.eval()
+    names = ("reconstruction", "kl", "label", "classification")
+    parts = dict(zip(names, (sums / x.new_tensor([n, n, n, max(n_labelled, 1)])).tolist()))
+    total = parts["reconstruction"] + objective.beta * parts["kl"] + parts["label"]
+    return parts | {"total": total + objective.alpha * parts["classification"]}
+
+
+def _terms(network: M2, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Terms, Tensor]:
+    """Terms of one batch, its labelled spectra first, and their summed cross-entropy."""
+    features = network.encoder(x)
+    logits = network.classifier(features)
+    known = seen != UNKNOWN
+    parts = []
+    cross_entropy = x.new_zeros(())
+    if known.any():
+        parts.append(network.labelled(x[known], features[known], seen[known], noise[known]))
+        cross_entropy = F.cross_entropy(logits[known], seen[known], reduction="sum")
+    if not known.all():
+        free = ~known
+        parts.append(network.unlabelled(x[free], features[free], logits[free], noise[free]))
+    joined = {f.name: torch.cat([getattr(part, f.name) for part in parts], dim=-1) for f in fields(Terms)}
+    return Terms(**joined), cross_entropy
+
+
+def _save(path, network, optimizer, made_from, history, best) -> None:
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
+    save_tensors(path, tensors, {"kind": KIND, "made_from": made_from, "history": history})
+
+
+def _resume(path, network, optimizer, made_from) -> tuple[list[dict], dict]:
+    tensors, header = load_tensors(path)
+    if header.get("kind") != KIND:
+        raise ModelError(f"'{path}' is {header.get('kind')!r}, not {KIND!r}; choose another path.")
+    asked, found = json.loads(json.dumps(made_from)), header["made_from"]
+    if different := [name for name in asked if asked[name] != found.get(name)]:
+        name = different[0]
+        raise ModelError(
+            f"the checkpoint '{path}' was made with {name} = {found.get(name)!r}, now it is {asked[name]!r}; "
+            "delete it or choose another path."
+        )
+
+    def under(prefix):
+        return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+    put_weights(network, under("network."), source=path)
+    state: dict[int, dict] = {}
+    for name, tensor in under("optimizer.").items():
+        i, key = name.split(".", 1)
+        state.setdefault(int(i), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    device = next(network.parameters()).device
+    return header["history"], {name: tensor.to(device) for name, tensor in under("best.").items()}

@@ -1,0 +1,177 @@
+"""Images of tissue: false colour with marked pixels, and maps of classes.
+
+After Figures 4b and 4c of Hartigan et al. (paper A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Patch
+from scipy import ndimage
+
+from ftirlib.errors import DataError
+from ftirlib.report.figures.style import BLACK, GREY, PALE, VERMILLION, class_marks, one_name_each
+
+
+def draw_image(
+    ax: Axes,
+    picture,
+    *,
+    pixel_size_um: float = float("nan"),
+    mark=None,
+    mark_name: str = "marked",
+    circles: bool = True,
+    colour_name: str = "",
+) -> Axes:
+    """Draw a false-colour image, and dots on marked pixels with a circle round each cluster of them (Figure 4b).
+
+    Parameters
+    ----------
+    ax : Axes
+    picture : (n_rows, n_cols) or (n_rows, n_cols, 3) array
+        One value a pixel (NaN where there is none), or red, green and blue from 0 to 1.
+    pixel_size_um : float
+        Width of a pixel in um, for the scale bar; NaN: no bar.
+    mark : (n_rows, n_cols) bool, optional
+        Pixels to point at.
+    mark_name : str
+        What they are, for the legend.
+    circles : bool
+        Circles round marked pixels that lie within two pixels of each other.
+    colour_name : str
+        What the colour means; without it there is no colour bar.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        A picture that is none, or marks of another shape.
+    """
+    picture = np.asarray(picture, np.float64)
+    if picture.ndim not in (2, 3) or not picture.size or (picture.ndim == 3 and picture.shape[2] != 3):
+        raise DataError(f"the picture has shape {picture.shape}; give (rows, columns) or (rows, columns, 3).")
+    ax.set_facecolor(PALE)
+    image = ax.imshow(picture, cmap="cividis", interpolation="nearest")
+    if colour_name and picture.ndim == 2:
+        ax.figure.colorbar(image, ax=ax, label=colour_name, shrink=0.8)
+    if mark is not None:
+        mark = np.asarray(mark)
+        if mark.dtype != bool or mark.shape != picture.shape[:2]:
+            raise DataError(
+                f"mark is {mark.dtype} {mark.shape}; the picture {picture.shape[:2]} needs a bool for each."
+            )
+        rows, cols = np.nonzero(mark)
+        ax.plot(cols, rows, ls="", marker="o", ms=3.2, mfc=VERMILLION, mec="white", mew=0.5)
+        for column, row, radius in _clusters(mark) if circles else []:
+            circle = Circle((column, row), radius, fill=False, ec=VERMILLION, lw=1.8)
+            circle.set_path_effects([patheffects.withStroke(linewidth=3.4, foreground="white")])
+            ax.add_patch(circle)
+        dot = Line2D(
+            [], [], ls="", marker="o", ms=6, mfc=VERMILLION, mec="white", label=f"{mark_name} ({mark.sum():,})"
+        )
+        ax.legend(handles=[dot], loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.2)
+    _bare(ax, picture.shape[1], pixel_size_um)
+    return ax
+
+
+def draw_class_map(
+    ax: Axes,
+    codes,
+    names: Sequence[str],
+    *,
+    background: str = "background",
+    pixel_size_um: float = float("nan"),
+    legend: bool = True,
+) -> Axes:
+    """Draw the class of every pixel: labels, predictions or the truth of a simulated sample (Figure 4c).
+
+    Parameters
+    ----------
+    ax : Axes
+    codes : (n_rows, n_cols) array
+        Position in `names`; negative or NaN is background.
+    names : sequence of str
+    background : str
+        Name of the background in the legend.
+    pixel_size_um : float
+        Width of a pixel in um, for the scale bar; NaN: no bar.
+    legend : bool
+        Whether to draw one; only classes that occur are listed.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        Codes that are no picture, no whole numbers, or beyond the names.
+    """
+    codes = np.asarray(codes, np.float64)
+    if codes.ndim != 2 or not codes.size:
+        raise DataError(f"the map of classes has shape {codes.shape}; give (rows, columns).")
+    codes = np.where(np.isnan(codes), -1, codes)
+    if (codes != np.round(codes)).any() or codes.max() >= len(names):
+        raise DataError(f"codes {codes.min():g}..{codes.max():g} are not all positions in the {len(names)} names.")
+    names = one_name_each(names, len(names), "classes")
+    marks = class_marks(len(names))
+    shown = np.clip(codes, -1, None)
+    ax.imshow(
+        shown,
+        cmap=ListedColormap([PALE, *(mark.colour for mark in marks)]),
+        vmin=-1.5,
+        vmax=len(names) - 0.5,
+        interpolation="nearest",
+    )
+    present = [k for k in range(len(names)) if (codes == k).any()]
+    for k in present:  # hatches keep apart in grey what colour keeps apart on a screen
+        if marks[k].hatch and codes.shape[0] > 1 and codes.shape[1] > 1:
+            field = ax.contourf((codes == k).astype(float), levels=[0.5, 1.5], colors="none", hatches=[marks[k].hatch])
+            field.set(edgecolor="white", linewidth=0)
+    if legend:
+        handles = [Patch(fc=marks[k].colour, ec="white", hatch=marks[k].hatch, label=names[k]) for k in present]
+        if (codes < 0).any():
+            handles.append(Patch(fc=PALE, ec=GREY, lw=0.6, label=background))
+        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    _bare(ax, codes.shape[1], pixel_size_um)
+    return ax
+
+
+def _clusters(mark) -> list[tuple[float, float, float]]:
+    """Centre (column, row) and radius of a circle round each cluster of marked pixels, all in pixels."""
+    groups, n = ndimage.label(ndimage.binary_dilation(mark, iterations=2), structure=np.ones((3, 3)))
+    circles = []
+    for k in range(1, n + 1):
+        rows, cols = np.nonzero(mark & (groups == k))
+        row, column = (rows.min() + rows.max()) / 2, (cols.min() + cols.max()) / 2
+        circles.append((column, row, np.hypot(rows - row, cols - column).max() + 1.6))
+    return circles
+
+
+def _bare(ax, n_cols: int, pixel_size_um: float) -> None:
+    """No ticks and no frame; a scale bar of a round length below the picture."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    if np.isnan(pixel_size_um):
+        return
+    longest = n_cols * pixel_size_um / 3
+    step = 10.0 ** np.floor(np.log10(longest))
+    length = max(k * step for k in (1, 2, 5) if k * step <= longest)
+    share = length / (n_cols * pixel_size_um)
+    ax.annotate(
+        "",
+        (0, -0.03),
+        (share, -0.03),
+        "axes fraction",
+        arrowprops={"arrowstyle": "-", "lw": 3, "color": BLACK, "shrinkA": 0, "shrinkB": 0},
+    )
+    ax.annotate(f"{length:g} µm", (share, -0.03), (6, 0), "axes fraction", textcoords="offset points", va="center")
