@@ -49,9 +49,8 @@ notebooks: env  ## run the notebooks at the smoke profile and store their output
 bench: env  ## measure speed and memory
 	$(BIN)/python -m benchmarks
 
-lock: env  ## resolve requirements.lock again from pyproject.toml
-	$(BIN)/uv pip compile -q --universal --extra dev --no-header --no-annotate pyproject.toml -o requirements.lock
-	sed -i.old 's/+cpu//' requirements.lock && rm requirements.lock.old
+lock:  ## resolve requirements.lock again from pyproject.toml
+	@$(PYTHON) tools/environment.py lock
 
 clean:  ## remove the built book and caches; results stay
 	rm -rf _build book/executed book/generated .pytest_cache .ruff_cache .hypothesis

@@ -8,8 +8,10 @@ import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import rattler
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -119,7 +121,6 @@ def test_tested_pythons_are_the_declared_ones():
 
 
 def test_conda_environment_agrees_with_pyproject():
-    rattler = pytest.importorskip("rattler")
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert environment["channels"] == ["conda-forge"]
     conda = {}
@@ -235,6 +236,23 @@ def test_configuration_asks_for_nothing_from_the_network():
     assert options["nb_ipywidgets_js"] == {}
 
 
+@pytest.mark.parametrize(
+    ("body", "script", "found"),
+    [
+        ('<img src="../_images/a.svg"><a href="https://doi.org/10.1">cited</a>', "_static/a.js", []),
+        ('<img alt="x" src="https://elsewhere.org/a.png">', "_static/a.js", ["https://elsewhere.org/a.png"]),
+        ("<script src='//elsewhere.org/a.js'></script>", "_static/a.js", ["//elsewhere.org/a.js"]),
+        ("", "https://elsewhere.org/b.js", ["https://elsewhere.org/b.js"]),
+    ],
+)
+def test_page_that_needs_a_network_is_noticed(monkeypatch, body, script, found):
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    from offline import fetched
+
+    page = {"body": body, "script_files": [SimpleNamespace(filename=script)], "css_files": []}
+    assert list(fetched(page)) == found
+
+
 def test_mathjax_comes_with_its_licence_and_fonts():
     folder = ROOT / "book" / "_static" / "mathjax"
     assert "Apache License" in (folder / "LICENSE").read_text(encoding="utf-8")
@@ -247,6 +265,7 @@ FORBIDDEN = {
     "a path of one machine": r"(?<![\w.<>\"'`-])/(?:work|home|root|Users|mnt|opt)/\w",
     "a package index": r"pypi\.(?:org|python)|download\.pytorch|files\.pythonhosted|find-links[= ]+/",
     "pickle or code from data": r"^\s*(?:import|from) (?:pickle|dill)\b|\btorch\.load\(|(?<![.\w])eval\(|read_pickle",
+    "unfinished work": r"\b(?:TODO|FIXME|XXX|HACK)\b",
     "a global seed": r"\bnp\.random\.seed\(|(?<!\w)random\.seed\(",
 }
 
@@ -269,6 +288,7 @@ def test_no_file_holds(what):
         ("a path of one machine", "data at /home/me/x"),
         ("a package index", "--index-url https://pypi.org/simple"),
         ("pickle or code from data", "import pickle"),
+        ("unfinished work", "# TODO mend"),
         ("a global seed", "np.random.seed(0)"),
     ],
 )

@@ -61,6 +61,10 @@ def test_missing_half(problems, pair):
     assert problems(pair) == ["00_name.ipynb is missing"]
 
 
+def test_no_notebooks(problems, tmp_path):
+    assert problems(tmp_path) == [f"there are no notebooks in '{tmp_path}'"]
+
+
 def test_stripped_outputs(problems, pair):
     nbformat.write(jupytext.reads(SOURCE, fmt="py:percent"), pair / "00_name.ipynb")
     assert problems(pair) == ["00_name.ipynb holds no outputs"]

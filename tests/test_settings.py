@@ -17,7 +17,9 @@ def test_the_three_profiles_are_there():
 @pytest.mark.parametrize("name", PROFILE_NAMES)
 def test_every_profile_states_every_setting_and_nothing_else(name):
     stated = yaml.safe_load((PROFILES / f"{name}.yaml").read_text())
-    groups = {k: set(v.annotation.model_fields) for k, v in Settings.model_fields.items() if k in stated and k != "workers"}
+    groups = {
+        k: set(v.annotation.model_fields) for k, v in Settings.model_fields.items() if k in stated and k != "workers"
+    }
     assert {k: set(v) for k, v in stated.items() if k in groups} == groups
     assert read_settings(name).profile == name
 

@@ -1,6 +1,7 @@
 """Make .venv from requirements.lock, mend it when something in it is missing, do nothing when it is whole.
 
-Standard library only, because it runs before anything is installed: ``python3 tools/environment.py``.
+Standard library only, because it runs before anything is installed: ``python3 tools/environment.py``. With the
+word ``lock`` it also resolves requirements.lock again from pyproject.toml.
 The record of a whole environment is written last, so an interrupted installation is never taken for one.
 """
 
@@ -20,16 +21,19 @@ RECORD = "environment.json"
 INSTALLER = "uv>=0.9"
 
 
-def main():
+def main(words):
+    if words not in ([], ["lock"]):
+        sys.exit("usage: python3 tools/environment.py [lock]")
     folder = ROOT / ".venv"
     refuse_unsupported_python()
     reason = what_is_wrong(folder)
-    if reason is None:
-        return
-    print(f"making {folder.name} from requirements.lock ({reason})", flush=True)
-    start = time.perf_counter()
-    build(folder)
-    print(f"{folder.name} is ready after {time.perf_counter() - start:.0f} s", flush=True)
+    if reason is not None:
+        print(f"making {folder.name} from requirements.lock ({reason})", flush=True)
+        start = time.perf_counter()
+        build(folder)
+        print(f"{folder.name} is ready after {time.perf_counter() - start:.0f} s", flush=True)
+    if words == ["lock"]:
+        lock(interpreter(folder))
 
 
 def refuse_unsupported_python():
@@ -78,7 +82,7 @@ def build(folder):
     """Install the lock and this project into a cleared folder, then record every file."""
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=True)
-    python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
+    python = interpreter(folder)
     run(python, "-m", "pip", "install", "-q", INSTALLER)
     environment = installer_environment(python)
     uv = (python, "-m", "uv", "pip", "install", "-q", "--python", python)
@@ -95,6 +99,24 @@ def build(folder):
     draft = folder / (RECORD + ".part")
     draft.write_text(json.dumps(record), encoding="utf-8")
     draft.replace(folder / RECORD)
+
+
+def lock(python):
+    """Resolve the newest versions that pyproject.toml allows, for every system and Python it names."""
+    command = (python, "-m", "uv", "pip", "compile", "-q", "--universal", "--upgrade", "--extra", "dev")
+    output = ROOT / "requirements.lock"
+    draft = output.with_suffix(".draft")
+    run(*command, "--no-header", "--no-annotate", "pyproject.toml", "-o", str(draft), env=installer_environment(python))
+    # A local build such as 2.13.0+cpu is on no package index. What only PyTorch's builds for graphics cards need
+    # comes with such a build; pinned here it would come to every machine.
+    lines = (line.replace("+cpu", "") for line in draft.read_text(encoding="utf-8").splitlines(keepends=True))
+    kept = [line for line in lines if not re.match(r"(nvidia|cuda)-|triton\b", line)]
+    output.write_text("".join(sorted(kept)), encoding="utf-8")
+    draft.unlink()
+
+
+def interpreter(folder):
+    return str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
 
 
 def installer_environment(python):
@@ -143,6 +165,6 @@ def run(*command, env=None):
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except subprocess.CalledProcessError as error:
         sys.exit(f"installation stopped at: {' '.join(error.cmd)}\nmend what it says above and run make again")

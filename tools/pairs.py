@@ -23,6 +23,8 @@ def problems(folder):
     """
     found = []
     stems = {path.stem for suffix in ("py", "ipynb") for path in Path(folder).glob(f"[0-9][0-9]_*.{suffix}")}
+    if not stems:
+        found.append(f"there are no notebooks in '{folder}'")
     for stem in sorted(stems):
         text, notebook = (Path(folder) / f"{stem}{suffix}" for suffix in (".py", ".ipynb"))
         missing = [path.name for path in (text, notebook) if not path.is_file()]

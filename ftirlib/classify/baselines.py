@@ -46,7 +46,8 @@ class _Baseline(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """The most probable class of each spectrum; ties go to the class listed first."""
-        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
 
 class NearestMean(_Baseline):
@@ -204,3 +205,31 @@ class XGB(_Baseline):
 
     def _probabilities(self, X):
         return self.xgb_.predict_proba(X)
+
+
+def make_baseline(name: str, *, n_components: int = 25, random_state: int = 0):
+    """The baseline of this name, of those in Figure 2a.
+
+    Parameters
+    ----------
+    name : {"mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb"}
+    n_components : int
+        For the two that reduce the spectra first.
+    random_state : int
+        For those in which chance has a part: all but the nearest means.
+
+    Raises
+    ------
+    SettingsError
+        An unknown name.
+    """
+    makers = {
+        "mean-mse": lambda: NearestMean(metric="mse"),
+        "mean-cosine": lambda: NearestMean(metric="cosine"),
+        "pca-lda": lambda: PCALDA(n_components=n_components, random_state=random_state),
+        "pca-xgb": lambda: PCAXGB(n_components=n_components, random_state=random_state),
+        "xgb": lambda: XGB(random_state=random_state),
+    }
+    if name not in makers:
+        raise SettingsError(f"there is no baseline {name!r}; choose one of {', '.join(makers)}.")
+    return makers[name]()

@@ -17,7 +17,8 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from ftirlib.classify.training import MSCNNClassifier, check_grid
+from ftirlib.classify.checks import check_grid
+from ftirlib.classify.training import MSCNNClassifier
 from ftirlib.classify.weights import load_json, save_json
 from ftirlib.errors import DataError, ModelError, SettingsError
 
@@ -57,14 +58,7 @@ def select_members(
     scores = [np.asarray(s, np.float64) for s in scores_by_fold]
     if not scores or any(s.ndim != 1 or s.size == 0 or not np.isfinite(s).all() for s in scores):
         raise SettingsError("every fold needs at least one member, each with a finite validation score.")
-    if threshold is None:
-        bar = -np.inf
-    elif threshold == "fold_median":
-        bar = float(np.median(np.concatenate(scores)))
-    elif isinstance(threshold, (int, float, np.number)) and np.isfinite(threshold):
-        bar = float(threshold)
-    else:
-        raise SettingsError(f"threshold is {threshold!r}; give a number, 'fold_median' or None.")
+    bar = _bar(scores, threshold)
     chosen = []
     for k, s in enumerate(scores):
         passed = s > bar
@@ -76,6 +70,16 @@ def select_members(
             passed = np.arange(s.size) == s.argmax()
         chosen.append(passed)
     return chosen, bar
+
+
+def _bar(scores, threshold) -> float:
+    if threshold is None:
+        return -np.inf
+    if isinstance(threshold, str) and threshold == "fold_median":
+        return float(np.median(np.concatenate(scores)))
+    if isinstance(threshold, (int, float, np.number)) and np.isfinite(threshold):
+        return float(threshold)
+    raise SettingsError(f"threshold is {threshold!r}; give a number, 'fold_median' or None.")
 
 
 class EMSCNN(ClassifierMixin, BaseEstimator):
@@ -151,10 +155,8 @@ class EMSCNN(ClassifierMixin, BaseEstimator):
             scores = [member.validation_score_ for member in members]
         else:
             scores = [balanced_accuracy_score(y, member.predict(X)) for member in members]
-        if self.threshold == "fold_median":
-            bar = select_members(self.fold_scores, None) and float(np.median(np.concatenate(list(self.fold_scores))))
-        else:
-            bar = self.threshold
+        # with the scores of every fold the bar is theirs; the choice is among this fold's members either way
+        bar = _bar(self.fold_scores, self.threshold) if self.fold_scores is not None else self.threshold
         (selected,), self.threshold_ = select_members([scores], bar)
         return self._set(members, np.asarray(scores), selected)
 
@@ -180,7 +182,8 @@ class EMSCNN(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """The class with most votes; ties go to the class listed first."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def as_module(self) -> nn.Module:
         """A module from spectra (n, n_wavenumbers) to the members' mean probabilities, whatever `voting` is.

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from torch.nn import functional as F
 
+from ftirlib.classify.checks import check_wavenumber, grid_text
 from ftirlib.errors import ModelError, SettingsError
 
 
@@ -75,19 +77,62 @@ class MSCNNSettings:
             raise SettingsError(f"leak is {self.leak}; it must be finite.")
 
 
+class Dropout(nn.Module):
+    """Dropout from 16 random bits per value, where torch's own draws a whole float.
+
+    The probability is rounded to a multiple of 1/65536, and what is kept is scaled by the rounded one, so the
+    expectation is exact. Four values share one draw of torch's global generator: on a processor the draws of the
+    stock layer are a fifth of a training step, these a thirtieth.
+
+    Parameters
+    ----------
+    p : float in [0, 1)
+        Probability of a value to be set to 0 in training mode.
+    """
+
+    LEVELS = 2**16
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        dropped = min(round(self.p * self.LEVELS), self.LEVELS - 1)
+        if not self.training or not dropped:
+            return x
+        size = x.numel()
+        draws = torch.empty(math.ceil(size / 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        keep = draws.view(torch.int16)[:size].view(x.shape) >= dropped - self.LEVELS // 2
+        return x * keep.to(x.dtype).mul_(self.LEVELS / (self.LEVELS - dropped))
+
+
 class Step(nn.Module):
     """A linear map, its batch-norm, dropout and non-linearity, in the order the authors' code has them."""
 
-    def __init__(
-        self, linear: nn.Module, norm: nn.Module, *, dropout: float = 0.0, activation: nn.Module | None = None
-    ):
+    def __init__(self, linear, norm, *, dropout: float = 0.0, activation: nn.Module | None = None):
         super().__init__()
         self.linear, self.norm = linear, norm
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = Dropout(dropout) if dropout else nn.Identity()
         self.activation = activation or nn.Identity()
 
     def forward(self, x):
         return self.activation(self.dropout(self.norm(self.linear(x))))
+
+
+class CoreStep(Step):
+    """A `Step` that keeps channels last in memory: (spectra, length, channels) in and out.
+
+    So laid out, the convolution needs no reordering of its input, and batch-norm runs over the rows of a matrix;
+    together they take about half the time of the usual layout. The numbers are the same.
+    """
+
+    def forward(self, x):
+        conv = self.linear
+        x = x.transpose(1, 2).unsqueeze(2)  # (spectra, channels, 1, length), channels last in memory
+        x = F.conv2d(x, conv.weight.unsqueeze(2), conv.bias, stride=(1, conv.stride[0]))
+        x = x.squeeze(2).transpose(1, 2)  # (spectra, length, channels)
+        x = self.norm(x.reshape(-1, x.shape[2])).view(x.shape)
+        return self.activation(self.dropout(x))
 
 
 class LogisticCurves(nn.Module):
@@ -147,13 +192,13 @@ class MSCNN(nn.Module):
                 if length < kernel:
                     raise ModelError(
                         f"core convolution {i + 1} spans {kernel} points but only {length} reach it from "
-                        f"{_grid(self.wavenumber)}; bring spectra on a finer or longer grid, or shorten the core."
+                        f"{grid_text(self.wavenumber)}; bring spectra on a finer or longer grid, or shorten the core."
                     )
                 length = (length - kernel) // stride + 1
                 # the first step is without tanh, the last is linear
                 last = i + 1 == len(settings.core)
                 self.core.append(
-                    Step(
+                    CoreStep(
                         nn.Conv1d(before, channels, kernel, stride),
                         nn.BatchNorm1d(channels),
                         dropout=settings.dropout,
@@ -173,30 +218,13 @@ class MSCNN(nn.Module):
         """Logits (n_spectra, n_classes) of spectra (n_spectra, n_wavenumbers)."""
         x = spectra.unsqueeze(1)  # (spectra, 1, wavenumbers)
         heads = torch.cat([head(x) for head in self.heads], dim=2)  # (spectra, head channels, positions)
-        x = torch.cat([heads.flatten(1).unsqueeze(1), self.skip(x)], dim=2)  # (spectra, 1, joined length)
+        x = torch.cat([heads.flatten(1), self.skip(x).squeeze(1)], dim=1).unsqueeze(2)  # (spectra, joined length, 1)
         for step in self.core:
-            x = step(x)
-        x = x.flatten(1)
+            x = step(x)  # (spectra, length, channels)
+        x = x.transpose(1, 2).flatten(1)  # channel by channel, as the authors' layers are ordered
         for step in self.dense:
             x = step(x)
         return self.output(x)
-
-
-def check_wavenumber(wavenumber) -> np.ndarray:
-    """The axis as float64, refused unless it ascends in mostly even steps."""
-    wavenumber = np.asarray(wavenumber, dtype=np.float64)
-    if wavenumber.ndim != 1 or wavenumber.size < 2 or not np.all(np.isfinite(wavenumber)):
-        raise ModelError(f"wavenumbers must be a finite axis of two or more points, not shape {wavenumber.shape}.")
-    spacing = np.diff(wavenumber)
-    if not np.all(spacing > 0):
-        raise ModelError("wavenumbers must ascend strictly; sort them, and the spectra with them.")
-    step = np.median(spacing)
-    if np.mean(np.abs(spacing - step) > step / 10) > 1 / 10:
-        raise ModelError(
-            f"more than a tenth of the spacings of {_grid(wavenumber)} are over 10 % away from the median "
-            f"{step:.4g} cm-1, so no kernel has one width in cm-1; interpolate the spectra to an even grid."
-        )
-    return wavenumber
 
 
 def first_layer(settings: MSCNNSettings, wavenumber: np.ndarray) -> tuple[list[tuple[int, int]], list[int]]:
@@ -207,22 +235,17 @@ def first_layer(settings: MSCNNSettings, wavenumber: np.ndarray) -> tuple[list[t
         kernel, stride = math.floor(width / step + 0.5), max(1, math.floor(stride / step + 0.5))
         if kernel < 1:
             raise ModelError(
-                f"the {width:g} cm-1 kernel is less than half a point of {_grid(wavenumber)} and vanishes; "
+                f"the {width:g} cm-1 kernel is less than half a point of {grid_text(wavenumber)} and vanishes; "
                 "bring spectra on a finer grid or widen head_widths."
             )
         if kernel > wavenumber.size:
             raise ModelError(
-                f"the {width:g} cm-1 kernel is {kernel} points and longer than {_grid(wavenumber)}; "
+                f"the {width:g} cm-1 kernel is {kernel} points and longer than {grid_text(wavenumber)}; "
                 "bring spectra of a longer range or narrow head_widths."
             )
         kernels.append((kernel, stride))
         lengths.append((wavenumber.size - kernel) // stride + 1)
     return kernels, lengths
-
-
-def _grid(wavenumber: np.ndarray) -> str:
-    step = np.median(np.diff(wavenumber))
-    return f"the grid of {wavenumber.size} points, {wavenumber[0]:g} to {wavenumber[-1]:g} cm-1 by {step:.4g}"
 
 
 def layer_table(model: MSCNN) -> pd.DataFrame:
@@ -237,7 +260,7 @@ def layer_table(model: MSCNN) -> pd.DataFrame:
     pandas.DataFrame
         Columns ``step``, ``layer``, ``output`` (channels x length) and ``parameters``. After the steps come the
         sum in use; the convolutions that the authors' class declares besides but never calls, one after each
-        inner core step; and the sum with them, which is the published count (74 866 for the defaults).
+        inner core step; and the sum with them: 74 866 for the defaults at 801 wavenumbers, the published count.
     """
     shapes, hooks = {}, []
     for name, module in model.named_modules():
@@ -254,7 +277,8 @@ def layer_table(model: MSCNN) -> pd.DataFrame:
             hook.remove()
 
     def row(step, name, module):
-        shape = " x ".join(str(size) for size in shapes[name])
+        shape = shapes[name][::-1] if isinstance(module, CoreStep) else shapes[name]  # channels first, as published
+        shape = " x ".join(str(size) for size in shape)
         return step, _describe(module), shape, _count(module)
 
     rows = [row(f"head {i + 1}", f"heads.{i}", m) for i, m in enumerate(model.heads)]
@@ -272,7 +296,7 @@ def layer_table(model: MSCNN) -> pd.DataFrame:
         block = Step(nn.Conv1d(channels, channels, kernel, stride), nn.BatchNorm1d(channels))
         idle.append((f"never called, after core {i + 1}", _describe(block), "", _count(block)))
     rows += idle
-    rows.append(("as published", "in use and never called", "", used + sum(r[3] for r in idle)))
+    rows.append(("as declared", "in use and never called", "", used + sum(r[3] for r in idle)))
     return pd.DataFrame(rows, columns=["step", "layer", "output", "parameters"])
 
 

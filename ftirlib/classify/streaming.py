@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ftirlib.classify.training import check_grid
+from ftirlib.classify.checks import check_grid
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.model import CHUNK, iter_blocks
 

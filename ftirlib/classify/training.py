@@ -1,16 +1,12 @@
-"""Training an MSCNN, resumable to the last bit, and the scikit-learn classifier around it.
+"""The MSCNN as a scikit-learn classifier that knows its wavenumbers.
 
-Hartigan et al. (paper A), "Experimental Method", with the optimiser, schedule and stop rule of the authors' public
-code: AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), halved steps, smoothed labels, best validation epoch.
+Hartigan et al. (paper A), "Experimental Method": trained on one set of patients, its epoch chosen on another.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,375 +15,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
-from torch.nn import functional as F
 
-from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, check_wavenumber, folded
+from ftirlib.classify.checks import check_spectra, check_wavenumber
+from ftirlib.classify.loop import PREDICT_ROWS, TrainingResult, TrainingSettings, train
+from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, folded
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 
-PREDICT_ROWS = 4096  # spectra in one forward pass: activations of about 0.2 GB at 801 wavenumbers
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """How an MSCNN is trained; where the authors swept a range, the default is near its middle.
-
-    Parameters
-    ----------
-    epochs : int
-        At most this many.
-    batch_size : int
-        Spectra in a step, at most. The authors used 3584 for 0.6 million training spectra; the default suits
-        data sets a tenth of that size and smaller.
-    learning_rate : float
-        Of AdamW (authors' sweep: 3e-4 to 1.3e-3).
-    weight_decay : float
-        Of AdamW (authors' sweep: 0.09 to 0.22).
-    step_epochs, step_factor : int, float
-        The learning rate is multiplied by the factor after every so many epochs (authors' sweep: 8 or 9; 0.5).
-    label_smoothing : float in [0, 1)
-    class_weight : None, "balanced" or sequence of float
-        Weight of each class in the loss, in the order of the codes. None: 1 each. "balanced": inversely
-        proportional to the class's share of the training spectra. The authors gave hyperplastic 0.28, else 1.
-    stop_after : int
-        Epochs before the stop rule applies: validation loss not finite or above twice the training loss, or
-        every class but one at sensitivity 0.
-
-    Raises
-    ------
-    SettingsError
-        A value out of its range.
-    """
-
-    epochs: int = 100
-    batch_size: int = 512
-    learning_rate: float = 8e-4
-    weight_decay: float = 0.15
-    step_epochs: int = 8
-    step_factor: float = 0.5
-    label_smoothing: float = 0.2
-    class_weight: str | tuple[float, ...] | None = None
-    stop_after: int = 30
-
-    def __post_init__(self):
-        if self.class_weight is not None and not isinstance(self.class_weight, str):
-            object.__setattr__(self, "class_weight", tuple(float(w) for w in self.class_weight))
-        weights = self.class_weight if isinstance(self.class_weight, tuple) else (1.0,)
-        for name, fine, must in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 2, "at least 2, as batch-norm has no spread of one spectrum"),
-            ("learning_rate", 0 < self.learning_rate < math.inf, "above 0"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or above"),
-            ("step_epochs", self.step_epochs >= 1, "at least 1"),
-            ("step_factor", 0 < self.step_factor <= 1, "above 0 and at most 1"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
-            ("class_weight", self.class_weight in (None, "balanced", weights), "None, 'balanced' or numbers"),
-            ("class_weight", all(0 < w < math.inf for w in weights), "above 0 for every class"),
-            ("stop_after", self.stop_after >= 0, "0 or above"),
-        ):
-            if not fine:
-                raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be {must}.")
-
-
-@dataclass
-class TrainingResult:
-    """What `train` found.
-
-    Attributes
-    ----------
-    history : list of dict
-        Per epoch: ``epoch`` (from 1), ``learning_rate``, ``training_loss``, ``validation_loss`` (None where not
-        finite), ``balanced_accuracy`` and ``sensitivity`` per class (None for a class the validation set lacks).
-    best_epoch : int
-        The epoch whose weights the model holds.
-    score : float
-        Its balanced accuracy on the validation set.
-    stopped : str or None
-        Why training ended before the last epoch.
-    """
-
-    history: list[dict] = field(default_factory=list)
-    best_epoch: int = 0
-    score: float = -math.inf
-    stopped: str | None = None
-
-
-def train(
-    model: MSCNN,
-    spectra,
-    labels,
-    validation,
-    settings: TrainingSettings | None = None,
-    *,
-    random_state: int = 0,
-    checkpoint: str | os.PathLike | None = None,
-    progress: Callable[[dict], None] | None = None,
-) -> TrainingResult:
-    """Train in place; the model ends in evaluation mode with the weights of its best validation epoch.
-
-    The best epoch is that of the highest balanced accuracy on the validation set (ties: lowest validation loss).
-    Chance (order of the spectra, dropout) depends on `random_state` and the epoch's number alone, so training
-    resumed from a checkpoint gives the same bytes as training never interrupted.
-
-    Parameters
-    ----------
-    model : MSCNN
-        On the device to train on.
-    spectra : (n_spectra, n_wavenumbers) array or tensor
-        Absorbance on the model's grid.
-    labels : (n_spectra,) int
-        Class codes 0 ... n_classes - 1.
-    validation : (spectra, labels)
-        Used to choose the epoch and to stop.
-    settings : TrainingSettings, optional
-    random_state : int
-    checkpoint : path, optional
-        Written after every epoch, atomically; training goes on from it where it exists. `epochs` may be raised
-        in between, anything else must be the same.
-    progress : callable, optional
-        Called with the history's entry after every epoch.
-
-    Returns
-    -------
-    TrainingResult
-
-    Raises
-    ------
-    DataError
-        Spectra or labels that do not fit the model.
-    ModelError
-        A checkpoint of other data or settings, or a loss that is not finite in the very first epoch.
-    """
-    settings = settings or TrainingSettings()
-    device = next(model.parameters()).device
-    x, y = _tensors(model, spectra, labels, "training")
-    x_val, y_val = _tensors(model, *validation, "validation")
-    if len(x) < 2:
-        raise DataError(f"there is {len(x)} training spectrum; batch-norm needs at least 2.")
-    made_from = {
-        "settings": {k: v for k, v in asdict(settings).items() if k != "epochs"},
-        "network": asdict(model.settings),
-        "wavenumber": model.wavenumber.tolist(),
-        "random_state": random_state,
-        "data": _fingerprint(x, y, x_val, y_val) if checkpoint else None,
-    }
-    weight = _class_weight(settings.class_weight, y, model.settings.n_classes).to(device)
-    x, y, x_val = x.to(device), y.to(device), x_val.to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    result, best = TrainingResult(), {}
-    if checkpoint and Path(checkpoint).exists():
-        result, best = _resume(checkpoint, model, optimizer, made_from)
-
-    def loss_of(logits, target):
-        return F.cross_entropy(logits, target, weight=weight, label_smoothing=settings.label_smoothing)
-
-    while result.stopped is None and len(result.history) < settings.epochs:
-        epoch = len(result.history)
-        rate = settings.learning_rate * settings.step_factor ** (epoch // settings.step_epochs)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(_epoch_seed(random_state, epoch))
-            training_loss = _one_epoch(model, x, y, optimizer, loss_of, settings.batch_size)
-        logits = _logits(folded(model), x_val).cpu()
-        validation_loss = loss_of(logits.to(device), y_val.to(device)).item()
-        sensitivity = _sensitivities(logits.argmax(1), y_val, model.settings.n_classes)
-        known = [s for s in sensitivity if s is not None]
-        score = sum(known) / len(known)
-        entry = {
-            "epoch": epoch + 1,
-            "learning_rate": rate,
-            "training_loss": training_loss if math.isfinite(training_loss) else None,
-            "validation_loss": validation_loss if math.isfinite(validation_loss) else None,
-            "balanced_accuracy": score,
-            "sensitivity": sensitivity,
-        }
-        earlier = result.history[result.best_epoch - 1]["validation_loss"] if best else None
-        result.history.append(entry)
-        if math.isfinite(training_loss) and math.isfinite(validation_loss):
-            if (score, -validation_loss) > (result.score, -math.inf if earlier is None else -earlier):
-                result.best_epoch, result.score = epoch + 1, score
-                best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        result.stopped = _reason_to_stop(entry, settings)
-        if not best and result.stopped:
-            raise ModelError(f"nothing was learnt: {result.stopped}; lower the learning rate or check the spectra.")
-        if checkpoint:
-            _save_checkpoint(checkpoint, model, optimizer, made_from, result, best)
-        if progress:
-            progress(entry)
-    model.load_state_dict(best)
-    model.eval()
-    return result
-
-
-def _one_epoch(model, x, y, optimizer, loss_of, batch_size) -> float:
-    """One pass over the spectra in random order; the mean loss. Batches differ by one spectrum at most."""
-    model.train()
-    total = torch.zeros((), device=x.device)
-    n_batches = min(math.ceil(len(x) / batch_size), len(x) // 2)
-    for rows in torch.randperm(len(x)).to(x.device).tensor_split(n_batches):
-        loss = loss_of(model(x[rows]), y[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.detach() * len(rows)
-    return total.item() / len(x)
-
-
-def _epoch_seed(random_state: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([random_state, epoch]).generate_state(1)[0])
-
-
-@torch.no_grad()
-def _logits(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    return torch.cat([network(rows) for rows in x.split(PREDICT_ROWS)])
-
-
-def _sensitivities(predicted, y, n_classes) -> list[float | None]:
-    members = [y == k for k in range(n_classes)]
-    return [(predicted[m] == k).double().mean().item() if m.any() else None for k, m in enumerate(members)]
-
-
-def _reason_to_stop(entry: dict, settings: TrainingSettings) -> str | None:
-    """The authors' rule; only a training loss that is not finite, which no later epoch can mend, stops at once."""
-    epoch, training, validation = entry["epoch"], entry["training_loss"], entry["validation_loss"]
-    if training is None:
-        return f"the training loss is not finite at epoch {epoch}"
-    if epoch <= settings.stop_after:
-        return None
-    if validation is None:
-        return f"the validation loss is not finite at epoch {epoch}"
-    if validation > 2 * training:
-        return f"the validation loss {validation:.4g} exceeds twice the training loss {training:.4g} at epoch {epoch}"
-    if sum(bool(s) for s in entry["sensitivity"]) <= 1:
-        return f"every class but one has sensitivity 0 at epoch {epoch}"
-    return None
-
-
-def _class_weight(choice, y, n_classes) -> torch.Tensor:
-    if choice is None:
-        return torch.ones(n_classes)
-    if choice == "balanced":
-        count = torch.bincount(y, minlength=n_classes)
-        if (count == 0).any():
-            raise DataError(f"class {int(count.argmin())} has no training spectrum to balance; give class_weight.")
-        return (len(y) / (n_classes * count)).float()
-    if len(choice) != n_classes:
-        raise SettingsError(f"class_weight has {len(choice)} numbers for {n_classes} classes; give one per class.")
-    return torch.tensor(choice)
-
-
-def _tensors(model, spectra, labels, what) -> tuple[torch.Tensor, torch.Tensor]:
-    x = torch.as_tensor(check_spectra(spectra, model.wavenumber, what=what))
-    y = torch.as_tensor(np.asarray(labels))
-    if y.shape != x.shape[:1] or y.is_floating_point():
-        raise DataError(f"the {what} labels are {tuple(y.shape)} {y.dtype} for {len(x)} spectra; give one code each.")
-    y = y.long()
-    if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= model.settings.n_classes:
-        found = f"{int(y.min())}..{int(y.max())}" if len(y) else "none"
-        raise DataError(
-            f"the {what} labels are {found}, but the network has classes 0..{model.settings.n_classes - 1}; "
-            "leave out spectra without a label."
-        )
-    return x, y
-
-
-def check_spectra(spectra, wavenumber: np.ndarray, *, on=None, what: str = "given") -> np.ndarray:
-    """Spectra as finite float32 (n, n_wavenumbers) on the model's grid, or an error that states both grids.
-
-    Parameters
-    ----------
-    spectra : (n_spectra, n_wavenumbers) array, tensor or xarray.DataArray
-    wavenumber : (n_wavenumbers,) array, cm-1
-        The grid of the model.
-    on : (n_wavenumbers,) array, optional
-        The grid of the spectra; a DataArray's own ``wavenumber`` is used where this is not given.
-    what : str
-        Which spectra these are, for the message.
-    """
-    if on is None and "wavenumber" in getattr(spectra, "coords", ()):
-        on = spectra["wavenumber"].values
-    if on is not None:
-        check_grid(on, wavenumber)
-    x = np.asarray(spectra)
-    if x.ndim != 2 or x.shape[1] != wavenumber.size:
-        raise DataError(
-            f"the {what} spectra have shape {x.shape}, but the model takes (spectra, {wavenumber.size}): "
-            f"{wavenumber[0]:g} to {wavenumber[-1]:g} cm-1; cut or interpolate them to that grid."
-        )
-    x = np.ascontiguousarray(x, dtype=np.float32)
-    # a sum is finite only where every term is, and reads the block once without a mask of its size
-    if not np.isfinite(x.sum(dtype=np.float64)):
-        bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
-        raise DataError(
-            f"{len(bad)} of the {len(x)} {what} spectra hold NaN or infinite values, the first is number {bad[0]}; "
-            "cut those wavenumbers or leave those spectra out."
-        )
-    return x
-
-
-def check_grid(found, wavenumber: np.ndarray) -> None:
-    """Refuse an axis that is not the model's, to a hundredth of a spacing."""
-    found = np.asarray(found, np.float64)
-    if found.shape == wavenumber.shape:
-        gap = np.abs(found - wavenumber).max()
-        if gap <= np.diff(wavenumber).min() / 100:
-            return
-    raise DataError(
-        f"the spectra are on {found.size} wavenumbers, {found[0]:g} to {found[-1]:g} cm-1, but the model is for "
-        f"{wavenumber.size}, {wavenumber[0]:g} to {wavenumber[-1]:g} cm-1; interpolate them to the model's grid."
-    )
-
-
-def _fingerprint(*tensors: torch.Tensor) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-        digest.update(tensor.contiguous().numpy())
-    return digest.hexdigest()
-
-
-def _save_checkpoint(path, model, optimizer, made_from, result, best) -> None:
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
-    save_tensors(path, tensors, {"kind": "training checkpoint", "made_from": made_from, "result": asdict(result)})
-
-
-def _resume(path, model, optimizer, made_from) -> tuple[TrainingResult, dict]:
-    tensors, header = load_tensors(path)
-    if header.get("kind") != "training checkpoint":
-        raise ModelError(f"'{path}' is {header.get('kind')!r}, no training checkpoint; choose another path.")
-    # through JSON's own types: tuples were written as lists
-    asked, found = _plain(made_from), header["made_from"]
-    for part in asked:
-        if asked[part] != found.get(part):
-            detail = ""
-            if isinstance(asked[part], dict):
-                name = next(k for k in asked[part] if asked[part][k] != found.get(part, {}).get(k))
-                detail = f" ({name}: {found.get(part, {}).get(name)!r} there, {asked[part][name]!r} now)"
-            raise ModelError(
-                f"the checkpoint '{path}' was made from another {part}{detail}; delete it or choose another path."
-            )
-
-    def under(prefix):
-        return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-    put_weights(model, under("model."), source=path)
-    state: dict[int, dict] = {}
-    for name, tensor in under("optimizer.").items():
-        i, key = name.split(".", 1)
-        state.setdefault(int(i), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    device = next(model.parameters()).device
-    return TrainingResult(**header["result"]), {name: tensor.to(device) for name, tensor in under("best.").items()}
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+__all__ = ["MSCNNClassifier", "TrainingResult", "TrainingSettings", "train"]
 
 
 class MSCNNClassifier(ClassifierMixin, BaseEstimator):
@@ -519,7 +154,8 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """The most probable class of each spectrum."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def as_module(self) -> nn.Module:
         """A module from spectra (n, n_wavenumbers) to probabilities (n, n_classes), differentiable in the spectra."""
@@ -536,7 +172,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
             "wavenumber": self.wavenumber_.tolist(),
             "network": asdict(self.network_.settings),
             "training": asdict(self.training or TrainingSettings()),
-            "random_state": self.random_state,
+            "random_state": int(self.random_state),
             "history": self.history_,
             "best_epoch": self.best_epoch_,
             "score": self.validation_score_,

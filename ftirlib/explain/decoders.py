@@ -34,6 +34,7 @@ class PerceptronDecoder(nn.Module):
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.out = nn.Linear(inputs, outputs)
+        nn.init.xavier_uniform_(self.out.weight)  # made for tanh: draws of z begin as small ripples, not as noise
         self.squash = ScaledTanh(outputs)
 
     def forward(self, z: Tensor) -> Tensor:  # (..., inputs)
@@ -54,6 +55,7 @@ class TransformerDecoder(nn.Module):
             self.tokens, self.WIDTH, layers=self.LAYERS, heads=self.HEADS, hidden=self.HIDDEN, causal=True
         )
         self.out = nn.Linear(self.WIDTH, patch)
+        nn.init.xavier_uniform_(self.out.weight)
         self.squash = ScaledTanh(outputs)
 
     def forward(self, z: Tensor) -> Tensor:  # (..., inputs)

@@ -26,7 +26,7 @@ class SpectraTable:
             if axis is None and isinstance(data, xr.DataArray) and "wavenumber" in data.coords:
                 axis = data.wavenumber.values
             self._data = np.asarray(data)
-            if not np.issubdtype(self._data.dtype, np.floating):
+            if self._data.dtype not in (np.float32, np.float64):
                 self._data = self._data.astype(np.float64)
             shape = self._data.shape
         if len(shape) != 2 or 0 in shape:
@@ -37,6 +37,7 @@ class SpectraTable:
             raise DataError(f"{self.axis.size} wavenumbers do not fit a {what} of shape {shape}.")
 
     def check_rows(self, rows) -> np.ndarray:
+        """The positions as ascending int64, every one by default."""
         if rows is None:
             return np.arange(self.n)
         rows = np.asarray(rows)
@@ -50,6 +51,7 @@ class SpectraTable:
         return rows.astype(np.int64)
 
     def read(self, rows) -> np.ndarray:
+        """Spectra (n_rows, n_wavenumbers) at the given positions, in memory and finite."""
         block = read_absorbance(self._data, rows) if self._is_set else self._data[rows]
         bad = ~np.isfinite(block).all(axis=1)
         if bad.any():
@@ -59,6 +61,7 @@ class SpectraTable:
 
 
 def axis_range(axis) -> str:
+    """The two ends of an axis in brackets, for messages; nothing where there is no axis."""
     return "" if axis is None else f" ({axis.min():g}..{axis.max():g} cm-1)"
 
 

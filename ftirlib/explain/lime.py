@@ -211,11 +211,11 @@ class SpectralLime:
         table = SpectraTable(spectra, None, "spectra")
         self._check_axis(table)
         rows = table.check_rows(rows)
+        labels = check_labels(labels, len(rows))
         forward = GradientForward(model) if self.mode == "limit" else Forward(model)
         locals_ = [self._bank(k) for k in range(self.n_banks)]
         shared = [local.shared(forward) for local in locals_]
         size = min(BLOCK, max(1, BLOCK_VALUES // self.n_samples))
-        labels = check_labels(labels, len(rows))
         for start in range(0, len(rows), size):
             here = rows[start : start + size]
             block = table.read(here)
@@ -270,8 +270,8 @@ class SpectralLime:
             return
         if not np.allclose(self._axis, table.axis, rtol=0, atol=SAME_AXIS):
             raise DataError(
-                f"the spectra{axis_range(table.axis)} and the background{axis_range(self._axis)} lie on different axes of "
-                f"{ours} wavenumbers (up to {np.abs(self._axis - table.axis).max():.3g} cm-1 apart); interpolate one."
+                f"the spectra{axis_range(table.axis)} and the background{axis_range(self._axis)} lie on different axes "
+                f"(up to {np.abs(self._axis - table.axis).max():.3g} cm-1 apart); interpolate one onto the other."
             )
 
 

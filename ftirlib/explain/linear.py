@@ -64,6 +64,8 @@ class LinearClassifier:
     - ``"absolute"``: a = \|w\| / max \|w\|, so that a wavenumber of weight zero counts for nothing.
     - ``"none"``: a = 1, the plain cosine: the control that shows what the weights add.
 
+    Weights that are all equal favour no wavenumber: a = 1 for that context.
+
     Similarities are no probabilities and are not turned into any: there is no ``predict_proba``. Arithmetic
     is in the precision of the spectra given (float32 or float64), long sums in float64.
 
@@ -128,15 +130,19 @@ class LinearClassifier:
     def _importance(self) -> np.ndarray:
         """The factor a of the formula, (contexts, wavenumbers)."""
         weights = self.mean_weights.astype(float)
-        if self.weighting == "none":
-            return np.ones_like(weights)
-        if self.weighting == "signed":
-            return _to_unit_range(weights, "the mean weights of context", self.context)
-        largest = np.abs(weights).max(axis=1, keepdims=True)
-        if not np.all(np.isfinite(largest) & (largest > 0)):
-            bad = self.context[np.argmin(np.isfinite(largest[:, 0]) & (largest[:, 0] > 0))]
-            raise DataError(f"the mean weights of context {bad} are all zero or not finite; use weighting='none'.")
-        return np.abs(weights) / largest
+        if not np.isfinite(weights).all():
+            bad = self.context[np.argmin(np.isfinite(weights).all(axis=1))]
+            raise DataError(f"the mean weights of context {bad} are not finite; leave it out (label -1).")
+        importance = np.ones_like(weights)
+        if self.weighting != "none":
+            varied = np.ptp(weights, axis=1) > 0
+            some = weights[varied]
+            importance[varied] = (
+                _to_unit_range(some, "the mean weights of context", self.context[varied])
+                if self.weighting == "signed"
+                else np.abs(some) / np.abs(some).max(axis=1, keepdims=True)
+            )
+        return importance
 
     @classmethod
     def from_contexts(
@@ -159,7 +165,7 @@ class LinearClassifier:
         Raises
         ------
         DataError
-            Shapes that disagree, values that are not finite, a constant mean spectrum or constant weights.
+            Shapes that disagree, values that are not finite, a constant mean spectrum.
         SettingsError
             An unknown weighting.
         """
@@ -213,6 +219,7 @@ class LinearClassifier:
             unit = _to_unit_range(spectra[rows], "spectrum", np.arange(start, min(start + ROWS, len(spectra))))
             product = _product(unit, template)  # (rows, contexts)
             norm = np.sqrt(_product(np.square(unit, out=unit), energy))
+            # where the norm is zero so is the product
             out[rows] = np.divide(product, norm, out=product, where=norm > 0)
         return np.clip(out, -1, 1, out=out)  # rounding alone can carry a cosine past 1
 

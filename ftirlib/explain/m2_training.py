@@ -5,7 +5,6 @@ Kingma et al. 2014 (arXiv:1406.5298), equation 9, with Adam (Kingma & Ba 2015, a
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -17,12 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ftirlib.classify.weights import load_tensors, put_weights, save_tensors
+from ftirlib.classify.checkpoint import resume, save_checkpoint
 from ftirlib.errors import ModelError
 from ftirlib.explain.m2 import M2, Terms
 
 UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
-KIND = "autoencoder checkpoint"
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,8 @@ def train(
         network.noise.fill_(objective.noise)
     history, best = [], {}
     if checkpoint and Path(checkpoint).exists():
-        history, best = _resume(checkpoint, network, optimizer, made_from)
+        result, best = resume(checkpoint, network, optimizer, made_from)
+        history = result["history"]
     while len(history) < objective.epochs:
         chance = generator(objective.random_state, len(history))
         entry = {"epoch": len(history) + 1, **_one_epoch(network, x, seen, optimizer, objective, chance)}
@@ -99,7 +98,7 @@ def train(
         if best_epoch(history) == entry["epoch"]:
             best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
         if checkpoint:
-            _save(checkpoint, network, optimizer, made_from, history, best)
+            save_checkpoint(checkpoint, network, optimizer, made_from, {"history": history}, best)
         if progress:
             progress(entry)
     network.load_state_dict(best)
@@ -176,36 +175,3 @@ def _terms(network: M2, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Terms, 
         parts.append(network.unlabelled(x[free], features[free], logits[free], noise[free]))
     joined = {f.name: torch.cat([getattr(part, f.name) for part in parts], dim=-1) for f in fields(Terms)}
     return Terms(**joined), cross_entropy
-
-
-def _save(path, network, optimizer, made_from, history, best) -> None:
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
-    save_tensors(path, tensors, {"kind": KIND, "made_from": made_from, "history": history})
-
-
-def _resume(path, network, optimizer, made_from) -> tuple[list[dict], dict]:
-    tensors, header = load_tensors(path)
-    if header.get("kind") != KIND:
-        raise ModelError(f"'{path}' is {header.get('kind')!r}, not {KIND!r}; choose another path.")
-    asked, found = json.loads(json.dumps(made_from)), header["made_from"]
-    if different := [name for name in asked if asked[name] != found.get(name)]:
-        name = different[0]
-        raise ModelError(
-            f"the checkpoint '{path}' was made with {name} = {found.get(name)!r}, now it is {asked[name]!r}; "
-            "delete it or choose another path."
-        )
-
-    def under(prefix):
-        return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-    put_weights(network, under("network."), source=path)
-    state: dict[int, dict] = {}
-    for name, tensor in under("optimizer.").items():
-        i, key = name.split(".", 1)
-        state.setdefault(int(i), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    device = next(network.parameters()).device
-    return header["history"], {name: tensor.to(device) for name, tensor in under("best.").items()}

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
+from ftirlib.classify.checkpoint import fingerprint
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
-from ftirlib.errors import DataError, ModelError, SettingsError
+from ftirlib.errors import ModelError, SettingsError
 from ftirlib.explain.crime import STABILITY_FLOOR, check_stability
 from ftirlib.explain.encoders import scaled_kernels
 from ftirlib.explain.m2 import DECODER_INPUTS, M2, VARIANTS, M2Settings
 from ftirlib.explain.m2_training import UNKNOWN, Objective, best_epoch, bound, train
+from ftirlib.explain.vae_inputs import Scaling, checked_labels, choose_labelled, hold_out, joined
 
 KIND = "CrimeVAE"
-ROWS = 1024  # spectra scaled or encoded at once
 
 
 class CrimeVAE(BaseEstimator):
@@ -90,7 +91,8 @@ class CrimeVAE(BaseEstimator):
         Rows whose class the objective saw.
     heldout_ : (n_heldout,) int
         Rows set aside.
-    mean_, scale_ : (2 n_wavenumbers,) float32
+    scaling_ : Scaling
+        Mean and standard deviation of each of the 2 n input values.
     n_wavenumbers_, n_classes_ : int
 
     Examples
@@ -191,25 +193,32 @@ class CrimeVAE(BaseEstimator):
             A checkpoint made from something else, or a loss that is not finite.
         """
         self._check_settings()
-        x = _joined(spectra, weights)
+        if labels is None and (self.supervision > 0 or n_classes is None):
+            missing = "labels" if self.supervision > 0 else "n_classes"
+            raise SettingsError(f"supervision is {self.supervision} but {missing} was not given; give it.")
+        x = joined(spectra, weights)
         check_stability(stability, stability_floor, n_spectra=len(x))
-        labels, n_classes = self._check_labels(labels, n_classes, len(x))
-        train_rows, self.heldout_ = self._hold_out(len(x), groups, validation)
-        self.labelled_ = self._choose_labelled(labels, train_rows, n_classes)
+        labels, n_classes = checked_labels(labels, n_classes, len(x))
+        share = self.holdout if validation is None else 0
+        rows, self.heldout_ = hold_out(len(x), share, groups=groups, random_state=self.random_state)
+        self.labelled_ = choose_labelled(labels, rows, self.supervision, n_classes, random_state=self.random_state)
         self.n_wavenumbers_, self.n_classes_ = x.shape[1] // 2, n_classes
-        self.mean_, self.scale_ = _scaling(x, train_rows)
+        self.scaling_ = Scaling.of(x, rows)
         outside = x[self.heldout_] if validation is None else self._fitting(*validation)
         seen = np.full(len(x), UNKNOWN)
         seen[self.labelled_] = labels[self.labelled_]
         made_from = None
         if checkpoint:
-            settings = {k: v for k, v in self.get_params().items() if k not in ("epochs", "device")}
-            made_from = {**settings, "n_classes": n_classes, "data": _fingerprint(x, seen, train_rows, outside)}
+            made_from = {
+                "settings": {k: v for k, v in self.get_params().items() if k not in ("epochs", "device")},
+                "n_classes": n_classes,
+                "data": fingerprint(*map(torch.from_numpy, (x, seen, rows, outside))),
+            }
         self.network_ = self._build()
         self.history_ = train(
             self.network_,
-            self._scaled(x[train_rows]),
-            torch.from_numpy(seen[train_rows]).to(self.device),
+            self._scaled(x[rows]),
+            torch.from_numpy(seen[rows]).to(self.device),
             self._scaled(outside),
             self._objective(),
             checkpoint=checkpoint,
@@ -232,74 +241,13 @@ class CrimeVAE(BaseEstimator):
             ("beta", self.beta >= 0, "0 or more"),
             ("alpha", self.alpha >= 0, "0 or more"),
             ("learning_rate", self.learning_rate > 0, "more than 0"),
-            (
-                "noise",
-                self.noise == "learned" or (not isinstance(self.noise, str) and self.noise > 0),
-                "'learned' or > 0",
-            ),
+            ("noise", self.noise == "learned" or _is_positive(self.noise), "'learned' or a number above 0"),
             ("kernels", len(self.kernels) > 0 and all(k >= 1 for k in self.kernels), "widths of at least 1"),
         ):
             if not good:
                 raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be {rule}.")
         if self.variant == "CP" and self.patch != 1:
             raise SettingsError(f"patch is {self.patch}, but variant 'CP' has no tokens; leave it at 1.")
-
-    def _check_labels(self, labels, n_classes, n) -> tuple[np.ndarray, int]:
-        if labels is None and (self.supervision > 0 or n_classes is None):
-            missing = "labels" if self.supervision > 0 else "n_classes"
-            raise SettingsError(f"supervision is {self.supervision} but {missing} was not given; give it.")
-        labels = np.full(n, UNKNOWN) if labels is None else np.asarray(labels)
-        if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
-            raise DataError(
-                f"labels are {labels.dtype} of shape {labels.shape}; give one integer for each of {n} spectra."
-            )
-        n_classes = int(labels.max()) + 1 if n_classes is None else int(n_classes)
-        if n_classes < 2 or labels.min() < UNKNOWN or labels.max() >= n_classes:
-            raise DataError(
-                f"labels run from {labels.min()} to {labels.max()} for {n_classes} classes; they must lie in "
-                f"-1 (unknown) to {n_classes - 1}, with at least two classes."
-            )
-        return labels.astype(np.int64), n_classes
-
-    def _hold_out(self, n, groups, validation) -> tuple[np.ndarray, np.ndarray]:
-        """Rows trained on and rows set aside, both ascending."""
-        everything, none = np.arange(n), np.arange(0)
-        if groups is not None and np.shape(groups) != (n,):
-            raise DataError(f"groups has shape {np.shape(groups)} for {n} spectra; give one per spectrum.")
-        if validation is not None or self.holdout == 0:
-            return everything, none
-        rng = np.random.default_rng([self.random_state, 1])
-        units = everything if groups is None else np.unique(groups, return_inverse=True)[1]
-        sizes = np.bincount(units)
-        if len(sizes) < 2:
-            raise DataError(
-                f"{n} spectra of {len(sizes)} group(s) cannot be split into training and hold-out; give validation=, "
-                "more groups, or holdout=0."
-            )
-        order = rng.permutation(len(sizes))
-        # whole units until the share is reached, never all of them
-        count = np.searchsorted(np.cumsum(sizes[order]), self.holdout * n) + 1
-        aside = np.isin(units, order[: min(count, len(sizes) - 1)])
-        return np.flatnonzero(~aside), np.flatnonzero(aside)
-
-    def _choose_labelled(self, labels, rows, n_classes) -> np.ndarray:
-        """Rows whose class the objective sees: the same share of each class, at least one."""
-        if self.supervision == 0:
-            return np.arange(0)
-        rng = np.random.default_rng([self.random_state, 2])
-        classes = [int(k) for k in np.unique(labels[rows]) if k != UNKNOWN]
-        if not classes:
-            raise DataError("no training spectrum has a known label; use supervision=0 or give labels.")
-        if absent := sorted(set(range(n_classes)) - set(classes)):
-            warnings.warn(
-                f"no training spectrum is of class {absent}; the autoencoder's classifier head never sees it.",
-                stacklevel=3,
-            )
-        chosen = []
-        for k in classes:
-            members = rng.permutation(rows[labels[rows] == k])
-            chosen.append(members[: max(1, round(self.supervision * len(members)))])
-        return np.sort(np.concatenate(chosen))
 
     def _build(self) -> M2:
         points = 2 * self.n_wavenumbers_
@@ -340,8 +288,8 @@ class CrimeVAE(BaseEstimator):
         mean, _, probabilities = self._encode(spectra, weights)
         z, y = torch.from_numpy(mean).to(self.device), torch.from_numpy(probabilities).to(self.device)
         with torch.no_grad():
-            x = torch.cat([self.network_.decode(*rows).cpu() for rows in zip(z.split(ROWS), y.split(ROWS))])
-        x = x.numpy() * self.scale_ + self.mean_
+            x = torch.cat([self.network_.decode(*rows).cpu() for rows in zip(z.split(self.batch), y.split(self.batch))])
+        x = self.scaling_.undo(x.numpy())
         return x[:, : self.n_wavenumbers_], x[:, self.n_wavenumbers_ :]
 
     def bound(self, spectra, weights) -> np.ndarray:
@@ -355,8 +303,8 @@ class CrimeVAE(BaseEstimator):
     def _encode(self, spectra, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         x = self._fitting(spectra, weights)
         parts = []
-        for start in range(0, len(x), ROWS):
-            features = self.network_.encoder(self._scaled(x[start : start + ROWS]))
+        for start in range(0, len(x), self.batch):
+            features = self.network_.encoder(self._scaled(x[start : start + self.batch]))
             q = self.network_.classifier(features).softmax(-1)
             parts.append([t.cpu() for t in (*self.network_.embed(q, features), q)])
         return tuple(torch.cat(part).numpy() for part in zip(*parts))
@@ -365,7 +313,7 @@ class CrimeVAE(BaseEstimator):
         """The joined input, once it is known to fit this model."""
         if not hasattr(self, "n_wavenumbers_"):
             raise ModelError("this CrimeVAE is not fitted; call fit or load one.")
-        x = _joined(spectra, weights)
+        x = joined(spectra, weights)
         if x.shape[1] != 2 * self.n_wavenumbers_:
             raise ModelError(
                 f"the spectra have {x.shape[1] // 2} wavenumbers but this autoencoder was fitted to "
@@ -374,7 +322,7 @@ class CrimeVAE(BaseEstimator):
         return x
 
     def _scaled(self, x: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy((x - self.mean_) / self.scale_).to(self.device)
+        return torch.from_numpy(self.scaling_.apply(x)).to(self.device)
 
     # --- on disk -----------------------------------------------------------------------------------------
 
@@ -384,7 +332,7 @@ class CrimeVAE(BaseEstimator):
             raise ModelError("this CrimeVAE is not fitted; call fit before save.")
         folder = Path(folder)
         tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
-        tensors |= {"mean": torch.from_numpy(self.mean_), "scale": torch.from_numpy(self.scale_)}
+        tensors |= {f"scaling.{name}": torch.from_numpy(values) for name, values in asdict(self.scaling_).items()}
         weights = save_tensors(folder / "network.safetensors", tensors, {"kind": KIND})
         description = {
             "settings": {k: v for k, v in self.get_params().items() if k != "device"},
@@ -420,7 +368,7 @@ class CrimeVAE(BaseEstimator):
             self.n_wavenumbers_, self.n_classes_ = found["n_wavenumbers"], found["n_classes"]
             self.history_, self.best_epoch_ = found["history"], found["best_epoch"]
             self.labelled_, self.heldout_ = np.array(found["labelled"], int), np.array(found["heldout"], int)
-            self.mean_, self.scale_ = tensors.pop("mean").numpy(), tensors.pop("scale").numpy()
+            self.scaling_ = Scaling(*(tensors.pop(f"scaling.{f.name}").numpy() for f in fields(Scaling)))
         except (KeyError, TypeError) as error:
             raise ModelError(f"'{folder / 'vae.json'}' is incomplete or of another version: {error}.") from None
         self._check_settings()
@@ -429,36 +377,5 @@ class CrimeVAE(BaseEstimator):
         return self
 
 
-def _joined(spectra, weights) -> np.ndarray:
-    """Spectra and weights side by side, (n_spectra, 2 n_wavenumbers) float32, checked."""
-    spectra, weights = np.asarray(spectra, np.float32), np.asarray(weights, np.float32)
-    if spectra.ndim != 2 or spectra.shape != weights.shape or not spectra.size:
-        raise DataError(
-            f"spectra have shape {spectra.shape} and weights {weights.shape}; give one weight for each value of each "
-            "spectrum, both (spectra, wavenumbers)."
-        )
-    for name, values in (("spectra", spectra), ("weights", weights)):
-        bad = ~np.isfinite(values).all(axis=1)
-        if bad.any():
-            raise DataError(
-                f"{name} hold NaN or infinite values in {bad.sum()} rows, the first being {np.argmax(bad)}; drop them."
-            )
-    return np.concatenate([spectra, weights], axis=1)
-
-
-def _scaling(x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column over `rows`; 1 for a column that varies by rounding alone."""
-    blocks = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
-    mean = sum(x[block].sum(axis=0, dtype=float) for block in blocks) / len(rows)
-    variance = sum(np.square(x[block] - mean).sum(axis=0) for block in blocks) / len(rows)
-    scale = np.sqrt(variance)
-    scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
-    return mean.astype(np.float32), scale.astype(np.float32)
-
-
-def _fingerprint(*arrays: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()
+def _is_positive(value) -> bool:
+    return isinstance(value, Real) and value > 0

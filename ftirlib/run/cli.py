@@ -74,8 +74,8 @@ def run_(
     until: Annotated[str, typer.Option(help="Last stage to make.")] = "scores",
 ):
     """Run the whole method; what is already made and current is left alone."""
-    from ftirlib.run.stages import STAGES
     from ftirlib.run.commands import summary
+    from ftirlib.run.stages import STAGES
 
     if until not in STAGES:
         raise SettingsError(f"there is no stage '{until}'; the stages are {', '.join(STAGES)}.")
@@ -99,8 +99,8 @@ def book(
 ):
     """Run the method, run every notebook, and build the book."""
     from ftirlib.run.book import build_book
-    from ftirlib.run.stages import scores
     from ftirlib.run.commands import summary
+    from ftirlib.run.stages import scores
 
     started = time.time()
     with _open(profile, data, out, seed, scheduler, changes) as run:

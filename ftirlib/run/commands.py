@@ -28,7 +28,8 @@ def peak_memory_mb() -> float:
 
 def simulate_store(run: Run, out: Path, *, overwrite: bool) -> str:
     """Write a profile's simulated cohort to a store of its own."""
-    from ftirlib.spectra.phantom import PhantomSettings, simulate_colon
+    from ftirlib.spectra.phantom import simulate_colon
+    from ftirlib.spectra.phantom_settings import PhantomSettings
 
     started = time.time()
     settings = PhantomSettings(**run.settings.phantom.model_dump())

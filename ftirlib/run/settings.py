@@ -105,6 +105,7 @@ class ContextsGroup(Group):
     """K-means of the latent space."""
 
     count: int | Literal["auto"] = Field(description="contexts; auto: the stated rule for small data")
+    stability_floor: float | None = Field(description="least stability of the weights; null takes any")
 
 
 class ScoresGroup(Group):

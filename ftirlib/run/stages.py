@@ -19,6 +19,7 @@ from ftirlib.spectra.folds import N_SETS, Fold
 from ftirlib.spectra.model import open_spectra
 
 FOLDS = range(N_SETS)
+SHOWN = 0  # where one fold has to stand for all in a picture: the first, whatever it looks like
 RAW, PREPARED = "spectra", "prepared"
 
 
@@ -223,12 +224,11 @@ def vaes(run: Run) -> list[dict[str, Path]]:
                         "settings": values | {"variant": variant},
                         "supervision": share,
                         "labels": labels,
+                        "floor": run.settings.contexts.stability_floor,
                         "seed": _seed(run, k, 1000),
                     }
-                    depends = values | {"labels": labels}
-                    todo.append(
-                        Task(f"vaes/fold{k}-{variant}-{share:g}", tasks.vae, arguments, depends, inputs | keys)
-                    )
+                    depends = values | {"labels": labels, "floor": arguments["floor"]}
+                    todo.append(Task(f"vaes/fold{k}-{variant}-{share:g}", tasks.vae, arguments, depends, inputs | keys))
         made = iter(run.artefacts("autoencoders", todo, "explain"))
         return [{name: next(made) for name in vae_names(run)} for _ in FOLDS]
 
@@ -242,7 +242,7 @@ def contexts(run: Run) -> list[dict[str, Path]]:
         models = vaes(run)
         found = explanations(run)
         common, inputs = _common(run)
-        count = run.settings.contexts.count
+        settings = run.settings.contexts.model_dump()
         todo = []
         for k in FOLDS:
             for name, path in models[k].items():
@@ -252,7 +252,8 @@ def contexts(run: Run) -> list[dict[str, Path]]:
                     "explanations": {side: str(p) for side, p in found[k].items()},
                     "fold": k,
                     "vae": str(path),
-                    "count": count,
+                    "count": settings["count"],
+                    "floor": settings["stability_floor"],
                     "seed": _seed(run, k, 2000),
                 }
                 todo.append(
@@ -260,7 +261,7 @@ def contexts(run: Run) -> list[dict[str, Path]]:
                         f"contexts/fold{k}-{name}",
                         tasks.contexts,
                         arguments,
-                        {"count": count},
+                        settings,
                         inputs | {key: run.key(key)},
                     )
                 )
@@ -268,6 +269,21 @@ def contexts(run: Run) -> list[dict[str, Path]]:
         return [{name: next(made) for name in vae_names(run)} for _ in FOLDS]
 
     return run.once("contexts", make)
+
+
+def embeddings(run: Run) -> dict[str, np.ndarray]:
+    """UMAP of the latent means of the shown fold's test spectra, for the pictures: name -> (n_test, 2)."""
+
+    def make():
+        todo = []
+        for name, path in vaes(run)[SHOWN].items():
+            key = f"vaes/fold{SHOWN}-{name}"
+            arguments = {"latent": str(path), "seed": run.settings.seed}
+            todo.append(Task(f"embeddings/fold{SHOWN}-{name}", tasks.embedding, arguments, {}, {key: run.key(key)}))
+        made = run.artefacts("embeddings", todo, "explain")
+        return {name: tasks.read_arrays(p / "embedding.npz")["test"] for name, p in zip(vae_names(run), made)}
+
+    return run.once("embeddings", make)
 
 
 def scores(run: Run) -> pd.DataFrame:
@@ -322,5 +338,6 @@ STAGES = {
     "explanations": explanations,
     "vaes": vaes,
     "contexts": contexts,
+    "embeddings": embeddings,
     "scores": scores,
 }

@@ -141,9 +141,7 @@ def time_table(run: Run) -> str:
         if manifest:
             seconds.setdefault(name.split("/")[0], []).append(manifest["seconds"])
     order = [*stages.STAGES, "executed"]
-    rows = [
-        (stage, len(seconds[stage]), f"{sum(seconds[stage]):.0f}") for stage in order if stage in seconds
-    ]
+    rows = [(stage, len(seconds[stage]), f"{sum(seconds[stage]):.0f}") for stage in order if stage in seconds]
     return markdown(pd.DataFrame(rows, columns=["stage", "artefacts", "seconds of one core, added up"]))
 
 

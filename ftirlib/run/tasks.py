@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.spectra.folds import Fold
-from ftirlib.spectra.model import open_spectra, read_absorbance
+from ftirlib.spectra.model import iter_blocks, open_spectra, read_absorbance
 
 SIDES = ("train", "validation", "test")
 
@@ -50,7 +50,8 @@ def full_probabilities(estimator, probabilities: np.ndarray, n_classes: int) -> 
 
 def simulate(folder, work, *, phantom, seed):
     """The simulated cohort."""
-    from ftirlib.spectra.phantom import PhantomSettings, simulate_colon
+    from ftirlib.spectra.phantom import simulate_colon
+    from ftirlib.spectra.phantom_settings import PhantomSettings
 
     simulate_colon(folder / "spectra.zarr", settings=PhantomSettings(**phantom), seed=seed)
 
@@ -79,11 +80,18 @@ def fold(folder, work, *, spectra, seed):
 
 def baseline(folder, work, *, spectra, folds, fold, model, components, seed):
     """One baseline on one fold: probabilities of the validation and the test set."""
-    from ftirlib.classify.baselines import make_baseline
+    from ftirlib.classify.baselines import PCALDA, PCAXGB, XGB, NearestMean
 
+    make = {
+        "mean-mse": lambda: NearestMean(metric="mse"),
+        "mean-cosine": lambda: NearestMean(metric="cosine"),
+        "pca-lda": lambda: PCALDA(n_components=components, random_state=seed),
+        "pca-xgb": lambda: PCAXGB(n_components=components, random_state=seed),
+        "xgb": lambda: XGB(random_state=seed),
+    }
     rows = read_fold(folds, fold)
     absorbance, label, _ = labelled(spectra, rows.train)
-    estimator = make_baseline(model, n_components=components, random_state=seed).fit(absorbance, label)
+    estimator = make[model]().fit(absorbance, label)
     n_classes = len(open_spectra(spectra).attrs["class_names"])
     sides = {}
     for side in SIDES[1:]:
@@ -178,39 +186,39 @@ def explain(folder, work, *, spectra, folds, ensemble, fold, side, mode, samples
     lime.explain_to(folder / "attribution.zarr", voters, data, rows=chosen)
 
 
-def vae(folder, work, *, spectra, explanations, predictions, folds, fold, settings, supervision, labels, seed):
+def vae(folder, work, *, spectra, explanations, predictions, folds, fold, settings, supervision, labels, floor, seed):
     """One autoencoder: trained on explained validation spectra, then every explained spectrum's place in it."""
     from ftirlib.explain.vae import CrimeVAE
 
     data = open_spectra(spectra)
-    n_classes = len(data.attrs["class_names"])
-    inputs = {side: explained(spectra, explanations[side]) for side in SIDES[1:]}
-    rows = {side: read_fold(folds, fold) for side in SIDES[1:]}
-    guesses = {}
+    rows = read_fold(folds, fold)
+    votes = read_arrays(Path(predictions) / "probabilities.npz")
+    places, found = {}, {}
     for side in SIDES[1:]:
-        position = np.searchsorted(getattr(rows[side], side), inputs[side]["rows"])
-        guesses[side] = read_arrays(Path(predictions) / "probabilities.npz")[side][position].argmax(1)
-    target = guesses["validation"] if labels == "model" else data.label.values[inputs["validation"]["rows"]]
+        found[side] = explained(spectra, explanations[side])
+        chosen = found[side]["rows"]
+        places |= {
+            f"{side}_rows": chosen,
+            f"{side}_predicted": votes[side][np.searchsorted(getattr(rows, side), chosen)].argmax(1),
+            f"{side}_labelled": data.label.values[chosen].astype(np.int64),
+        }
+    known = found["validation"]
     model = CrimeVAE(**settings, supervision=supervision, random_state=seed)
     model.fit(
-        inputs["validation"]["absorbance"],
-        inputs["validation"]["weights"],
-        labels=target,
-        n_classes=n_classes,
-        checkpoint=work / "training",
+        known["absorbance"],
+        known["weights"],
+        labels=places["validation_predicted" if labels == "model" else "validation_labelled"],
+        n_classes=len(data.attrs["class_names"]),
+        groups=data.group.values[known["rows"]],
+        stability=None if floor is None else known["stability"],
+        stability_floor=floor,
+        checkpoint=work / "training.safetensors",
     )
     model.save(folder / "model")
     write_json(folder / "history.json", model.history_)
-    places = {}
     for side in SIDES[1:]:
-        mean, log_variance = model.encode(inputs[side]["absorbance"], inputs[side]["weights"])
-        places |= {
-            f"{side}_mean": mean,
-            f"{side}_log_variance": log_variance,
-            f"{side}_rows": inputs[side]["rows"],
-            f"{side}_predicted": guesses[side],
-            f"{side}_labelled": data.label.values[inputs[side]["rows"]],
-        }
+        mean, log_variance = model.encode(found[side]["absorbance"], found[side]["weights"])
+        places |= {f"{side}_mean": mean, f"{side}_log_variance": log_variance}
     np.savez(folder / "latent.npz", **places)
 
 
@@ -227,32 +235,32 @@ def explained(spectra: str, explanation: str) -> dict[str, np.ndarray]:
     }
 
 
-def contexts(folder, work, *, spectra, explanations, folds, fold, vae, count, seed):
+def contexts(folder, work, *, spectra, explanations, folds, fold, vae, count, floor, seed):
     """Contexts of one autoencoder, and the linear model made of them, tried on the whole test set."""
     from ftirlib.explain.crime import default_n_contexts, find_contexts
     from ftirlib.explain.linear import LinearClassifier
 
     data = open_spectra(spectra)
     latent = read_arrays(Path(vae) / "latent.npz")
-    found = explained(spectra, explanations["validation"])
-    n = len(latent["validation_mean"])
+    known = explained(spectra, explanations["validation"])
+    n_contexts = default_n_contexts(len(latent["validation_mean"])) if count == "auto" else count
     groups = find_contexts(
-        latent["validation_mean"], n_contexts=default_n_contexts(n) if count == "auto" else count, random_state=seed
+        latent["validation_mean"],
+        n_contexts=n_contexts,
+        random_state=seed,
+        stability=None if floor is None else known["stability"],
+        stability_floor=floor,
     )
     groups.save(folder / "contexts.npz")
-    description = groups.describe(
-        spectra=found["absorbance"],
-        weights=found["weights"],
+    table = groups.describe(
+        spectra=known["absorbance"],
+        weights=known["weights"],
         predicted=latent["validation_predicted"],
         labelled=latent["validation_labelled"],
         n_classes=len(data.attrs["class_names"]),
     )
     linear = LinearClassifier.from_contexts(
-        mean_spectra=description.mean_spectra,
-        mean_weights=description.mean_weights,
-        labels=description.label,
-        class_names=data.attrs["class_names"],
-        wavenumber=data.wavenumber.values,
+        table.mean_spectra, table.mean_weights, table.label, data.attrs["class_names"], data.wavenumber.values
     )
     linear.save(folder / "linear.json")
     test = read_fold(folds, fold).test
@@ -260,5 +268,14 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, count, se
         folder / "assigned.npz",
         validation=groups.assign(latent["validation_mean"]),
         test=groups.assign(latent["test_mean"]),
-        linear_test=linear.predict(read_absorbance(data, test)),
+        linear_test=np.concatenate([linear.predict(block) for _, block in iter_blocks(data, test)]),
+    )
+
+
+def embedding(folder, work, *, latent, seed):
+    """A map of the test spectra's latent means, for pictures."""
+    from ftirlib.explain.crime import embed
+
+    np.savez(
+        folder / "embedding.npz", test=embed(read_arrays(Path(latent) / "latent.npz")["test_mean"], random_state=seed)
     )

@@ -17,10 +17,8 @@ from ftirlib.report.scores import confusion_counts
 from ftirlib.report.uncertainty import Interval, grouped_bootstrap
 from ftirlib.run import stages, tasks
 from ftirlib.run.runner import Run
+from ftirlib.run.stages import SHOWN
 from ftirlib.spectra.model import UNKNOWN, as_image, iter_blocks, open_spectra, read_absorbance
-
-SHOWN = 0
-
 
 # --- the data ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ftirlib.spectra.bands import BANDS, ARTEFACTS, band_sum, mixture_bands
+from ftirlib.spectra.bands import ARTEFACTS, BANDS, band_sum, mixture_bands
 from ftirlib.spectra.glands import TISSUES, Histology
 
 SUBSTANCES = ("protein", "acidic protein", "denatured protein", "collagen", "mucin", "glycogen", "nucleic", "lipid")

@@ -302,6 +302,17 @@ def read_table(path: Path, names: Mapping, *, skip_rows: int = 0) -> RawFile:
         text = pd.read_csv(path, usecols=other or spectral[:1], dtype=str, keep_default_na=False, **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"'{path}' cannot be read as a table ({error}); export it again as CSV.") from None
+
+    def numbers(**limits):
+        try:
+            return pd.read_csv(path, usecols=spectral, dtype=np.float64, **options, **limits).to_numpy()
+        except ValueError as error:
+            raise DataError(
+                f"'{path.name}' has cells under its wavenumbers that are no numbers ({error}); if lines under the "
+                "header are no spectra, pass over them with --skip-rows N."
+            ) from None
+
+    numbers(nrows=4)  # further header lines show at once, before anything is made of their cells
     notes = [f"{path.name}: {len(spectral)} wavenumbers in the header, described by {described or 'nothing else'}"]
     columns = {}
     for role in ("label", "group", "image", "row", "col"):
@@ -314,17 +325,8 @@ def read_table(path: Path, names: Mapping, *, skip_rows: int = 0) -> RawFile:
         columns[role] = values if role in ("label", "group", "image") else _as_index(values, name, path)
     _both_or_none(columns, notes, path)
 
-    def load():
-        try:
-            return pd.read_csv(path, usecols=spectral, dtype=np.float64, **options).to_numpy()
-        except ValueError as error:
-            raise DataError(
-                f"'{path.name}' has cells under its wavenumbers that are no numbers ({error}); if lines under the "
-                "header are no spectra, pass over them with --skip-rows N."
-            ) from None
-
     axis = np.array([float(header[k]) for k in spectral])
-    return RawFile(path=path, shape=(len(text), axis.size), wavenumber=axis, load=load, columns=columns, notes=notes)
+    return RawFile(path=path, shape=(len(text), axis.size), wavenumber=axis, load=numbers, columns=columns, notes=notes)
 
 
 def _is_number(text: str) -> bool:

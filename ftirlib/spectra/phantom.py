@@ -1,248 +1,227 @@
-"""A cohort of simulated FTIR images of colon whose truth is known at every pixel.
+"""A cohort of simulated FTIR images of colon whose truth is known at every pixel; never to be shown as measured.
 
-Beer-Lambert mixtures of tissue bands on drawn glands, seen through a microscope; simulated, never to be shown as real.
-Class sizes and grid: Hartigan et al. (paper A) after Nallala et al. 2016 (doi:10.1039/C5AN01871D).
+Cohort and grid: Hartigan et al. (paper A) after Nallala et al. 2016 (doi:10.1039/C5AN01871D).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import gaussian_filter
 
 from ftirlib.errors import SettingsError
 from ftirlib.spectra import chemistry as chem
-from ftirlib.spectra.bands import band_sum, component_spectrum, is_amide_i, is_amide_ii, substance_bands
-from ftirlib.spectra.chemistry import SUBSTANCES, Content, Pathway
-from ftirlib.spectra.glands import LUMEN, NECROSIS, TISSUES, Field, Histology, grow_field, smooth_field
+from ftirlib.spectra.glands import LUMEN, NECROSIS, TISSUES
 from ftirlib.spectra.model import SCHEMA, SPECTRUM_COORDS, UNKNOWN, SpectraWriter, open_spectra, validate_spectra
-from ftirlib.spectra.optics import FWHM_PER_SIGMA, apodised_noise, blurred_mixture, psf_fwhm, van_de_hulst
+from ftirlib.spectra.phantom_image import IMAGE, absorbance_of, draw_field, draw_pathways, draw_patient, in_proportion
+from ftirlib.spectra.phantom_settings import PhantomSettings
 
-BACKGROUND = "background"
-TISSUE_SHARE = 0.5  # a pixel is tissue when at least this much of it is
-FIELDS_TRIED = 100
+__all__ = ["PhantomSettings", "planted_bands", "simulate_colon", "simulate_image"]
+
 IN_FLIGHT = 8  # images simulated ahead of the writer, at most
 
 
-@dataclass(frozen=True, kw_only=True)
-class PhantomSettings:
-    """Everything the simulation can be told; pairs are least and largest, drawn uniformly.
+def planted_bands(settings: PhantomSettings) -> list[dict]:
+    """Bands that tell each pathway from healthy tissue, computed from histology and contents.
 
-    Attributes
+    Returns
+    -------
+    list of dict
+        ``pathway``, ``centre``, ``fwhm`` (cm-1), ``direction`` (+1 rises, -1 falls), ``change``;
+        see `ftirlib.spectra.chemistry.changed_bands`.
+    """
+    s = settings
+    table = chem.chemistry(s.contents, (*s.pathways, s.necrosis))
+    shares = [chem.tissue_shares(s.histology[s.class_names.index(p.class_name)]) for p in s.pathways]
+    shares.append(np.eye(len(TISSUES))[NECROSIS])
+    bands = [chem.expected_bands(share, row) for share, row in zip(shares, table)]
+    names = s.pathway_names[1:]
+    return [row for name, changed in zip(names[1:], bands[1:]) for row in chem.changed_bands(name, changed, bands[0])]
+
+
+def _attributes(settings: PhantomSettings, seed: int, image_names, group_names) -> dict:
+    s = settings
+    return {
+        "schema": SCHEMA,
+        "class_names": s.class_names,
+        "positive_classes": s.class_names[-1:],
+        "image_names": list(image_names),
+        "group_names": list(group_names),
+        "pixel_size_um": float(s.pixel_um),
+        "instrument": f"simulated FTIR microscope, NA {s.numerical_aperture:g}",
+        "provenance": f"simulated, not measured: colon phantom of ftirlib, seed {seed}",
+        "licence": "BSD-3-Clause",
+        "is_simulated": True,
+        "planted_bands": planted_bands(s),
+    }
+
+
+def _image_name(index: int) -> str:
+    return f"image_{index:03d}"
+
+
+def _patient_name(patient: int) -> str:
+    return f"patient_{patient:02d}"
+
+
+def simulate_image(settings: PhantomSettings, seed: int, index: int) -> xr.Dataset:
+    """Simulate one image; what it holds depends on nothing but the three arguments.
+
+    The number of images in `settings` plays no part in it: image 3 of a small cohort is image 3 of a large one.
+
+    Parameters
     ----------
-    images : int
-        Size of the cohort. Classes follow `class_weights` as closely as whole images allow.
-    side : int
-        Rows and columns of an image, pixels.
-    images_per_patient : int
-        Consecutive images that share a patient.
-    class_weights : tuple of float
-        Cohort's proportion of the classes of `histology`, in the same order.
-    wavenumber_start, wavenumber_stop, wavenumber_step : float
-        Axis, cm-1; the stop is included.
-    pixel_um, numerical_aperture : float
-        Pixel at the sample, um; aperture of the objective.
-    crypt_spacing_um, cell_um, patch_um : float
-        Distance between crypts; size of cells; size of patches of lymphocytes or dead tissue; um.
-    edge_share : (float, float)
-        Share of an image beyond the section's edge.
-    lesion_share : (float, float)
-        Share of a diseased image's tissue that is diseased. The rest makes the image's label wrong there.
-    precursor_share : float
-        Share of the rest of a cancerous image that is adenomatous; what is left is normal.
-    pathway_purity : float
-        Chance that a crypt follows the image's dominant pathway, where its class has several.
-    debris_chance, debris_share : float, (float, float)
-        Chance that an image of a class without necrosis has some, and its share of that tissue.
-    mid_crypt_rise : float
-        Relative rise of carbohydrate, nucleic acid and lipid from the crypt's ends to its middle.
-    thickness_um, thickness_cv : (float, float), float
-        Thickness of a patient's sections, um, and its coefficient of variation over an image.
-    absorbance_per_um : float
-        Of a tissue with unit amount of protein, at unit height of a band, per um.
-    patient_sigma, image_sigma, cell_sigma : float
-        Log-normal spread of each substance over patients, over one patient's images, and within an image.
-    amide_i_shift, amide_ii_shift, shift_correlation : float
-        Standard deviations over patients, cm-1, and their correlation.
-    paraffin, vapour : (float, float)
-        Absorbance of the strongest line.
-    offset, slope : (float, float)
-        Of the instrument's baseline, absorbance; the slope is its rise from one end of the axis to the other.
-    scatter : (float, float)
-        Largest absorbance over the axis that scatter adds to whole tissue.
-    scatter_radius_um, scatter_index : (float, float)
-        Of the scatterers: um; refractive index relative to their surroundings.
-    scatter_cv : float
-        Spread of amount and radius over an image.
-    necrosis_scatter : float
-        Factor on the scatter of dead tissue.
-    noise : (float, float)
-        Standard deviation, absorbance.
-    apodisation : (float, float)
-        Full width of the spectral kernel that correlates noise, cm-1.
-    multiplicative_noise : float
-        Standard deviation relative to the absorbance.
-    dead_pixels : float
-        Share of pixels whose detector gives noise only; their truth is that of the tissue they miss.
-    histology : tuple of Histology
-        One per class, in order of severity; the first is healthy.
-    contents : tuple of Content
-        Amounts in healthy tissue.
-    pathways : tuple of Pathway
-        The first is healthy; at least one per class.
-    necrosis : Pathway
-        Of dead tissue, in whatever class.
+    settings : PhantomSettings
+    seed : int
+        At least 0.
+    index : int
+        Of the image in the cohort, from 0; its patient is ``index // images_per_patient``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of one image and one group, see `ftirlib.spectra.model.validate_spectra`, with raw absorbance and the truth,
+        per spectrum: ``truth_class`` (position in ``class_names``, -1 where more than half of the pixel is empty),
+        ``truth_pathway`` (position in its attribute ``names``; 0 is background; dead tissue is of the necrosis
+        pathway in whatever class), ``truth_mislabelled`` (1 where the image's label is not the tissue's class),
+        ``truth_necrosis`` (1 where most of the tissue is dead), ``truth_fraction`` (spectrum, component), the shares
+        of the pixel that are each tissue, before the microscope blurs them.
 
     Raises
     ------
     SettingsError
-        When a number is out of its range, or tables do not fit together.
+        When seed or index is negative, or the image is too small to show the tissue of its class.
     """
+    for name, value in (("seed", seed), ("index", index)):
+        if isinstance(value, bool) or value != int(value) or value < 0:
+            raise SettingsError(f"phantom: {name} must be a whole number of at least 0, not {value!r}.")
+    s = settings
+    *before, klass = in_proportion(tuple(s.class_weights), index + 1)
+    group = index // s.images_per_patient
+    rng = np.random.default_rng([seed, IMAGE, index])
+    field, true_class = draw_field(s, rng, klass)
+    pathway = draw_pathways(s, rng, field, before.count(klass))
+    absorbance = absorbance_of(s, rng, field, pathway, draw_patient(s, seed, group))
 
-    images: int = 32
-    side: int = 32
-    images_per_patient: int = 2
-    class_weights: tuple[float, ...] = (31, 17, 27, 15)
-    wavenumber_start: float = 1000.0
-    wavenumber_stop: float = 1800.0
-    wavenumber_step: float = 1.0
-    pixel_um: float = 5.0
-    numerical_aperture: float = 0.62
-    crypt_spacing_um: float = 90.0
-    cell_um: float = 5.0
-    patch_um: float = 15.0
-    edge_share: tuple[float, float] = (0.05, 0.2)
-    lesion_share: tuple[float, float] = (0.5, 0.95)
-    precursor_share: float = 0.3
-    pathway_purity: float = 0.85
-    debris_chance: float = 0.2
-    debris_share: tuple[float, float] = (0.02, 0.1)
-    mid_crypt_rise: float = 0.3
-    thickness_um: tuple[float, float] = (5.0, 8.0)
-    thickness_cv: float = 0.1
-    absorbance_per_um: float = 0.1
-    patient_sigma: float = 0.15
-    image_sigma: float = 0.05
-    cell_sigma: float = 0.1
-    amide_i_shift: float = 1.5
-    amide_ii_shift: float = 2.0
-    shift_correlation: float = -0.7
-    paraffin: tuple[float, float] = (0.0, 0.05)
-    vapour: tuple[float, float] = (0.0, 0.003)
-    offset: tuple[float, float] = (-0.01, 0.01)
-    slope: tuple[float, float] = (-0.01, 0.01)
-    scatter: tuple[float, float] = (0.02, 0.2)
-    scatter_radius_um: tuple[float, float] = (2.0, 7.1)
-    scatter_index: tuple[float, float] = (1.1, 1.4)
-    scatter_cv: float = 0.15
-    necrosis_scatter: float = 1.5
-    noise: tuple[float, float] = (0.0005, 0.003)
-    apodisation: tuple[float, float] = (4.0, 8.0)
-    multiplicative_noise: float = 0.002
-    dead_pixels: float = 0.001
-    histology: tuple[Histology, ...] = (
-        Histology("normal", 0.35, 0.25, 0.35, 0.03, 0.02, lumen=0.06, irregularity=0.08),
-        Histology("hyperplastic", 0.45, 0.22, 0.28, 0.03, 0.02, lumen=0.06, irregularity=0.12),
-        Histology("adenomatous", 0.60, 0.08, 0.25, 0.07, 0.00, lumen=0.05, irregularity=0.15),
-        Histology("cancerous", 0.50, 0.04, 0.30, 0.06, 0.02, lumen=0.05, irregularity=0.30, necrosis=(0.0, 0.15)),
+    tissue = true_class != UNKNOWN
+    necrosis = tissue & (field.fractions[..., NECROSIS] > (1 - field.fractions[..., LUMEN]) / 2)
+    route = np.where(necrosis, len(s.pathways), pathway) + 1
+    row, col = (place.ravel() for place in np.indices(true_class.shape))
+    n = len(absorbance)
+    columns = {"image": np.zeros(n), "group": np.zeros(n), "row": row, "col": col, "label": np.full(n, klass)}
+    truth = {
+        "truth_class": true_class.astype(np.int16),
+        "truth_pathway": np.where(tissue, route, 0).astype(np.int16),
+        "truth_mislabelled": (tissue & (true_class != klass)).astype(np.int8),
+        "truth_necrosis": necrosis.astype(np.int8),
+    }
+    fractions = field.fractions.reshape(n, -1).astype(np.float32)
+    return xr.Dataset(
+        {
+            "absorbance": (("spectrum", "wavenumber"), absorbance),
+            **{name: ("spectrum", values.ravel()) for name, values in truth.items() if name != "truth_pathway"},
+            "truth_pathway": ("spectrum", truth["truth_pathway"].ravel(), {"names": s.pathway_names}),
+            "truth_fraction": (("spectrum", "component"), fractions, {"components": list(TISSUES)}),
+        },
+        coords={
+            "wavenumber": ("wavenumber", s.wavenumber, {"units": "cm-1"}),
+            **{name: ("spectrum", values.astype(SPECTRUM_COORDS[name])) for name, values in columns.items()},
+        },
+        attrs=_attributes(s, seed, [_image_name(index)], [_patient_name(group)]),
     )
-    contents: tuple[Content, ...] = (
-        Content("epithelium", protein=0.90, mucin=0.04, glycogen=0.03, nucleic=0.55, lipid=0.25),
-        Content("goblet cells", protein=0.30, mucin=0.75, glycogen=0.02, nucleic=0.15, lipid=0.15),
-        Content("lamina propria", protein=0.35, collagen=0.60, glycogen=0.02, nucleic=0.35, lipid=0.12),
-        Content("muscle", protein=0.90, collagen=0.15, glycogen=0.03, nucleic=0.20, lipid=0.12),
-        Content("lymphocytes", protein=0.85, glycogen=0.02, nucleic=1.00, lipid=0.15),
-        Content("necrosis", protein=0.80, mucin=0.04, glycogen=0.03, nucleic=0.50, lipid=0.25),
-    )
-    pathways: tuple[Pathway, ...] = (
-        Pathway("normal", "normal"),
-        Pathway("hyperplastic", "hyperplastic", lipid=1.05),
-        Pathway("adenomatous", "adenomatous", nucleic=1.3, mucin=0.4),
-        Pathway("nucleic-rich epithelium", "cancerous", nucleic=1.7, glycogen=0.25, mucin=0.25, lipid=0.7),
-        Pathway(
-            "acidic desmoplastic",
-            "cancerous",
-            nucleic=1.5,
-            glycogen=0.25,
-            mucin=0.25,
-            lipid=0.7,
-            collagen=1.2,
-            acid=0.6,
-        ),
-    )
-    necrosis: Pathway = Pathway("necrosis", "cancerous", nucleic=0.7, glycogen=0.7, mucin=0.25, lipid=1.3, denatured=1)
 
-    def __post_init__(self):
-        for name, least in (("images", 1), ("side", 1), ("images_per_patient", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or value != int(value) or value < least:
-                raise SettingsError(f"phantom: {name} must be a whole number of at least {least}, not {value!r}.")
-        for name in _POSITIVE:
-            self._demand(name, lambda v: v > 0, "above 0")
-        for name in _AT_LEAST_0:
-            self._demand(name, lambda v: v >= 0, "at least 0")
-        for name in _SHARES:
-            self._demand(name, lambda v: 0 <= v <= 1, "within 0..1")
-        self._demand("scatter_index", lambda v: v > 1, "above 1")
-        self._demand("shift_correlation", lambda v: -1 <= v <= 1, "within -1..1")
-        for name, kind in self.__annotations__.items():
-            if kind == "tuple[float, float]":
-                self._demand(name, math.isfinite, "finite")
-                low, high = getattr(self, name)
-                if low > high:
-                    raise SettingsError(f"phantom: {name} is ({low}, {high}); give the least first, then the largest.")
-        points = (self.wavenumber_stop - self.wavenumber_start) / self.wavenumber_step
-        low, high = TABLE_RANGE
-        if not low <= self.wavenumber_start < self.wavenumber_stop <= high or abs(points - round(points)) > 1e-6:
-            raise SettingsError(
-                f"phantom: wavenumbers {self.wavenumber_start:g} to {self.wavenumber_stop:g} by "
-                f"{self.wavenumber_step:g} cm-1 must be whole steps within {low:g}..{high:g} cm-1, "
-                "where the table of bands is complete."
+
+def _in_order(settings: PhantomSettings, seed: int, mapper: Callable) -> Iterator[xr.Dataset]:
+    """Images one after the other; an executor's map starts all it is given, so it is given few at a time."""
+    simulate = partial(simulate_image, settings, seed)
+    for start in range(0, settings.images, IN_FLIGHT):
+        indices = range(start, min(start + IN_FLIGHT, settings.images))
+        for index, data in zip(indices, mapper(simulate, indices), strict=True):
+            data["image"][:] = index
+            data["group"][:] = index // settings.images_per_patient
+            yield data
+
+
+def simulate_colon(
+    path=None,
+    *,
+    settings: PhantomSettings | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    map: Callable = map,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Simulate a cohort of colon images, in memory or image by image onto the disk.
+
+    Parameters
+    ----------
+    path : path, optional
+        Of the Zarr store to write; without it the data set stays in memory.
+    settings : PhantomSettings, optional
+        Default: ``PhantomSettings()``, a small cohort.
+    seed : int
+    overwrite : bool
+        Replace what is at `path`.
+    map : callable
+        Like the built-in, in order; give an executor's to use several cores. At most 8 images are on their way.
+    progress : callable, optional
+        Called with the number of images done and to do.
+
+    Returns
+    -------
+    xarray.Dataset
+        Lazily opened where `path` is given. The images are as `simulate_image` gives them, one after the other.
+
+    Raises
+    ------
+    DataError
+        When `path` exists and `overwrite` is false.
+    SettingsError
+        When `overwrite` is given without a path; and as `simulate_image`.
+    """
+    settings = PhantomSettings() if settings is None else settings
+    if overwrite and path is None:
+        raise SettingsError("overwrite replaces a store on disk; give its path, or leave overwrite out.")
+    groups = range((settings.images - 1) // settings.images_per_patient + 1)
+    attrs = _attributes(
+        settings, seed, [_image_name(k) for k in range(settings.images)], [_patient_name(k) for k in groups]
+    )
+
+    def watched():
+        for done, data in enumerate(_in_order(settings, seed, map), start=1):
+            yield data
+            if progress is not None:
+                progress(done, settings.images)
+
+    if path is None:
+        data = _gather(watched(), settings.images, attrs)
+        return validate_spectra(data)
+    with SpectraWriter(path, settings.wavenumber, attrs, overwrite=overwrite) as writer:
+        for data in watched():
+            writer.append(
+                data.absorbance.values,
+                {name: data[name].values for name in SPECTRUM_COORDS},
+                {name: data[name] for name in data.data_vars if name.startswith("truth_")},
             )
-        self._check_tables()
+    return open_spectra(path)
 
-    def _demand(self, name, holds, range_):
-        value = getattr(self, name)
-        pair = isinstance(value, (tuple, list))
-        if not all(math.isfinite(v) and holds(v) for v in (value if pair else [value])) or (pair and len(value) != 2):
-            raise SettingsError(f"phantom: {name} is {value!r}; every number of it must be {range_}.")
 
-    def _check_tables(self):
-        names = self.class_names
-        if len(self.class_weights) != len(names) or min(self.class_weights) < 0 or sum(self.class_weights) <= 0:
-            raise SettingsError(
-                f"phantom: class_weights {self.class_weights} must be one number of at least 0 for each of {names}."
-            )
-        for name in names:
-            if not any(p.class_name == name and p.share > 0 for p in self.pathways):
-                raise SettingsError(f"phantom: no pathway leads to class '{name}'; add one to pathways.")
-        for p in (*self.pathways, self.necrosis):
-            if p.class_name not in names or p.acid + p.denatured > 1:
-                raise SettingsError(
-                    f"phantom: pathway '{p.name}' must lead to one of {names}, with acid + denatured at most 1."
-                )
-        if self.pathways[0].class_name != names[0]:
-            raise SettingsError(f"phantom: the first pathway must be that of healthy tissue, class '{names[0]}'.")
-        if unknown := [c.tissue for c in self.contents if c.tissue not in TISSUES]:
-            raise SettingsError(f"phantom: there is no tissue '{unknown[0]}'; the tissues are {', '.join(TISSUES)}.")
-
-    @property
-    def class_names(self) -> list[str]:
-        """Classes in order of severity."""
-        return [h.class_name for h in self.histology]
-
-    @property
-    def pathway_names(self) -> list[str]:
-        """Names that the codes of ``truth_pathway`` point to."""
-        return [BACKGROUND, *(p.name for p in self.pathways), self.necrosis.name]
-
-    @property
-    def wavenumber(self) -> np.ndarray:
-        """(n_wavenumbers,) cm-1, ascending."""
-        n = round((self.wavenumber_stop - self.wavenumber_start) / self.wavenumber_step) + 1
-        return self.wavenumber_start + self.wavenumber_step * np.arange(n)
+def _gather(images: Iterator[xr.Dataset], n_images: int, attrs: dict) -> xr.Dataset:
+    """Lay images into arrays made for the whole cohort, so that it is in memory once."""
+    whole: xr.Dataset | None = None
+    for k, data in enumerate(images):
+        n = data.sizes["spectrum"]
+        if whole is None:
+            variables = {}
+            for name, v in data.variables.items():
+                if v.dims and v.dims[0] == "spectrum":
+                    v = xr.Variable(v.dims, np.empty((n_images * n, *v.shape[1:]), v.dtype), v.attrs)
+                variables[name] = v
+            coords = {name: v for name, v in variables.items() if name in data.coords}
+            whole = xr.Dataset({k: v for k, v in variables.items() if k not in coords}, coords, attrs)
+        for name, v in data.variables.items():
+            if v.dims[0] == "spectrum":
+                whole.variables[name].values[k * n : (k + 1) * n] = v.values
+    return whole

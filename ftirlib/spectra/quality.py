@@ -42,7 +42,7 @@ def assess(absorbance, wavenumber) -> dict[str, np.ndarray]:
         ``amide`` : height of amide I above a straight line through the means over 1585-1600 and 1780-1800 cm-1,
         read at the wavenumber of ``peak``.
         ``noise`` : standard deviation in 1765-1800 cm-1 about a fitted parabola.
-        ``snr`` : ``amide / noise``; zero for an all-zero spectrum, infinite where there is signal and no noise.
+        ``snr`` : ``amide / noise``; zero for an all-zero spectrum, huge or infinite without noise.
 
         The last four are NaN where a spectrum is not finite.
 
@@ -72,8 +72,6 @@ def assess(absorbance, wavenumber) -> dict[str, np.ndarray]:
     window = clean[:, noise]
     rest = window - (window @ smooth) @ smooth.T
     spread = np.sqrt((rest**2).sum(axis=1) / (noise.sum() - smooth.shape[1]))
-    # What subtraction leaves of a noiseless spectrum is rounding of its own values, not noise.
-    spread[spread <= 8 * np.finfo(np.float64).eps * np.abs(window).max(axis=1)] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         snr = np.where(height == 0, 0.0, height / spread)
     measures = {"peak": peak, "amide": height, "noise": spread, "snr": snr}

@@ -264,18 +264,16 @@ def _columns(file: RawFile, described: Mapping | None, folder: Path, notes: list
         if role in found:
             notes.append(f"{file.path.name}: the sheet's {role} takes the place of the file's")
         found[role] = np.broadcast_to(as_text([name]), n)
-    own = file.path.resolve().relative_to(folder.resolve()).with_suffix("").as_posix()
-    if "image" not in found:
-        is_cube = len(file.shape) == 3
-        found["image"] = found["group"] if "group" in found and not is_cube else np.broadcast_to(own, n)
-    found.setdefault("group", found["image"])
-    found.setdefault("label", np.broadcast_to("", n))
-    for role in ("image", "group"):
-        if (nameless := found[role] == "").any():
+    for role in ("group", "image"):
+        if role in found and (nameless := found[role] == "").any():
             raise DataError(
                 f"'{file.path.name}': {nameless.sum()} of {n} spectra have no {role}; fill it in, or leave the "
                 f"{role} out with --{role} ''."
             )
+    own = np.broadcast_to(file.path.resolve().relative_to(folder.resolve()).with_suffix("").as_posix(), n)
+    found.setdefault("image", found.get("group", own) if len(file.shape) == 2 else own)
+    found.setdefault("group", found["image"])
+    found.setdefault("label", np.broadcast_to("", n))
     for role in ("row", "col"):
         found.setdefault(role, np.broadcast_to(UNKNOWN, n))
     return found

@@ -277,7 +277,7 @@ class SavitzkyGolay(SpectralStep):
     wavenumber : (n_wavenumbers,) array, cm-1, any order
         Evenly spaced; resample first where it is not.
     window : float
-        Full width of the fit in cm-1; the odd number of points nearest to it is used (``n_points_``).
+        Width of the fit in cm-1; the odd number of points nearest to window / spacing is used (``n_points_``).
     order : int
         Of the polynomial.
     derivative : int
@@ -299,7 +299,7 @@ class SavitzkyGolay(SpectralStep):
                 f"savgol: the axis is not evenly spaced ({spacing.min():g} to {spacing.max():g} cm-1); "
                 "put a resample step before."
             )
-        self.n_points_ = 2 * int(np.floor(self.window / (2 * self._step) + 0.5)) + 1
+        self.n_points_ = 2 * int(self.window / (2 * self._step) + 1e-6) + 1
         if not 0 <= self.derivative <= self.order < self.n_points_ <= axis.size:
             raise SettingsError(
                 f"savgol: derivative {self.derivative}, order {self.order} and a window of {self.window:g} cm-1 "
@@ -337,9 +337,16 @@ class RubberBand(SpectralStep):
     def _apply(self, spectra):
         from pybaselines import Baseline
 
-        fitter = Baseline(self._axis[self._sort], check_finite=False, assume_sorted=True)
-        ascending = spectra[:, self._sort]
-        corrected = ascending - np.array([fitter.rubberband(spectrum)[0] for spectrum in ascending]).reshape(
-            ascending.shape
-        )
+        x = self._axis[self._sort]
+        fitter = Baseline(x, check_finite=False, assume_sorted=True)
+        y = spectra[:, self._sort]
+        # The hull does not depend on a straight line or a scale: taken out first, they cost it no precision.
+        share = (x - x[0]) / (x[-1] - x[0])
+        above = y - (y[:, :1] + share * (y[:, -1:] - y[:, :1]))
+        height = np.abs(above).max(axis=1, initial=0.0)
+        straight = height <= 4 * np.finfo(np.float64).eps * np.abs(y).max(axis=1, initial=0.0)
+        corrected = np.zeros_like(above)  # a straight line is its own hull, which no hull algorithm finds
+        for k in np.flatnonzero(~straight):
+            scale = (x[-1] - x[0]) / height[k]
+            corrected[k] = above[k] - fitter.rubberband(above[k] * scale)[0] / scale
         return corrected[:, np.argsort(self._sort)]

@@ -17,7 +17,8 @@ from ftirlib.report.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPL
 COLUMNS = ("step", "layer", "output", "parameters")
 _COLOURS = {"head": SKY, "skip": GREY, "join": BLACK, "core": BLUE, "dense": GREEN, "output": VERMILLION}
 _PARALLEL = ("head", "skip")  # read the input side by side
-_GAP = 0.34  # between boxes, in units of a box's height
+BRANCH = 2.1  # height of the boxes that stand side by side, in units of a step's box
+GAP = 0.34  # between boxes, likewise
 
 
 def draw_architecture(ax: Axes, layer_rows) -> Axes:
@@ -26,7 +27,7 @@ def draw_architecture(ax: Axes, layer_rows) -> Axes:
     Parameters
     ----------
     ax : Axes
-        About 7 inches wide and 0.6 inches high for each step.
+        About 7 inches wide and 0.65 inches high for each step.
     layer_rows : DataFrame or sequence of mapping
         Columns or keys ``step``, ``layer``, ``output`` and ``parameters``, in the order of the data's flow, as the
         layer table of the network gives them. Steps named "head ..." and "skip ..." stand side by side. Rows without
@@ -54,20 +55,20 @@ def draw_architecture(ax: Axes, layer_rows) -> Axes:
         width = 1 / len(branches)
         for k, row in enumerate(branches):
             lines = [row["step"], *_wrap(row["layer"]), row["output"], _count(row)]
-            _box(ax, (k + 0.5) * width, top, 0.92 * width, 1.9, lines, row)
-        levels.append(([(k + 0.5) * width for k in range(len(branches))], top, 1.9))
-        top -= 1.9 + 2 * _GAP
+            _box(ax, (k + 0.5) * width, top, 0.92 * width, BRANCH, lines, row)
+        levels.append(([(k + 0.5) * width for k in range(len(branches))], top, BRANCH))
+        top -= BRANCH + 2 * GAP
     for row in trunk:
         _wide_box(ax, top, row)
         levels.append(([0.5], top, 1.0))
-        top -= 1.0 + _GAP
+        top -= 1.0 + GAP
     for (above, upper, height), (below, lower, _) in pairwise(levels):
         for x in above:
             _arrow(ax, (x, upper - height), (x if len(above) > 1 else below[0], lower))
     for row in notes:
         what = f"{row['step']}: {row['layer']}" if row["layer"] else row["step"]
-        ax.text(0.015, top - 0.1, what, ha="left", va="top", fontsize=10, color=BLACK)
-        ax.text(0.985, top - 0.1, _number(row), ha="right", va="top", fontsize=10, color=BLACK)
+        ax.text(0.015, top - 0.1, what, ha="left", va="top", fontsize=11, color=BLACK)
+        ax.text(0.985, top - 0.1, _count(row), ha="right", va="top", fontsize=11, color=BLACK)
         top -= 0.62
     ax.set(xlim=(0, 1), ylim=(top, 0.1))
     ax.set_axis_off()
@@ -116,15 +117,15 @@ def _box(ax, x, y, width, height, lines, row) -> None:
     bold = [True] + [False] * (len(lines) - 1)
     for k, (line, heavy) in enumerate(zip(lines, bold)):
         place = y - height * (k + 0.6) / (len(lines) + 0.2)
-        ax.text(x, place, line, ha="center", va="center", fontsize=9.5, weight="bold" if heavy else "normal")
+        ax.text(x, place, line, ha="center", va="center", fontsize=10.8, weight="bold" if heavy else "normal")
 
 
 def _wide_box(ax, y, row) -> None:
     _frame(ax, 0.004, y, 0.992, 1.0, row)
-    ax.text(0.03, y - 0.5, row["step"], ha="left", va="center", fontsize=10, weight="bold")
-    ax.text(0.17, y - 0.3, row["layer"], ha="left", va="center", fontsize=10)
-    ax.text(0.17, y - 0.72, row["output"], ha="left", va="center", fontsize=9.5, color=GREY)
-    ax.text(0.97, y - 0.72, _count(row), ha="right", va="center", fontsize=9.5, color=GREY)
+    ax.text(0.03, y - 0.5, row["step"], ha="left", va="center", fontsize=11.5, weight="bold")
+    ax.text(0.17, y - 0.29, row["layer"], ha="left", va="center", fontsize=11.5)
+    ax.text(0.17, y - 0.72, row["output"], ha="left", va="center", fontsize=11, color=GREY)
+    ax.text(0.97, y - 0.72, _count(row), ha="right", va="center", fontsize=11, color=GREY)
 
 
 def _frame(ax, left, y, width, height, row) -> None:

@@ -15,8 +15,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from ftirlib.errors import DataError
-from ftirlib.report.figures.style import BLACK, GREY, class_marks, one_name_each
-from ftirlib.report.scores import SCORE_TITLES
+from ftirlib.report.figures.style import BLACK, GREY, class_marks, legend_above, one_name_each
+from ftirlib.report.scores import LOWER_IS_BETTER, SCORE_TITLES
 
 TABLE_COLUMNS = ("model", "score", "mean", "sd", "low", "high", "majority")
 
@@ -70,7 +70,7 @@ def draw_score_bars(
             _interval(ax, x - width * 0.12, row["mean"] - row["sd"], row["mean"] + row["sd"], 0, 2.2)
             _interval(ax, x + width * 0.2, row["low"], row["high"], width * 0.16, 1.1)
         for majority in np.unique([m for m in majorities if not np.isnan(m)]):
-            ax.hlines(majority, i - 0.46, i + 0.46, color=BLACK, ls=(0, (4, 2)), lw=1.3, zorder=3)
+            ax.hlines(majority, i - 0.46, i + 0.46, color=BLACK, ls=(0, (4, 2)), lw=1.3, zorder=3, clip_on=False)
     ax.set_xticks(range(len(scores)), [_title(score) for score in scores])
     ax.set_xlim(-0.5, len(scores) - 0.5)
     ax.set_ylim(min(0, ax.get_ylim()[0]), max(1, ax.get_ylim()[1]))
@@ -79,10 +79,10 @@ def draw_score_bars(
     handles = [Patch(fc=m.colour, ec="white", hatch=m.hatch, label=name) for name, m in zip(models, marks)]
     handles += [
         Line2D([], [], color=BLACK, lw=2.2, label="± 1 SD over folds"),
-        Line2D([], [], color=BLACK, lw=1.1, marker="_", ms=7, label="bootstrap over patients"),
+        Line2D([], [], color=BLACK, lw=1.1, marker="_", ms=7, label="bootstrap interval"),
         Line2D([], [], color=BLACK, lw=1.3, ls=(0, (4, 2)), label="majority class"),
     ]
-    _legend_above(ax, handles)
+    legend_above(ax, handles, n_columns=3 if len(handles) <= 9 else 4)
     return ax
 
 
@@ -120,6 +120,7 @@ def draw_confusion(ax: Axes, matrix, names: Sequence[str]) -> Axes:
     ax.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel="Predicted", ylabel="Labelled")
+    ax.set_anchor("SW")  # the layout then sees how far the names reach
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax
@@ -165,7 +166,7 @@ def draw_folds(ax: Axes, table: pd.DataFrame) -> Axes:
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set_xlabel("Share of the set's spectra")
-    _legend_above(ax, ax.get_legend_handles_labels()[0])
+    legend_above(ax, ax.get_legend_handles_labels()[0], n_columns=4)
     return ax
 
 
@@ -188,8 +189,5 @@ def _interval(ax, x, low, high, cap, width) -> None:
 
 
 def _title(score: str) -> str:
-    return SCORE_TITLES.get(score, score.replace("_", " ")).replace(" ", "\n")
-
-
-def _legend_above(ax, handles) -> None:
-    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(handles)))
+    title = SCORE_TITLES.get(score, score.replace("_", " ")).replace(" ", "\n")
+    return f"{title}\n(low is good)" if score in LOWER_IS_BETTER else title

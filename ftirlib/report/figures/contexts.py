@@ -15,7 +15,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ftirlib.errors import DataError
-from ftirlib.report.figures.style import BLUE, ORANGE, PALE, VERMILLION, class_marks, one_name_each, shuffled_slices
+from ftirlib.report.figures.style import (
+    BLUE,
+    ORANGE,
+    PALE,
+    VERMILLION,
+    class_marks,
+    legend_above,
+    one_name_each,
+    shuffled_slices,
+)
 
 FEW = 8  # names a legend can hold; more are written beside their points
 GOLDEN = (np.sqrt(5) - 1) / 2
@@ -90,7 +99,7 @@ def draw_embedding(
         handles = [
             Line2D([], [], ls="", marker=m, ms=7, color=c, label=str(n)) for n, c, m in zip(names, colours, markers)
         ]
-        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(names)))
+        legend_above(ax, handles, n_columns=2)
     ax.set(xlabel=f"{axis_name} 1", ylabel=f"{axis_name} 2", xticks=[], yticks=[])
     return ax
 
@@ -157,7 +166,7 @@ def draw_context_counts(
         ax.set_xticks([])
         ax.set_xlabel(f"{len(order)} contexts, from the most labelled to the fewest")
     ax.set_ylabel(f"Spectra: {what}" if what else "Spectra")
-    ax.set_xlim(-0.8, max(len(order), 1) - 0.2)
+    ax.set_xlim(-1, max(len(order), 1) - 0.2)
     ax.margins(y=0.12)
     handles = [
         Patch(fc=ORANGE, label="labelled"),

@@ -38,7 +38,7 @@ def draw_reliability(ax: Axes, curves: Reliability | Mapping[str, Reliability]) 
         x, y = curve.confidence[used], curve.accuracy[used]
         ax.plot(x, y, color=mark.colour, ls=mark.linestyle, marker=mark.marker, ms=5, label=label)
         ax.scatter(x, y, s=600 * curve.count[used] / curve.count.sum(), color=mark.colour, alpha=0.25, lw=0)
-    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
     ax.set(xlabel="Stated probability of the predicted class", ylabel="Share predicted right")
     ax.legend(loc="upper left")
     return ax

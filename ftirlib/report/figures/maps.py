@@ -16,7 +16,7 @@ from matplotlib.patches import Circle, Patch
 from scipy import ndimage
 
 from ftirlib.errors import DataError
-from ftirlib.report.figures.style import BLACK, GREY, PALE, VERMILLION, class_marks, one_name_each
+from ftirlib.report.figures.style import BLACK, GREY, PALE, VERMILLION, class_marks, legend_above, one_name_each
 
 
 def draw_image(
@@ -76,7 +76,7 @@ def draw_image(
             circle.set_path_effects([patheffects.withStroke(linewidth=3.4, foreground="white")])
             ax.add_patch(circle)
         dot = Line2D(
-            [], [], ls="", marker="o", ms=6, mfc=VERMILLION, mec="white", label=f"{mark_name} ({mark.sum():,})"
+            [], [], ls="", marker="o", ms=6, mfc=VERMILLION, mec="white", label=f"{mark_name} ({mark.sum():,} pixels)"
         )
         ax.legend(handles=[dot], loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.2)
     _bare(ax, picture.shape[1], pixel_size_um)
@@ -105,7 +105,7 @@ def draw_class_map(
     pixel_size_um : float
         Width of a pixel in um, for the scale bar; NaN: no bar.
     legend : bool
-        Whether to draw one; only classes that occur are listed.
+        Whether to draw one; it names all classes, so that maps side by side have the same.
 
     Returns
     -------
@@ -132,16 +132,17 @@ def draw_class_map(
         vmax=len(names) - 0.5,
         interpolation="nearest",
     )
-    present = [k for k in range(len(names)) if (codes == k).any()]
-    for k in present:  # hatches keep apart in grey what colour keeps apart on a screen
+    for k in np.unique(codes[codes >= 0]).astype(int):  # hatches keep apart in grey what colour keeps apart on a screen
         if marks[k].hatch and codes.shape[0] > 1 and codes.shape[1] > 1:
             field = ax.contourf((codes == k).astype(float), levels=[0.5, 1.5], colors="none", hatches=[marks[k].hatch])
-            field.set(edgecolor="white", linewidth=0)
+            field.set(edgecolor="white", linewidth=0, rasterized=True)
     if legend:
-        handles = [Patch(fc=marks[k].colour, ec="white", hatch=marks[k].hatch, label=names[k]) for k in present]
+        handles = [
+            Patch(fc=marks[k].colour, ec="white", hatch=marks[k].hatch, label=names[k]) for k in range(len(names))
+        ]
         if (codes < 0).any():
             handles.append(Patch(fc=PALE, ec=GREY, lw=0.6, label=background))
-        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        legend_above(ax, handles, n_columns=2)
     _bare(ax, codes.shape[1], pixel_size_um)
     return ax
 
@@ -161,6 +162,7 @@ def _bare(ax, n_cols: int, pixel_size_um: float) -> None:
     """No ticks and no frame; a scale bar of a round length below the picture."""
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
+    ax.set_anchor("N")  # the layout then sees how high the legend reaches
     if np.isnan(pixel_size_um):
         return
     longest = n_cols * pixel_size_um / 3

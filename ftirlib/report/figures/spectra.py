@@ -19,6 +19,7 @@ from ftirlib.report.figures.style import (
     PALE,
     VERMILLION,
     class_marks,
+    legend_above,
     one_name_each,
     rows_like,
     wavenumber_axis,
@@ -37,7 +38,7 @@ def draw_mean_spectra(ax: Axes, wavenumber, means, sds=None, names: Sequence[str
     names : sequence of str
         One for each mean, or none for no legend.
     bands : sequence of Band or of (wavenumber, text)
-        Marked by a thin line and their text.
+        Marked by a thin line and their text; of a Band, its assignment up to the first comma.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def draw_mean_spectra(ax: Axes, wavenumber, means, sds=None, names: Sequence[str
         ax.plot(wavenumber, mean, color=mark.colour, ls=mark.linestyle, label=label)
     ax.set_ylabel("Absorbance")
     if len(names):
-        ax.legend()
+        _legend(ax)
     _mark_bands([ax], bands)
     return ax
 
@@ -79,7 +80,7 @@ def draw_context_spectra(
     names : sequence of str
         One for each context.
     bands : sequence of Band or of (wavenumber, text)
-        Marked by a thin line through both axes and their text above.
+        Marked as in `draw_mean_spectra`, through both axes.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def draw_context_spectra(
     above.set_xlabel("")
     above.set_ylabel("Mean absorbance")
     below.set_ylabel("Mean LIME weight")
-    above.legend()
+    _legend(above)
     _mark_bands(axes, bands)
     return axes
 
@@ -126,7 +127,7 @@ def draw_attribution(
     spectrum : (n_wavenumbers,) array, optional
         Drawn in grey on a scale of its own, without ticks.
     standard_error : (n_wavenumbers,) array, optional
-        Of the weights: a thin line one standard error to either side.
+        Of the weights: a grey band.
     planted : (n_wavenumbers,) bool, optional
         Wavenumbers where a simulated difference lies: shaded.
     label : str
@@ -154,29 +155,33 @@ def draw_attribution(
             x, 0, 1, where=planted[order], color=PALE, lw=0, transform=across, zorder=0, label="planted bands"
         )
     ax.fill_between(x, 0, weights.clip(min=0), color=BLUE, lw=0, label="for the class")
-    ax.fill_between(x, 0, weights.clip(max=0), fc=VERMILLION, ec="white", hatch="////", lw=0, label="against it")
+    ax.fill_between(x, 0, weights.clip(max=0), fc=VERMILLION, ec="white", hatch="//", lw=0, label="against it")
     ax.axhline(0, color=BLACK, lw=0.8)
     if standard_error is not None:
         error = rows_like(standard_error, x, "standard_error")[0][order]
-        for side, name in ((weights - error, "± 1 standard error"), (weights + error, None)):
-            ax.plot(x, side, color=BLACK, lw=0.7, label=name)
+        ax.fill_between(x, weights - error, weights + error, color=BLACK, alpha=0.3, lw=0, label="± 1 standard error")
     ax.set_ylabel(label[:1].upper() + label[1:])
-    handles, labels = ax.get_legend_handles_labels()
+    handles, _ = ax.get_legend_handles_labels()
     if spectrum is not None:
         other = ax.twinx()
-        (line,) = other.plot(x, rows_like(spectrum, x, "spectrum")[0][order], color=GREY, lw=1.4)
+        shape = rows_like(spectrum, x, "spectrum")[0][order]
+        handles += other.plot(x, shape, color=GREY, lw=1.4, label="spectrum (own scale)")
         other.set_yticks([])
         other.spines[:].set_visible(False)
-        handles, labels = [*handles, line], [*labels, "spectrum (own scale)"]
-    ax.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    legend_above(ax, handles, n_columns=3)
     return ax
+
+
+def _legend(ax: Axes) -> None:
+    """On white, for lines may run behind it."""
+    ax.legend(frameon=True, edgecolor="none", facecolor="white", framealpha=0.85)
 
 
 def _mark_bands(axes: Sequence[Axes], bands) -> None:
     """A dotted line at each band through all axes; its text, upright, along the top of the first."""
     left, right = sorted(axes[0].get_xlim())
     for band in bands:
-        centre, text = (band.centre, band.assignment) if hasattr(band, "centre") else band
+        centre, text = (band.centre, band.assignment.split(",")[0]) if hasattr(band, "centre") else band
         if not left <= centre <= right:
             continue
         for ax in axes:

@@ -25,16 +25,16 @@ GREY, PALE = "#5F5F5F", "#E6E6E6"
 WAVENUMBER_LABEL = "Wavenumber / cm$^{-1}$"
 WIDTH = 7.0  # inches: 700 pixels of a page at 100 to the inch
 STYLE = {
-    "figure.figsize": (WIDTH, 4.2),
+    "figure.figsize": [WIDTH, 4.2],
     "figure.dpi": 100,
     "savefig.dpi": 200,
     "figure.constrained_layout.use": True,
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.labelsize": 11.5,
-    "xtick.labelsize": 10.5,
-    "ytick.labelsize": 10.5,
-    "legend.fontsize": 10.5,
+    "font.size": 12,
+    "axes.titlesize": 12.5,
+    "axes.labelsize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -52,7 +52,7 @@ _RAMPS = {1: [BLUE], 2: [BLUE, VERMILLION], 3: [BLUE, ORANGE, VERMILLION]}
 _LONG = [BLUE, SKY, ORANGE, VERMILLION, GREEN, PURPLE, BLACK, YELLOW]
 _LINES = ["-", (0, (5, 1.5)), "-.", (0, (1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (2, 2))]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">"]
-_HATCHES = ["", "////", "....", "\\\\\\\\", "xxxx", "----", "oo", "++++", "||||"]
+_HATCHES = ["", "//", "...", "\\\\", "xx", "--", "oo", "++", "||"]
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,11 @@ def one_name_each(names, n: int, what: str) -> list[str]:
     return names
 
 
-def legend_below(ax: Axes, *, n_columns: int, **options) -> None:
-    """Put the legend under the axes, where it hides nothing."""
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=n_columns, **options)
+def legend_above(ax: Axes, handles, *, n_columns: int) -> None:
+    """Put the legend over the axes, where it hides nothing."""
+    n_columns = min(n_columns, len(handles))
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    ax.legend(handles=handles, ncols=n_columns, columnspacing=1.3, handlelength=1.7, handletextpad=0.5, **place)
 
 
 def shuffled_slices(n: int, n_slices: int = 8) -> Iterator[np.ndarray]:

@@ -1,0 +1,305 @@
+"""The training loop of the MSCNN.
+
+Hartigan et al. (paper A), "Experimental Method", with the optimiser, schedule and stop rule of the authors' public
+code: AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), halved steps, smoothed labels, best validation epoch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ftirlib.classify.checkpoint import fingerprint, resume, save_checkpoint
+from ftirlib.classify.checks import check_spectra
+from ftirlib.classify.mscnn import MSCNN, folded
+from ftirlib.errors import DataError, ModelError, SettingsError
+
+PREDICT_ROWS = 1024  # spectra in one forward pass: its activations stay near the processor's cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How an MSCNN is trained; where the authors swept a range, the default is near its middle.
+
+    Parameters
+    ----------
+    epochs : int
+        At most this many.
+    batch_size : int
+        Spectra in a step, at most. The authors used 3584 for 0.6 million training spectra; the default suits
+        data sets a tenth of that size and smaller.
+    learning_rate : float
+        Of AdamW (authors' sweep: 3e-4 to 1.3e-3).
+    weight_decay : float
+        Of AdamW (authors' sweep: 0.09 to 0.22).
+    step_epochs, step_factor : int, float
+        The learning rate is multiplied by the factor after every so many epochs (authors' sweep: 8 or 9; 0.5).
+    label_smoothing : float in [0, 1)
+    class_weight : None, "balanced" or sequence of float
+        Weight of each class in the loss, in the order of the codes. None: 1 each. "balanced": inversely
+        proportional to the class's share of the training spectra. The authors gave hyperplastic 0.28, else 1.
+    stop_after : int
+        Epochs before the stop rule applies: validation loss not finite or above twice the training loss, or
+        every class but one at sensitivity 0.
+
+    Raises
+    ------
+    SettingsError
+        A value out of its range.
+    """
+
+    epochs: int = 100
+    batch_size: int = 512
+    learning_rate: float = 8e-4
+    weight_decay: float = 0.15
+    step_epochs: int = 8
+    step_factor: float = 0.5
+    label_smoothing: float = 0.2
+    class_weight: str | tuple[float, ...] | None = None
+    stop_after: int = 30
+
+    def __post_init__(self):
+        if self.class_weight is not None and not isinstance(self.class_weight, str):
+            object.__setattr__(self, "class_weight", tuple(float(w) for w in self.class_weight))
+        weights = self.class_weight if isinstance(self.class_weight, tuple) else (1.0,)
+        for name, fine, must in (
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 2, "at least 2, as batch-norm has no spread of one spectrum"),
+            ("learning_rate", 0 < self.learning_rate < math.inf, "above 0"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or above"),
+            ("step_epochs", self.step_epochs >= 1, "at least 1"),
+            ("step_factor", 0 < self.step_factor <= 1, "above 0 and at most 1"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
+            ("class_weight", self.class_weight in (None, "balanced", weights), "None, 'balanced' or numbers"),
+            ("class_weight", all(0 < w < math.inf for w in weights), "above 0 for every class"),
+            ("stop_after", self.stop_after >= 0, "0 or above"),
+        ):
+            if not fine:
+                raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be {must}.")
+
+
+@dataclass
+class TrainingResult:
+    """What `train` found.
+
+    Attributes
+    ----------
+    history : list of dict
+        Per epoch: ``epoch`` (from 1), ``learning_rate``, ``training_loss``, ``validation_loss`` (None where not
+        finite), ``balanced_accuracy`` and ``sensitivity`` per class (None for a class the validation set lacks).
+    best_epoch : int
+        The epoch whose weights the model holds.
+    score : float
+        Its balanced accuracy on the validation set.
+    stopped : str or None
+        Why training ended before the last epoch.
+    """
+
+    history: list[dict] = field(default_factory=list)
+    best_epoch: int = 0
+    score: float = -math.inf
+    stopped: str | None = None
+
+
+def train(
+    model: MSCNN,
+    spectra,
+    labels,
+    validation,
+    settings: TrainingSettings | None = None,
+    *,
+    random_state: int = 0,
+    checkpoint: str | os.PathLike | None = None,
+    progress: Callable[[dict], None] | None = None,
+) -> TrainingResult:
+    """Train in place; the model ends in evaluation mode with the weights of its best validation epoch.
+
+    The best epoch is that of the highest balanced accuracy on the validation set (ties: lowest validation loss).
+    Chance (order of the spectra, dropout) depends on `random_state` and the epoch's number alone, so training
+    resumed from a checkpoint gives the same bytes as training never interrupted.
+
+    Parameters
+    ----------
+    model : MSCNN
+        On the device to train on.
+    spectra : (n_spectra, n_wavenumbers) array or tensor
+        Absorbance on the model's grid.
+    labels : (n_spectra,) int
+        Class codes 0 ... n_classes - 1.
+    validation : (spectra, labels)
+        Used to choose the epoch and to stop.
+    settings : TrainingSettings, optional
+    random_state : int
+    checkpoint : path, optional
+        Written after every epoch, atomically; training goes on from it where it exists. `epochs` may be raised
+        in between, anything else must be the same.
+    progress : callable, optional
+        Called with the history's entry after every epoch.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    DataError
+        Spectra or labels that do not fit the model.
+    ModelError
+        A checkpoint of other data or settings, or losses that were finite in no epoch.
+    """
+    settings = settings or TrainingSettings()
+    device = next(model.parameters()).device
+    x, y = _tensors(model, spectra, labels, "training")
+    x_val, y_val = _tensors(model, *validation, "validation")
+    if len(x) < 2:
+        raise DataError(f"there is {len(x)} training spectrum; batch-norm needs at least 2.")
+    made_from = {
+        "settings": {k: v for k, v in asdict(settings).items() if k != "epochs"},
+        "network": asdict(model.settings),
+        "wavenumber": model.wavenumber.tolist(),
+        "random_state": int(random_state),
+        "data": fingerprint(x, y, x_val, y_val) if checkpoint else None,
+    }
+    weight = _class_weight(settings.class_weight, y, model.settings.n_classes).to(device)
+    x, y, x_val, y_val = (tensor.to(device) for tensor in (x, y, x_val, y_val))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    result, best = TrainingResult(), {}
+    if checkpoint and Path(checkpoint).exists():
+        found, best = resume(checkpoint, model, optimizer, made_from)
+        result = TrainingResult(**found)
+        if len(result.history) > settings.epochs:
+            raise ModelError(
+                f"the checkpoint '{checkpoint}' is already at epoch {len(result.history)}, beyond the "
+                f"{settings.epochs} asked for; delete it or ask for more epochs."
+            )
+
+    def loss_of(logits, target):
+        return F.cross_entropy(logits, target, weight=weight, label_smoothing=settings.label_smoothing)
+
+    while result.stopped is None and len(result.history) < settings.epochs:
+        epoch = len(result.history)
+        rate = settings.learning_rate * settings.step_factor ** (epoch // settings.step_epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(_epoch_seed(random_state, epoch))
+            training_loss = _one_epoch(model, x, y, optimizer, loss_of, settings.batch_size)
+        validation_loss, sensitivity = _validate(model, x_val, y_val, loss_of)
+        known = [value for value in sensitivity if value is not None]
+        entry = {
+            "epoch": epoch + 1,
+            "learning_rate": rate,
+            "training_loss": training_loss,
+            "validation_loss": validation_loss,
+            "balanced_accuracy": sum(known) / len(known),
+            "sensitivity": sensitivity,
+        }
+        if _is_better(entry, result):
+            result.best_epoch, result.score = epoch + 1, entry["balanced_accuracy"]
+            best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        result.history.append(entry)
+        result.stopped = _reason_to_stop(entry, settings)
+        if checkpoint:
+            save_checkpoint(checkpoint, model, optimizer, made_from, asdict(result), best)
+        if progress:
+            progress(entry)
+    if not best:
+        why = result.stopped or "the validation loss was never finite"
+        raise ModelError(f"nothing was learnt: {why}; lower the learning rate or look for outliers in the spectra.")
+    model.load_state_dict(best)
+    model.eval()
+    return result
+
+
+def _one_epoch(model, x, y, optimizer, loss_of, batch_size) -> float | None:
+    """One pass over the spectra in random order; the mean loss, if finite. Batches differ by one spectrum at most."""
+    model.train()
+    total = torch.zeros((), device=x.device)
+    n_batches = min(math.ceil(len(x) / batch_size), len(x) // 2)
+    for rows in torch.randperm(len(x)).to(x.device).tensor_split(n_batches):
+        loss = loss_of(model(x[rows]), y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(rows)
+    return _finite(total.item() / len(x))
+
+
+def _epoch_seed(random_state: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([random_state, epoch]).generate_state(1)[0])
+
+
+@torch.no_grad()
+def _validate(model, x, y, loss_of) -> tuple[float | None, list[float | None]]:
+    """Loss, if finite, and sensitivity of each class, if it occurs, of the model as it would predict."""
+    network = folded(model)
+    logits = torch.cat([network(rows) for rows in x.split(PREDICT_ROWS)])
+    correct = logits.argmax(1) == y
+    members = [y == k for k in range(logits.shape[1])]
+    return _finite(loss_of(logits, y).item()), [correct[m].double().mean().item() if m.any() else None for m in members]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON has no word for the others
+
+
+def _is_better(entry: dict, result: TrainingResult) -> bool:
+    if entry["training_loss"] is None or entry["validation_loss"] is None:
+        return False
+    if not result.best_epoch:
+        return True
+    best = result.history[result.best_epoch - 1]
+    return (entry["balanced_accuracy"], -entry["validation_loss"]) > (result.score, -best["validation_loss"])
+
+
+def _reason_to_stop(entry: dict, settings: TrainingSettings) -> str | None:
+    """The authors' rule; only a training loss that is not finite, which no later epoch can mend, stops at once."""
+    epoch, training, validation = entry["epoch"], entry["training_loss"], entry["validation_loss"]
+    if training is None:
+        return f"the training loss is not finite at epoch {epoch}"
+    if epoch <= settings.stop_after:
+        return None
+    if validation is None:
+        return f"the validation loss is not finite at epoch {epoch}"
+    if validation > 2 * training:
+        return f"the validation loss {validation:.4g} exceeds twice the training loss {training:.4g} at epoch {epoch}"
+    if sum(bool(s) for s in entry["sensitivity"]) <= 1:
+        return f"every class but one has sensitivity 0 at epoch {epoch}"
+    return None
+
+
+def _class_weight(choice, y, n_classes) -> torch.Tensor:
+    if choice is None:
+        return torch.ones(n_classes)
+    if choice == "balanced":
+        count = torch.bincount(y, minlength=n_classes)
+        if (count == 0).any():
+            raise DataError(f"class {int(count.argmin())} has no training spectrum to balance; give class_weight.")
+        return (len(y) / (n_classes * count)).float()
+    if len(choice) != n_classes:
+        raise SettingsError(f"class_weight has {len(choice)} numbers for {n_classes} classes; give one per class.")
+    return torch.tensor(choice)
+
+
+def _tensors(model, spectra, labels, what) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.as_tensor(check_spectra(spectra, model.wavenumber, what=what))
+    y = torch.as_tensor(np.asarray(labels))
+    if y.shape != x.shape[:1] or y.is_floating_point():
+        raise DataError(f"the {what} labels are {tuple(y.shape)} {y.dtype} for {len(x)} spectra; give one code each.")
+    y = y.long()
+    if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= model.settings.n_classes:
+        found = f"{int(y.min())}..{int(y.max())}" if len(y) else "none"
+        raise DataError(
+            f"the {what} labels are {found}, but the network has classes 0..{model.settings.n_classes - 1}; "
+            "leave out spectra without a label."
+        )
+    return x, y

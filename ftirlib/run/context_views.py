@@ -1,0 +1,233 @@
+"""What the chapters on contexts and linear models show, always on the test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ftirlib.explain.crime import Contexts, ContextTable, extreme_contexts, opposing_context
+from ftirlib.explain.linear import LinearClassifier
+from ftirlib.run import stages, tasks
+from ftirlib.run.runner import Run
+from ftirlib.run.stages import SHOWN
+from ftirlib.run.views import Picture, explained
+from ftirlib.spectra.bands import assign
+from ftirlib.spectra.model import as_image, read_absorbance
+
+
+@dataclass(frozen=True)
+class ContextView:
+    """Contexts of one autoencoder on the test spectra of one fold.
+
+    Attributes
+    ----------
+    name : str
+        Of the autoencoder, such as CP-0.2.
+    rows : (n,) int
+        Prepared spectra.
+    points : (n, 2) float
+        UMAP of the latent means; None for folds that are not shown.
+    assigned, predicted, labelled : (n,) int
+        Context; the ensemble's class; the image's label.
+    table : ContextTable
+        Of these spectra.
+    validation_table : ContextTable
+        Of the spectra on which the contexts were found.
+    """
+
+    name: str
+    rows: np.ndarray
+    points: np.ndarray | None
+    assigned: np.ndarray
+    predicted: np.ndarray
+    labelled: np.ndarray
+    table: ContextTable
+    validation_table: ContextTable
+
+    @property
+    def n_contexts(self) -> int:
+        return len(self.table.size)
+
+
+def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
+    """Contexts of an autoencoder of one fold; see `ContextView`."""
+
+    def make():
+        latent = tasks.read_arrays(stages.vaes(run)[fold][name] / "latent.npz")
+        folder = stages.contexts(run)[fold][name]
+        contexts = Contexts.load(folder / "contexts.npz")
+        assigned = tasks.read_arrays(folder / "assigned.npz")
+        n_classes = len(stages.prepared(run).attrs["class_names"])
+        tables = {}
+        for side in ("validation", "test"):
+            found = explained(run, side, fold)
+            tables[side] = contexts.describe(
+                spectra=found["absorbance"],
+                weights=found["weights"],
+                predicted=latent[f"{side}_predicted"],
+                labelled=latent[f"{side}_labelled"],
+                n_classes=n_classes,
+                assigned=assigned[side],
+            )
+        return ContextView(
+            name=name,
+            rows=latent["test_rows"],
+            points=stages.embeddings(run)[name] if fold == SHOWN else None,
+            assigned=assigned["test"],
+            predicted=latent["test_predicted"],
+            labelled=latent["test_labelled"],
+            table=tables["test"],
+            validation_table=tables["validation"],
+        )
+
+    return run.once(f"context_view-{name}-{fold}", make)
+
+
+def best_vae(run: Run) -> str:
+    """The autoencoder whose linear model has the highest balanced accuracy against the labels."""
+    table = stages.scores(run)
+    rows = table[(table.score == "balanced_accuracy") & (table.target == "labels")]
+    rows = rows[rows.model.isin(stages.vae_names(run))]
+    return str(rows.loc[rows["mean"].idxmax(), "model"])
+
+
+def positive_codes(run: Run) -> list[int]:
+    """Positions of the positive classes."""
+    attrs = stages.prepared(run).attrs
+    return [attrs["class_names"].index(name) for name in attrs["positive_classes"]]
+
+
+def positive_counts(run: Run, view: ContextView) -> tuple[np.ndarray, np.ndarray]:
+    """Spectra of each context that are predicted, and that are labelled, positive."""
+    positive = positive_codes(run)
+    return (
+        view.table.predicted_counts[:, positive].sum(axis=1),
+        view.table.labelled_counts[:, positive].sum(axis=1),
+    )
+
+
+@dataclass(frozen=True)
+class ChosenContexts:
+    """Contexts of Figure 3d, and how each was chosen."""
+
+    numbers: list[int]
+    reasons: list[str]
+    opposing: int
+    opposes: bool  # whether more than half of the opposing context is labelled, and less than half predicted, positive
+
+
+def chosen_contexts(run: Run, view: ContextView) -> ChosenContexts:
+    """The two most positive contexts farthest apart on the map, and the one that opposes its labels most.
+
+    Where no two contexts are mostly positive by label and by prediction, the two with the most positive labels
+    stand in; where none opposes its labels by majority, the one with the largest gap does.
+    """
+    positive = positive_codes(run)
+    predicted, labelled = view.table.shares(positive)
+    place = np.full((view.n_contexts, 2), np.nan)
+    for k in np.unique(view.assigned):
+        place[k] = view.points[view.assigned == k].mean(axis=0)
+    known = np.isfinite(place[:, 0])
+    pair = extreme_contexts(view.table, np.where(known[:, None], place, 0.0), positive=positive)
+    if pair is None:
+        counts = view.table.labelled_counts[:, positive].sum(axis=1)
+        pair = tuple(int(k) for k in np.argsort(-counts, kind="stable")[:2])
+        reasons = ["most positive labels", "second most positive labels"]
+    else:
+        reasons = ["positive, one end of the map", "positive, the other end"]
+    opposing = opposing_context(view.table, positive=positive)
+    opposes = opposing is not None
+    if not opposes:
+        gap = np.where(view.table.size > 0, labelled - predicted, -np.inf)
+        opposing = int(np.nanargmax(np.where(np.isnan(gap), -np.inf, gap)))
+    numbers, names = [*pair], reasons
+    if opposing not in numbers:
+        numbers, names = [*pair, opposing], [*reasons, "opposes its labels" if opposes else "largest gap to its labels"]
+    return ChosenContexts([int(k) for k in numbers], names, int(opposing), opposes)
+
+
+def chosen_names(run: Run, view: ContextView, chosen: ChosenContexts) -> list[str]:
+    """Legend of Figure 3d: number, class, and why."""
+    names = stages.prepared(run).attrs["class_names"]
+    label = [names[k] if k >= 0 else "empty" for k in view.table.label[chosen.numbers]]
+    return [f"{k} ({name}): {why}" for k, name, why in zip(chosen.numbers, label, chosen.reasons)]
+
+
+def opposing_pixels(run: Run, view: ContextView, chosen: ChosenContexts) -> tuple[Picture, np.ndarray]:
+    """The positive-labelled image with most pixels of the opposing context: amide I absorbance, and those pixels."""
+    raw, kept = stages.spectra(run), stages.prepared(run)
+    members = view.rows[view.assigned == chosen.opposing]
+    positive = members[np.isin(kept.label.values[members], positive_codes(run))]
+    image = kept.image.values
+    candidates = positive if len(positive) else members
+    if not len(candidates):
+        candidates = view.rows
+    chosen_image = int(np.bincount(image[candidates]).argmax())
+    mark = np.zeros(kept.sizes["spectrum"], bool)
+    mark[members] = True
+    column = int(np.abs(raw.wavenumber.values - 1650.0).argmin())
+    mine = np.flatnonzero(raw.image.values == chosen_image)
+    values = np.full(raw.sizes["spectrum"], np.nan)
+    values[mine] = read_absorbance(raw, mine)[:, column]
+    picture = as_image(raw, chosen_image, values)
+    marked = np.zeros(picture.shape, bool)
+    small = as_image(kept, chosen_image, mark.astype(int), fill=0).astype(bool)
+    marked[: small.shape[0], : small.shape[1]] = small
+    title = f"{kept.attrs['image_names'][chosen_image]}"
+    return Picture(title, picture, float(raw.attrs["pixel_size_um"])), marked
+
+
+def image_truth(run: Run, title: str) -> Picture:
+    """True class of every pixel of the image with this name."""
+    data = stages.spectra(run)
+    image = data.attrs["image_names"].index(title)
+    pixels = as_image(data, image, data.truth_class.values.astype(int), fill=-1)
+    return Picture(title, pixels, float(data.attrs["pixel_size_um"]))
+
+
+def vae_history(run: Run, name: str) -> pd.DataFrame:
+    """Training curves of an autoencoder of the shown fold."""
+    return pd.DataFrame(tasks.read_json(stages.vaes(run)[SHOWN][name] / "history.json"))
+
+
+def linear_model(run: Run, name: str, fold: int = SHOWN) -> LinearClassifier:
+    """The linear model of an autoencoder's contexts."""
+    return LinearClassifier.load(stages.contexts(run)[fold][name] / "linear.json")
+
+
+def linear_size_kb(run: Run, name: str) -> float:
+    """Size of the linear model's JSON, kB."""
+    return (stages.contexts(run)[SHOWN][name] / "linear.json").stat().st_size / 1000
+
+
+def audit_table(run: Run, view: ContextView, most: int = 10) -> pd.DataFrame:
+    """The largest contexts as a reader audits them: size, class, purity, and the bands that weigh most."""
+    names = stages.prepared(run).attrs["class_names"]
+    axis = stages.prepared(run).wavenumber.values
+    order = np.argsort(-view.validation_table.size, kind="stable")[:most]
+    table = view.validation_table
+    return pd.DataFrame(
+        {
+            "context": order,
+            "spectra": table.size[order],
+            "class": [names[k] if k >= 0 else "empty" for k in table.label[order]],
+            "purity": np.round(table.purity[order], 2),
+            "heaviest bands": [heaviest_bands(axis, table.mean_weights[k]) for k in order],
+        }
+    )
+
+
+def heaviest_bands(wavenumber: np.ndarray, weights: np.ndarray, n: int = 3, apart: float = 20.0) -> str:
+    """Where the weights are largest (at least `apart` cm-1 from each other), with the bands' assignments."""
+    left = np.abs(np.nan_to_num(weights)).astype(float)
+    found = []
+    for _ in range(n):
+        peak = int(left.argmax())
+        if left[peak] == 0:
+            break
+        named = assign(wavenumber[peak])
+        found.append(f"{wavenumber[peak]:.0f}" + (f" ({named[0].assignment})" if named else ""))
+        left[np.abs(wavenumber - wavenumber[peak]) < apart] = 0
+    return "; ".join(found)
