@@ -227,12 +227,13 @@ def test_class_map_takes_background_as_nan_or_minus_one():
     np.testing.assert_array_equal(*images)
 
 
-def test_scale_bar_is_as_long_as_it_says():
+@pytest.mark.parametrize(("n_cols", "expected"), [(64, 100), (130, 200), (320, 500)])
+def test_scale_bar_is_as_long_as_it_says(n_cols, expected):
     _, ax = plt.subplots()
-    figures.draw_image(ax, np.zeros((50, 64)), pixel_size_um=5.0)
+    figures.draw_image(ax, np.zeros((50, n_cols)), pixel_size_um=5.0)
     line = next(text for text in ax.texts if not text.get_text())
     length = float(next(text.get_text() for text in ax.texts if "µm" in text.get_text()).split()[0])
-    assert abs(line.xyann[0] - line.xy[0]) * 64 * 5 == pytest.approx(length) == 100
+    assert abs(line.xyann[0] - line.xy[0]) * n_cols * 5 == pytest.approx(length) == expected
 
 
 def test_circles_hold_their_pixels():

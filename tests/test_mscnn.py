@@ -1,7 +1,6 @@
 """The network: the published table, the same numbers as the stock layers, other grids, hostile settings."""
 
 import importlib.util
-import pickle
 
 import numpy as np
 import pytest
@@ -213,9 +212,3 @@ def test_settings_from_lists_equal_those_from_tuples():
     assert (
         MSCNNSettings(head_widths=[8, 25, 50], core=[[8, 15, 7], [16, 9, 4], [32, 9, 4], [64, 2, 1]]) == MSCNNSettings()
     )
-
-
-def test_the_model_survives_a_trip_to_a_worker():
-    model = trained_like(MSCNN(MSCNNSettings(), PAPER_GRID))
-    x = torch.ones(2, PAPER_GRID.size)
-    assert torch.equal(pickle.loads(pickle.dumps(model))(x), model(x))

@@ -121,6 +121,12 @@ def test_undefined_scores_are_nan_with_their_reason():
     assert missed["f1"] == 0 and math.isnan(missed["precision"])  # one is wrong, the other is unknown
 
 
+def test_balanced_accuracy_is_over_the_classes_that_occur():
+    scores = classification_scores([0, 0, 1, 1], [0, 0, 1, 3], **FOUR)  # classes 2 and 3 are never labelled
+    assert scores["balanced_accuracy"] == 0.75
+    assert set(scores.reasons) >= {"sensitivity_adenomatous", "sensitivity_cancerous"}
+
+
 def test_without_positive_class_there_is_no_binary_view(rng):
     y, p, q = random_answers(rng)
     scores = classification_scores(y, p, q, class_names=NAMES, positive_classes=[])

@@ -97,7 +97,7 @@ def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
         wanted, done = folder / "wanted.ipynb", folder / f"{source.stem}.ipynb"
         notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3"})
         jupytext.write(notebook, wanted)
-        _papermill(wanted, done, parameters(run, changes), source)
+        run_papermill(wanted, done, parameters(run, changes), source)
         wanted.unlink()
         for name in figures:
             for suffix in (".svg", ".pdf"):
@@ -119,7 +119,8 @@ def figure_names(notebook) -> list[str]:
     return [name for name in cells if name]
 
 
-def _papermill(source: Path, target: Path, values: dict, original: Path) -> None:
+def run_papermill(source: Path, target: Path, values: dict, original: Path) -> None:
+    """Run a notebook with parameters in the notebooks' folder; a failing cell is one sentence that names it."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
 

@@ -14,7 +14,7 @@ from ftirlib.run.runner import Run
 from ftirlib.run.stages import SHOWN
 from ftirlib.run.views import Picture, explained
 from ftirlib.spectra.bands import assign
-from ftirlib.spectra.model import as_image, read_absorbance
+from ftirlib.spectra.model import as_image, iter_blocks, read_absorbance
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,14 @@ def linear_model(run: Run, name: str, fold: int = SHOWN) -> LinearClassifier:
 def linear_size_kb(run: Run, name: str) -> float:
     """Size of the linear model's JSON, kB."""
     return (stages.contexts(run)[SHOWN][name] / "linear.json").stat().st_size / 1000
+
+
+def linear_reproduces(run: Run, name: str) -> bool:
+    """Whether the JSON, read back, predicts the test set as the run stored it."""
+    stored = tasks.read_arrays(stages.contexts(run)[SHOWN][name] / "assigned.npz")["linear_test"]
+    test = stages.folds(run)[SHOWN].test
+    blocks = iter_blocks(stages.prepared(run), test)
+    return bool(np.array_equal(np.concatenate([linear_model(run, name).predict(b) for _, b in blocks]), stored))
 
 
 def audit_table(run: Run, view: ContextView, most: int = 10) -> pd.DataFrame:

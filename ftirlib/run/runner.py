@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from contextlib import ExitStack
@@ -39,13 +40,21 @@ class Task:
     inputs: Mapping[str, str] = field(default_factory=dict)
 
 
-def execute(root: str, name: str, key: str, made_from: dict, function: Callable, arguments: dict) -> str:
-    """What a worker runs: make one artefact with one thread, resuming from its checkpoints."""
+def execute(root: str, name: str, key: str, made_from: dict, function: Callable, arguments: dict) -> list[str]:
+    """What a worker runs: make one artefact with one thread, resuming from its checkpoints.
+
+    Returns
+    -------
+    list of str
+        What the library warned of, for the driver to tell.
+    """
     store = Store(Path(root))
     work = store.work(name, key)
-    store.make(name, key, made_from, lambda folder: one_thread(_call, function, folder, work, arguments))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        store.make(name, key, made_from, lambda folder: one_thread(_call, function, folder, work, arguments))
     store.done(name, key)
-    return name
+    return [f"{name}: {w.message}" for w in caught if w.category is UserWarning]
 
 
 def _call(function, folder, work, arguments):
@@ -119,7 +128,8 @@ class Run:
         if not self.store.is_current(task.name, key):
             self._make_folder()
             self.report(f"{task.name}: making")
-            execute(str(self.store.root), task.name, key, made_from, task.function, dict(task.arguments))
+            notes = execute(str(self.store.root), task.name, key, made_from, task.function, dict(task.arguments))
+            self._tell(notes)
             self.made.append(task.name)
         self._keys[task.name] = key
         return self.store.path(task.name)
@@ -141,11 +151,15 @@ class Run:
         self._keys |= {name: key for name, (key, _) in described.items()}
         return [self.store.path(task.name) for task in tasks]
 
+    def _tell(self, notes: list[str]) -> None:
+        for note in notes:
+            self.report(f"  note: {note}")
+
     def _wait(self, title, futures) -> None:
         with _progress(title, len(futures), self._bar) as advance:
             try:
                 for future in as_completed(futures):
-                    future.result()
+                    self._tell(future.result())
                     self.made.append(futures[future])
                     advance()
             except BaseException as error:

@@ -108,13 +108,36 @@ def _counts_per_group(truth, predicted, groups, class_names) -> tuple[np.ndarray
 def wide_scores(table: pd.DataFrame, scores, titles) -> pd.DataFrame:
     """The tidy table as a page shows it: a row per model, "mean ± sd [low, high]" per score."""
     table = table[table.score.isin(scores)].copy()
-    table["text"] = [
-        f"{r.mean:.2f} ± {r.sd:.2f}" + (f" [{r.low:.2f}, {r.high:.2f}]" if np.isfinite(r.low) else "")
-        for r in table.rename(columns={"mean": "mean_"}).rename(columns={"mean_": "mean"}).itertuples()
-    ]
+    table["text"] = [_score_text(row) for row in table.to_dict("records")]
     wide = table.pivot(index="model", columns="score", values="text")
     order = list(dict.fromkeys(table.model))
     return wide.loc[order, [s for s in scores if s in wide]].rename(columns=titles)
+
+
+def supervision_text(run: Run) -> str:
+    """Balanced accuracy of every linear model against the labels and the ensemble, as prose lists it."""
+    table = stages.scores(run)
+    parts = []
+    for name in stages.vae_names(run):
+        labels = value_of(table, name, "balanced_accuracy")
+        model = value_of(table, name, "balanced_accuracy", "ensemble")
+        parts.append(f"{name} {labels['mean']:.2f} against the labels and {model['mean']:.2f} against the ensemble")
+    return "; ".join(parts)
+
+
+def _score_text(row: dict) -> str:
+    interval = f" [{row['low']:.2f}, {row['high']:.2f}]" if np.isfinite(row["low"]) else ""
+    return f"{row['mean']:.2f} ± {row['sd']:.2f}{interval}"
+
+
+def with_target(table: pd.DataFrame) -> pd.DataFrame:
+    """The tidy table with the target in the model's name: "CP-0.2 (L)" against labels, "(M)" the ensemble."""
+    return table.assign(model=table.model + table.target.map({"labels": " (L)", "ensemble": " (M)"}))
+
+
+def plus_minus(table: pd.DataFrame, column: str, digits: int = 2) -> list[str]:
+    """Texts "mean ± sd" of a column and its ``<column>_sd``."""
+    return [f"{m:.{digits}f} ± {s:.{digits}f}" for m, s in zip(table[column], table[f"{column}_sd"])]
 
 
 def markdown(frame: pd.DataFrame) -> str:

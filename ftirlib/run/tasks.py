@@ -7,6 +7,7 @@ random number from the seed it is given: where and when it runs makes no differe
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -135,10 +136,13 @@ def ensemble(folder, work, *, spectra, folds, members, threshold, voting):
     scores = [[network.validation_score_ for network in fold] for fold in networks]
     n_classes = len(open_spectra(spectra).attrs["class_names"])
     selection = []
+    across = scores if threshold == "fold_median" else None
     for k, candidates in enumerate(networks):
-        voters = EMSCNN(
-            candidates, threshold=threshold, voting=voting, fold_scores=scores if threshold == "fold_median" else None
-        ).fit()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            voters = EMSCNN(candidates, threshold=threshold, voting=voting, fold_scores=across).fit()
+        for note in caught:  # the ensemble does not know which fold it is of
+            warnings.warn(f"fold {k + 1}: {note.message}", stacklevel=1)
         target = folder / f"fold{k}"
         voters.save(target / "model")
         rows = read_fold(folds, k)

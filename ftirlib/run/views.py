@@ -253,6 +253,7 @@ class PackageComparison:
     """The same explanation by the `lime` package and by ours."""
 
     wavenumber: np.ndarray
+    spectrum: np.ndarray
     package: np.ndarray
     ours: np.ndarray
     relative_error: float
@@ -303,7 +304,7 @@ def package_comparison(run: Run) -> PackageComparison:
     package = np.zeros(spectrum.size)
     package[[k for k, _ in pairs]] = [weight for _, weight in pairs]
     error = np.linalg.norm(package - ours) / max(np.linalg.norm(package), np.finfo(float).tiny)
-    return PackageComparison(data.wavenumber.values, package, ours, float(error))
+    return PackageComparison(data.wavenumber.values, spectrum, package, ours, float(error))
 
 
 # --- intervals -----------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ftirlib.errors import SettingsError
 from ftirlib.spectra.bands import ARTEFACTS, BANDS, band_sum, mixture_bands
-from ftirlib.spectra.glands import TISSUES, Histology
+from ftirlib.spectra.glands import TISSUES, Histology, refuse_negative
 
 SUBSTANCES = ("protein", "acidic protein", "denatured protein", "collagen", "mucin", "glycogen", "nucleic", "lipid")
 VARIED = ("protein", "collagen", "mucin", "glycogen", "nucleic", "lipid")  # what patients and cells differ in
@@ -39,6 +40,9 @@ class Content:
     nucleic: float = 0.0
     lipid: float = 0.0
 
+    def __post_init__(self):
+        refuse_negative(self)
+
 
 @dataclass(frozen=True)
 class Pathway:
@@ -65,6 +69,13 @@ class Pathway:
     lipid: float = 1.0
     acid: float = 0.0
     denatured: float = 0.0
+
+    def __post_init__(self):
+        refuse_negative(self)
+        if self.acid + self.denatured > 1:
+            raise SettingsError(
+                f"phantom: pathway '{self.name}' has more acid and denatured protein than protein."
+            )
 
 
 def amounts(content: Content, pathway: Pathway) -> np.ndarray:

@@ -6,15 +6,32 @@ histology of each class, a proposal in every number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import astuple, dataclass
+from numbers import Real
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from ftirlib.errors import SettingsError
+
 TISSUES = ("epithelium", "goblet cells", "lamina propria", "muscle", "lymphocytes", "necrosis", "lumen")
 EPITHELIUM, GOBLET, STROMA, MUSCLE, LYMPHOCYTES, NECROSIS, LUMEN = range(len(TISSUES))
 SUPERSAMPLING = 3  # subpixels along a pixel's side; odd, so that one lies at its centre
+
+
+def is_number(value) -> bool:
+    """Whether a setting is a finite number."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def refuse_negative(entry) -> None:
+    """Refuse an entry of a table whose numbers are not all finite and at least 0."""
+    for value in astuple(entry):
+        numbers = value if isinstance(value, (tuple, list)) else [value]
+        if not isinstance(value, str) and not all(is_number(v) and v >= 0 for v in numbers):
+            raise SettingsError(f"phantom: {entry} holds {value!r}; its numbers must be finite and at least 0.")
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,13 @@ class Histology:
     lumen: float
     irregularity: float
     necrosis: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self):
+        refuse_negative(self)
+        if not (self.epithelium + self.goblet > 0 and self.stroma > 0 and self.lumen < 1):
+            raise SettingsError(f"phantom: tissue of class '{self.class_name}' needs a crypt's wall and stroma.")
+        if len(self.necrosis) != 2 or not self.necrosis[0] <= self.necrosis[1] <= 1:
+            raise SettingsError(f"phantom: necrosis of class '{self.class_name}' must be two shares, the least first.")
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ Cohort and grid: Hartigan et al. (paper A) after Nallala et al. 2016 (doi:10.103
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
 from ftirlib.errors import SettingsError
 from ftirlib.spectra.chemistry import Content, Pathway
-from ftirlib.spectra.glands import TISSUES, Histology
+from ftirlib.spectra.glands import TISSUES, Histology, is_number
 
 BACKGROUND = "background"
 TABLE_RANGE = (900.0, 1850.0)  # cm-1, where the table of bands is complete
@@ -190,7 +190,7 @@ class PhantomSettings:
     def __post_init__(self):
         for name, least in (("images", 1), ("side", 2), ("images_per_patient", 1)):
             value = getattr(self, name)
-            if isinstance(value, bool) or value != int(value) or value < least:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
                 raise SettingsError(f"phantom: {name} must be a whole number of at least {least}, not {value!r}.")
         for range_, (holds, names) in _RANGES.items():
             for name in names.split():
@@ -208,24 +208,26 @@ class PhantomSettings:
     def _demand(self, name, holds, range_):
         value = getattr(self, name)
         is_pair = self.__annotations__[name].startswith("tuple")
-        if is_pair and (not isinstance(value, (tuple, list)) or len(value) != 2 or value[0] > value[1]):
-            raise SettingsError(f"phantom: {name} is {value!r}; give two numbers, the least first.")
-        if not all(math.isfinite(v) and holds(v) for v in (value if is_pair else [value])):
+        numbers = value if is_pair and isinstance(value, (tuple, list)) else [value]
+        if not all(is_number(v) and holds(v) for v in numbers):
             raise SettingsError(f"phantom: {name} is {value!r}; it must be {range_}.")
+        if is_pair and (len(numbers) != 2 or numbers[0] > numbers[1]):
+            raise SettingsError(f"phantom: {name} is {value!r}; give two numbers, the least first.")
 
     def _check_tables(self):
         names = self.class_names
-        if len(self.class_weights) != len(names) or min(self.class_weights) < 0 or sum(self.class_weights) <= 0:
+        weights = self.class_weights
+        if len(weights) != len(names) or not all(is_number(w) and w >= 0 for w in weights) or not sum(weights):
             raise SettingsError(
-                f"phantom: class_weights {self.class_weights} must be one number of at least 0 for each of {names}."
+                f"phantom: class_weights {weights} must be one number of at least 0 for each of {names}, not all 0."
             )
         for name in names:
             if not any(p.class_name == name and p.share > 0 for p in self.pathways):
                 raise SettingsError(f"phantom: no pathway leads to class '{name}'; add one to pathways.")
         for p in (*self.pathways, self.necrosis):
-            if p.class_name not in names or p.acid + p.denatured > 1:
+            if p.class_name not in names:
                 raise SettingsError(
-                    f"phantom: pathway '{p.name}' must lead to one of {names}, with acid + denatured at most 1."
+                    f"phantom: pathway '{p.name}' leads to '{p.class_name}', not one of {names}."
                 )
         if self.pathways[0].class_name != names[0]:
             raise SettingsError(f"phantom: the first pathway must be that of healthy tissue, class '{names[0]}'.")

@@ -1,0 +1,110 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     cell_metadata_filter: tags,mystnb,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Reasons for every spectrum
+#
+# Can infrared images with one label each teach a classifier whose reasons can be read and checked?
+
+# %% tags=["parameters", "hide-input"]
+profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
+data = ""  # path of a data set; empty: the simulated cohort
+out = ""  # folder of the results; empty: results/<profile>
+seed = 0  # of everything random
+changes = {}  # settings by dotted name, such as {"members.epochs": 40}
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from myst_nb import glue
+
+from ftirlib.report import figures
+from ftirlib.run import context_views, stages, tables, views
+from ftirlib.run.runner import open_run
+
+run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
+figures.use_style()
+
+# %% tags=["hide-input"]
+table = stages.scores(run)
+ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
+plain = tables.value_of(table, "emscnn", "accuracy")
+top = tables.best(table, "balanced_accuracy", run.settings.baselines.models.__contains__)
+name = context_views.best_vae(run)
+linear = tables.value_of(table, name, "balanced_accuracy")
+agrees = tables.value_of(table, name, "accuracy", "ensemble")
+kept = stages.prepared(run)
+glue("intro-data", views.data_name(run), display=False)
+glue("intro-spectra", f"{kept.sizes['spectrum']:,}", display=False)
+glue("intro-groups", f"{len(set(kept.group.values.tolist()))}", display=False)
+glue("intro-classes", ", ".join(kept.attrs["class_names"]), display=False)
+glue("intro-ensemble", f"{ensemble['mean']:.2f} ± {ensemble.sd:.2f}", display=False)
+glue("intro-interval", f"{ensemble.low:.2f} to {ensemble.high:.2f}", display=False)
+glue("intro-majority", f"{ensemble.majority:.2f}", display=False)
+glue("intro-accuracy", f"{plain['mean']:.2f} ± {plain.sd:.2f}", display=False)
+glue("intro-baseline", f"{top.model}, {top['mean']:.2f} ± {top.sd:.2f}", display=False)
+glue("intro-linear", f"{linear['mean']:.2f} ± {linear.sd:.2f}", display=False)
+glue("intro-agrees", f"{agrees['mean']:.0%}", display=False)
+glue("intro-stability", f"{np.nanmedian(views.stability(run)):.2f}", display=False)
+
+# %% [markdown]
+# **Abstract.** An infrared image of tissue has thousands of spectra and one label. This book takes such images through
+# the whole method of Hartigan, Azevedo and Liò {cite}`hartigan2025`: a vote of multi-scale networks whose kernels are as wide as
+# infrared bands, LIME explanations of its spectra, contexts found in the latent space of a semi-supervised autoencoder of spectra
+# and explanations, and linear models built from the contexts that a person can audit. On the {glue:text}`intro-data`
+# ({glue:text}`intro-spectra` spectra of {glue:text}`intro-groups` groups; {glue:text}`intro-classes`) the ensemble
+# reaches a balanced accuracy of {glue:text}`intro-ensemble` over folds (bootstrap over groups:
+# {glue:text}`intro-interval`; always answering the most common class: {glue:text}`intro-majority`), the best simple
+# model {glue:text}`intro-baseline`. The linear model gives the ensemble's answer for {glue:text}`intro-agrees` of the
+# test spectra, with a balanced accuracy of {glue:text}`intro-linear` against the labels. The explanations correlate
+# with themselves under other random perturbations by {glue:text}`intro-stability` (median): what is built on them should be read
+# with that in mind.
+
+# %% [markdown] tags=["needs-simulated"]
+# ```{admonition} Simulated data
+# :class: warning
+# The spectra of this copy of the book are **simulated**. The cohort of the paper is private; the simulation has the
+# advantage that its truth is known, and the method is scored against it in [](08_truth.ipynb). No number here is a claim about patients.
+# ```
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-overview", "caption": "The method at a glance: spectra by label (left); balanced accuracy of every model, with standard deviation over folds and bootstrap interval over groups (right); dashed, the majority class."}, "image": {"alt": "Mean spectra per class beside bars of balanced accuracy for each model"}}
+means = views.class_spectra(run)
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), width_ratios=[1, 1.1], layout="constrained")
+figures.draw_mean_spectra(axes[0], means.wavenumber, means.means, None, means.names)
+figures.draw_score_bars(axes[1], table[table.target == "labels"], scores=["balanced_accuracy"])
+run.publish(figure, "fig-overview")
+
+# %% [markdown]
+# ## How to read this book
+#
+# Each chapter opens with its finding. Numbers in the text come from the run that made these pages; none is typed.
+# [](02_methodology.ipynb) says how spectra are split and scored, [](04_ensemble.ipynb) classifies them,
+# [](05_explanations.ipynb) explains them, [](06_contexts.ipynb) and [](07_linearisation.ipynb) turn explanations into
+# contexts and readable models, [](08_truth.ipynb) scores all of it where the truth is known, and
+# [](09_discussion.ipynb) says what differs from the paper. [](../book/your_data.md) runs the same notebooks on your
+# spectra. Every figure can be downloaded as SVG and PDF.
+
+# %% tags=["hide-input", "nbval-check-output", "remove-cell"]
+print(f"models scored: {sorted(set(table.model))}")
+
+# %% [markdown]
+# ## Kept, and again with other data
+#
+# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
+# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
+
+# %% tags=["hide-input"]
+print(f"results: {run.settings.out.name}")
+run.close()

@@ -1,0 +1,84 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     cell_metadata_filter: tags,mystnb,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Baselines
+#
+# How well do simple models do, and what must a network beat?
+
+# %% tags=["parameters", "hide-input"]
+profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
+data = ""  # path of a data set; empty: the simulated cohort
+out = ""  # folder of the results; empty: results/<profile>
+seed = 0  # of everything random
+changes = {}  # settings by dotted name, such as {"members.epochs": 40}
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+from IPython.display import display
+from myst_nb import glue
+
+from ftirlib.report import figures
+from ftirlib.report.scores import SCORE_TITLES
+from ftirlib.run import stages, tables
+from ftirlib.run.runner import open_run
+
+run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
+figures.use_style()
+
+# %% tags=["hide-input"]
+table = stages.scores(run)
+direct = table[table.model.isin(run.settings.baselines.models)]
+top = tables.best(direct, "balanced_accuracy")
+glue("base-best", str(top.model), display=False)
+glue("base-score", f"{top['mean']:.2f} ± {top.sd:.2f}", display=False)
+glue("base-interval", f"{top.low:.2f} to {top.high:.2f}", display=False)
+glue("base-majority", f"{top.majority:.2f}", display=False)
+
+# %% [markdown]
+# **Finding.** The best of five baselines, {glue:text}`base-best`, reaches a balanced accuracy of
+# {glue:text}`base-score` (bootstrap over groups: {glue:text}`base-interval`); always answering the most common class
+# gives {glue:text}`base-majority`.
+
+# %% [markdown]
+# The five models of the paper's Figure 2a, with default hyper-parameters: nearest class mean by mean square error
+# (mean-mse) and by cosine similarity (mean-cosine); principal components followed by linear discriminant analysis
+# (pca-lda) or by gradient boosting (pca-xgb); gradient boosting of the spectra themselves (xgb)
+# {cite}`chen2016`. Components are fitted on the training set of each fold.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-base-scores", "caption": "Test-set scores of the baselines against the labels: mean over four folds, whiskers one standard deviation, brackets the bootstrap interval over groups, dashed lines the majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation for the five baselines"}}
+figure, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
+figures.draw_score_bars(ax, direct, scores=["accuracy", "balanced_accuracy", "mcc"])
+run.publish(figure, "fig-base-scores")
+
+# %% tags=["hide-input"]
+shown = ["accuracy", "balanced_accuracy", "mcc", "f1", "auroc", "ece"]
+display(tables.wide_scores(direct, shown, SCORE_TITLES))
+
+# %% tags=["hide-input", "nbval-check-output", "remove-cell"]
+print(direct[direct.score == "accuracy"][["model", "majority"]].round(2).to_string(index=False))
+
+# %% [markdown]
+# A score that a leak would lift is the first thing to distrust. Groups are never split here; what happens to the same
+# model when they are is shown for real brain tissue in [](../book/reproduce.md).
+
+# %% [markdown]
+# ## Kept, and again with other data
+#
+# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
+# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
+
+# %% tags=["hide-input"]
+print(f"results: {run.settings.out.name}")
+run.close()

@@ -1,0 +1,134 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     cell_metadata_filter: tags,mystnb,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The ensemble
+#
+# Does a vote of multi-scale networks classify better than simple models?
+
+# %% tags=["parameters", "hide-input"]
+profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
+data = ""  # path of a data set; empty: the simulated cohort
+out = ""  # folder of the results; empty: results/<profile>
+seed = 0  # of everything random
+changes = {}  # settings by dotted name, such as {"members.epochs": 40}
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+from IPython.display import display
+from myst_nb import glue
+
+from ftirlib.report import figures
+from ftirlib.report.scores import SCORE_TITLES
+from ftirlib.run import stages, tables, views
+from ftirlib.run.runner import open_run
+
+run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
+figures.use_style()
+
+# %% tags=["hide-input"]
+table = stages.scores(run)
+direct = table[table.model.isin([*run.settings.baselines.models, "mscnn", "emscnn"])]
+ours = tables.value_of(table, "emscnn", "balanced_accuracy")
+single = tables.value_of(table, "mscnn", "balanced_accuracy")
+top = tables.best(table, "balanced_accuracy", run.settings.baselines.models.__contains__)
+chosen = views.selection(run)
+voting = [sum(fold["voting"]) for fold in chosen]
+glue("ens-score", f"{ours['mean']:.2f} ± {ours.sd:.2f}", display=False)
+glue("ens-interval", f"{ours.low:.2f} to {ours.high:.2f}", display=False)
+glue("ens-single", f"{single['mean']:.2f} ± {single.sd:.2f}", display=False)
+glue("ens-baseline", f"{top.model}, {top['mean']:.2f} ± {top.sd:.2f}", display=False)
+glue("ens-members", f"{run.settings.members.count}", display=False)
+glue("ens-voting", ", ".join(map(str, voting)), display=False)
+glue("ens-threshold", f"{run.settings.ensemble.threshold}", display=False)
+
+# %% [markdown]
+# **Finding.** The ensemble reaches a balanced accuracy of {glue:text}`ens-score` (bootstrap over groups:
+# {glue:text}`ens-interval`); one network alone {glue:text}`ens-single`; the best baseline
+# {glue:text}`ens-baseline`.
+
+# %% [markdown]
+# ## Training
+#
+# {glue:text}`ens-members` networks a fold differ in their seed: start, order of spectra, dropout. Training stops at
+# the epoch with the best balanced accuracy on the validation set.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-training", "caption": "Training of the first network of the first fold."}, "image": {"alt": "Curves of training and validation loss, and of validation balanced accuracy, over epochs"}}
+history = views.member_history(run)
+figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
+figures.draw_history(axes[0], history, curves={"training_loss": "training loss", "validation_loss": "validation loss"})
+figures.draw_history(axes[1], history, curves={"balanced_accuracy": "validation balanced accuracy"})
+run.publish(figure, "fig-ens-training")
+
+# %% [markdown]
+# ## Selection and vote
+#
+# A network votes when its validation score exceeds {glue:text}`ens-threshold`; of {glue:text}`ens-members` in each fold,
+# {glue:text}`ens-voting` do. Where none does, the best one stays alone. The vote is {glue:text}`ens-kind`.
+
+# %% tags=["hide-input"]
+glue("ens-kind", run.settings.ensemble.voting, display=False)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-scores", "caption": "Figure 2a of the paper for this run: test-set scores of all direct models against the labels, all classes. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups. Dashed: majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of seven models"}}
+figure, ax = plt.subplots(figsize=(9, 4.4), layout="constrained")
+figures.draw_score_bars(ax, direct, scores=["accuracy", "balanced_accuracy", "mcc"])
+run.publish(figure, "fig-ens-scores")
+
+# %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ens-binary", "caption": "The same in the binary view of the paper: positive classes against the others."}, "image": {"alt": "Grouped bars of sensitivity, specificity and F1 of seven models"}}
+figure, ax = plt.subplots(figsize=(9, 4.4), layout="constrained")
+figures.draw_score_bars(ax, direct, scores=["sensitivity", "specificity", "f1"])
+run.publish(figure, "fig-ens-binary")
+
+# %% [markdown] tags=["without-positive"]
+# ```{note}
+# This data set names no positive class, so there is no binary view; name one with `--positive` when importing.
+# ```
+
+# %% tags=["hide-input"]
+shown = ["accuracy", "balanced_accuracy", "mcc", "f1", "auroc", "ece"]
+display(tables.wide_scores(direct, shown, SCORE_TITLES))
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-confusion", "caption": "Confusion matrix of the ensemble over the test sets of all folds; shares are of each label."}, "image": {"alt": "Confusion matrix of labels against ensemble predictions"}}
+figure, ax = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
+figures.draw_confusion(ax, views.confusion(run, "emscnn"), stages.prepared(run).attrs["class_names"])
+run.publish(figure, "fig-ens-confusion")
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-reliability", "caption": "How often the ensemble and one network are right, against the probability they state. Vote shares come in steps."}, "image": {"alt": "Reliability diagram of the ensemble and of a single network"}}
+curves = {"ensemble": views.reliability_of(run, "emscnn"), "one network": views.reliability_of(run, "mscnn")}
+figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
+figures.draw_reliability(ax, curves)
+run.publish(figure, "fig-ens-reliability")
+
+# %% [markdown] tags=["needs-images"]
+# ## Predictions as pictures
+#
+# The first image of each class, each pixel classified by the ensemble of the fold that has the image in its test set.
+
+# %% tags=["hide-input", "needs-images"] mystnb={"figure": {"name": "fig-ens-maps", "caption": "Predicted class of each pixel of the first image of each class (test sets). White: not tissue."}, "image": {"alt": "Maps of predicted class for one image of each class"}}
+pictures = views.prediction_pictures(run)
+names = stages.prepared(run).attrs["class_names"]
+figure, axes = plt.subplots(1, len(pictures), figsize=(9, 3.2), layout="constrained", squeeze=False)
+drawn = [figures.draw_class_map(ax, p.pixels, names, pixel_size_um=p.pixel_size_um, legend=False).set_title(p.title) for ax, p in zip(axes[0], pictures)]
+figure.legend(**figures.class_legend(names), loc="outside lower center", ncols=5)
+run.publish(figure, "fig-ens-maps")
+
+# %% [markdown]
+# ## Kept, and again with other data
+#
+# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
+# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
+
+# %% tags=["hide-input"]
+print(f"results: {run.settings.out.name}")
+run.close()

@@ -1,0 +1,114 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     cell_metadata_filter: tags,mystnb,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Explanations
+#
+# Which wavenumbers speak for a prediction, and how far can that be trusted?
+
+# %% tags=["parameters", "hide-input"]
+profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
+data = ""  # path of a data set; empty: the simulated cohort
+out = ""  # folder of the results; empty: results/<profile>
+seed = 0  # of everything random
+changes = {}  # settings by dotted name, such as {"members.epochs": 40}
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+from IPython.display import display
+from myst_nb import glue
+
+from ftirlib.report import figures
+from ftirlib.run import views
+from ftirlib.run.runner import open_run
+
+run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
+figures.use_style()
+
+# %% tags=["hide-input"]
+import numpy as np
+
+found = views.explained(run)
+stable = views.stability(run)
+same = views.package_comparison(run)
+settings = run.settings.explanations
+glue("lime-error", f"{same.relative_error:.0e}", display=False)
+glue("lime-stability", f"{np.nanmedian(stable):.2f}", display=False)
+glue("lime-low", f"{np.nanmean(stable < 0.5):.0%}", display=False)
+glue("lime-mode", settings.mode, display=False)
+glue("lime-samples", f"{settings.samples}", display=False)
+glue("lime-count", f"{np.isfinite(stable).sum():,} of {stable.size:,}", display=False)
+glue("lime-kind", run.settings.ensemble.voting, display=False)
+
+# %% [markdown]
+# **Finding.** Our explanations equal the `lime` package's to {glue:text}`lime-error` of their norm, and share its
+# weakness: between two sets of random perturbations the same explanation correlates with itself by only
+# {glue:text}`lime-stability` (median).
+
+# %% [markdown]
+# ## What is explained
+#
+# LIME {cite}`ribeiro2016` perturbs a spectrum, asks the ensemble ({glue:text}`lime-kind` vote) about each
+# perturbation, and fits a weighted linear model to the answers: its coefficients are the weights of the wavenumbers.
+# Here with {glue:text}`lime-samples` perturbations in mode *{glue:text}`lime-mode`*, for the predicted class of each
+# spectrum. In the binned modes the perturbed spectra do not depend on the spectrum explained, so one set of forward
+# passes serves them all; in mode *instance* the noise and its solve matrix are shared. The bins, or the noise's scale,
+# come from validation spectra, for the test set too: no test spectrum shapes the explainer, where the authors used the
+# explained set itself.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-package", "caption": "One explanation by the package (horizontal) and by ours (vertical), a point per wavenumber, given the same predictions."}, "image": {"alt": "Scatter of package weights against our weights on the line of equality"}}
+figure, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
+figures.draw_agreement(ax, same.ours, same.package, names=("ours", "lime package"), note=f"relative error {same.relative_error:.0e}")
+run.publish(figure, "fig-lime-package")
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-one", "caption": "The same explanation over its spectrum (grey). Above zero: for the predicted class."}, "image": {"alt": "LIME weights of one spectrum over wavenumber, with the spectrum behind"}}
+figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
+figures.draw_attribution(ax, same.wavenumber, same.ours, same.spectrum, label="LIME weight")
+run.publish(figure, "fig-lime-one")
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-classes", "caption": "Mean weights of the test spectra of each predicted class, first fold, with one standard deviation."}, "image": {"alt": "Mean LIME weights over wavenumber for each predicted class"}}
+means = views.weights_by_prediction(run)
+figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+figures.draw_mean_spectra(ax, means.wavenumber, means.means, means.sds, means.names).set_ylabel("Mean LIME weight")
+run.publish(figure, "fig-lime-classes")
+
+# %% [markdown]
+# ## How far to trust them
+#
+# Every spectrum is explained twice, with independent perturbations. {numref}`fig-lime-stability` shows the correlation
+# of the two: {glue:text}`lime-low` of the explanations ({glue:text}`lime-count` have weights that vary at all) lie below
+# 0.5, where noise is the larger part of the weights. Shared perturbations make that noise common to many spectra, so
+# clusters of such weights can be artefacts of it. The autoencoders and contexts take a floor below which they refuse
+# weights (`contexts.stability_floor`); this run's is {glue:text}`lime-floor`.
+
+# %% tags=["hide-input"]
+glue("lime-floor", f"{run.settings.contexts.stability_floor}", display=False)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-stability", "caption": "Correlation of each test explanation with itself under other perturbations, all folds."}, "image": {"alt": "Histogram of the correlation between two explanations of the same spectrum"}}
+figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
+figures.draw_distribution(ax, stable[np.isfinite(stable)], name="Correlation between two noise banks", mark=0.5)
+run.publish(figure, "fig-lime-stability")
+
+# %% tags=["hide-input", "nbval-check-output", "remove-cell"]
+print(f"equal to the package to 1e-9: {same.relative_error < 1e-9}")
+
+# %% [markdown]
+# ## Kept, and again with other data
+#
+# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
+# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
+
+# %% tags=["hide-input"]
+print(f"results: {run.settings.out.name}")
+run.close()

@@ -1,0 +1,99 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     cell_metadata_filter: tags,mystnb,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Linear models
+#
+# Can a model that a person can read stand in for the ensemble?
+
+# %% tags=["parameters", "hide-input"]
+profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
+data = ""  # path of a data set; empty: the simulated cohort
+out = ""  # folder of the results; empty: results/<profile>
+seed = 0  # of everything random
+changes = {}  # settings by dotted name, such as {"members.epochs": 40}
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+from IPython.display import display
+from myst_nb import glue
+
+from ftirlib.report import figures
+from ftirlib.report.scores import SCORE_TITLES
+from ftirlib.run import context_views, stages, tables
+from ftirlib.run.runner import open_run
+
+run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
+figures.use_style()
+
+# %% tags=["hide-input"]
+table = stages.scores(run)
+name = context_views.best_vae(run)
+linear = table[table.model.isin(stages.vae_names(run))]
+labels = tables.value_of(table, name, "balanced_accuracy")
+model = tables.value_of(table, name, "accuracy", "ensemble")
+ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
+view = context_views.context_view(run, name)
+glue("lin-name", name, display=False)
+glue("lin-labels", f"{labels['mean']:.2f} ± {labels.sd:.2f}", display=False)
+glue("lin-interval", f"{labels.low:.2f} to {labels.high:.2f}", display=False)
+glue("lin-model", f"{model['mean']:.0%}", display=False)
+glue("lin-ensemble", f"{ensemble['mean']:.2f} ± {ensemble.sd:.2f}", display=False)
+glue("lin-contexts", f"{len(context_views.linear_model(run, name).labels)}", display=False)
+glue("lin-size", f"{context_views.linear_size_kb(run, name):.0f}", display=False)
+
+# %% [markdown]
+# **Finding.** A linear model of {glue:text}`lin-contexts` mean spectra and weights ({glue:text}`lin-name`) gives the
+# ensemble's answer for {glue:text}`lin-model` of the test spectra, and has a balanced accuracy of
+# {glue:text}`lin-labels` against the labels (bootstrap over groups: {glue:text}`lin-interval`); the ensemble has
+# {glue:text}`lin-ensemble`.
+
+# %% [markdown]
+# ## The model
+#
+# Each context is a mean spectrum, mean LIME weights, and the class most of its spectra are predicted to be. A new
+# spectrum gets the class of the context with the largest weighted cosine similarity; mean spectrum, weights and
+# spectrum are each mapped linearly to −1…1 first. Nothing else is learned: the whole model is one JSON of
+# {glue:text}`lin-size` kB, applied by NumPy alone.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lin-scores", "caption": "Figure 2b of the paper for this run: linear models against the labels (L) and against the ensemble (M). The number after the name is the share of supervision. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups. Dashed: majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of the linear models against labels and ensemble"}}
+both = tables.with_target(linear)
+figure, ax = plt.subplots(figsize=(9, 4.4), layout="constrained")
+figures.draw_score_bars(ax, both, scores=["accuracy", "balanced_accuracy", "mcc"])
+run.publish(figure, "fig-lin-scores")
+
+# %% tags=["hide-input"]
+display(tables.wide_scores(both, ["accuracy", "balanced_accuracy", "mcc", "f1"], SCORE_TITLES))
+
+# %% [markdown]
+# ## Reading the model
+#
+# The largest contexts of the first fold, as an auditor would read them: how many validation spectra, which class, how
+# pure, and the bands with the heaviest mean weights.
+
+# %% tags=["hide-input"]
+display(context_views.audit_table(run, view).style.hide(axis="index").format({"purity": "{:.2f}"}))
+
+# %% tags=["hide-input", "nbval-check-output", "remove-cell"]
+print(f"the JSON gives the stored predictions again: {context_views.linear_reproduces(run, name)}")
+
+# %% [markdown]
+# ## Kept, and again with other data
+#
+# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
+# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
+
+# %% tags=["hide-input"]
+print(f"results: {run.settings.out.name}")
+run.close()
