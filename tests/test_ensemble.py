@@ -42,9 +42,9 @@ def test_members_above_the_bar_are_chosen():
 
 
 def test_the_fold_median_looks_at_every_fold():
-    chosen, bar = select_members([[0.1, 0.2, 0.5], [0.6, 0.7, 0.8]], "fold_median")
+    chosen, bar = select_members([[0.1, 0.2, 0.6], [0.5, 0.7, 0.8]], "fold_median")
     assert bar == pytest.approx(0.55)
-    assert [c.tolist() for c in chosen[1:]] == [[True, True, True]]
+    assert [c.tolist() for c in chosen] == [[False, False, True], [False, True, True]]
 
 
 def test_without_a_threshold_everyone_votes():

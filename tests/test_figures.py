@@ -2,6 +2,7 @@
 
 import colorsys
 import copy
+from itertools import pairwise
 from types import SimpleNamespace
 
 import matplotlib
@@ -80,9 +81,13 @@ def samples():
             [weights, planted, spectra],
         ),
         "image": (lambda ax: f.draw_image(ax, picture, pixel_size_um=5.0, mark=mark, colour_name="A"), [picture, mark]),
-        "class_map": (lambda ax: f.draw_class_map(ax, tissue, CLASSES, pixel_size_um=5.0), [tissue]),
+        "class_map": (
+            lambda ax: f.draw_class_map(ax, tissue, CLASSES, pixel_size_um=5.0).set_title("image 3").axes,
+            [tissue],
+        ),
         "history": (lambda ax: f.draw_history(ax, history, curves={"training_loss": "t"}, best_epoch=3), []),
         "reliability": (lambda ax: f.draw_reliability(ax, {"a": curve, "b": curve}), []),
+        "distribution": (lambda ax: f.draw_distribution(ax, points[:, 0], name="share", mark=0.5), [points]),
         "roc": (lambda ax: f.draw_roc(ax, {"pixels": ([0, 0.5, 1], [0, 0.8, 1], 0.7)}), []),
         "agreement": (lambda ax: f.draw_agreement(ax, weights[0], weights[1], names=("a", "b"), note="n"), [weights]),
     }
@@ -104,9 +109,10 @@ def test_draws_on_the_axes_given_returns_it_and_leaves_the_data_alone(name):
         pd.testing.assert_frame_equal(pd.DataFrame(values), pd.DataFrame(kept))
 
 
+@pytest.mark.parametrize("size", [(7, 5.5), (5.4, 4.6)])
 @pytest.mark.parametrize("name", samples())
-def test_nothing_is_cut_off(name):
-    figure, ax = plt.subplots(figsize=(7, 5.5))
+def test_nothing_is_cut_off(name, size):
+    figure, ax = plt.subplots(figsize=size)
     samples()[name][0](ax)
     figure.canvas.draw()
     whole, page = figure.get_tightbbox(), figure.bbox_inches
@@ -236,6 +242,18 @@ def test_scale_bar_is_as_long_as_it_says(n_cols, expected):
     assert abs(line.xyann[0] - line.xy[0]) * n_cols * 5 == pytest.approx(length) == expected
 
 
+def test_titles_scale_bars_and_legends_of_maps_do_not_touch():
+    figure, axes = plt.subplots(1, 2, figsize=(7, 4))
+    for ax in axes:
+        figures.draw_class_map(ax, np.zeros((40, 50)), CLASSES, pixel_size_um=5.0).set_title("image 3")
+    figure.canvas.draw()
+    for ax in axes:
+        bar = next(text for text in ax.texts if "µm" in text.get_text())
+        parts = [ax.title, ax.images[0], bar, ax.get_legend()]  # from top to bottom
+        boxes = [part.get_window_extent() for part in parts]
+        assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
+
+
 def test_circles_hold_their_pixels():
     mark = np.zeros((30, 30), bool)
     mark[2:5, 3:9] = mark[20, 20] = True
@@ -295,6 +313,7 @@ def test_bad_input_is_refused():
         "not all positions": lambda: f.draw_class_map(ax, [[0.5, 1]], ["a", "b"]),
         "positions in the 2": lambda: f.draw_class_map(ax, [[0, 2]], ["a", "b"]),
         "history has no": lambda: f.draw_history(ax, [{"loss": 1.0}], curves={"score": "score"}),
+        "no distribution": lambda: f.draw_distribution(ax, [1.0, np.nan], name="share"),
         "like with like": lambda: f.draw_agreement(ax, [1, 2], [1], names=("a", "b")),
         "lacks": lambda: f.draw_architecture(ax, [{"step": "head 1"}]),
         "no row with an output": lambda: f.draw_architecture(ax, ROWS[-1:]),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError
@@ -154,6 +154,7 @@ def test_opening_what_is_no_data_set_says_so(what, tmp_path, small):
     pieces=st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(sum),
     chunk=st.integers(1, 7),
 )
+@example(pieces=[3, 0, 6, 2], chunk=4)
 def test_pieces_and_chunks_do_not_matter(pieces, chunk, tmp_path_factory, monkeypatch_chunk):
     path = tmp_path_factory.mktemp("pieces") / "s.zarr"
     n = sum(pieces)

@@ -65,6 +65,8 @@ def test_an_empty_recipe_changes_nothing(tissue):
 def test_the_fingerprint_follows_steps_parameters_order_and_axis():
     base = build_recipe(RECIPE, AXIS).fingerprint
     assert build_recipe(json.loads(json.dumps(RECIPE)), AXIS.copy()).fingerprint == base
+    reordered = [RECIPE[0], {"emsc": {"interferents": ["paraffin"], "order": 2}}, RECIPE[2]]
+    assert build_recipe(reordered, AXIS).fingerprint == base
     others = [
         build_recipe(RECIPE[:2], AXIS),
         build_recipe([*RECIPE[:2], {"snv": {}}], AXIS),

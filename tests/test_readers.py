@@ -62,9 +62,9 @@ def test_a_table_in_an_archive(save, spectra):
 
 def test_disk_and_memory_agree_whatever_the_block(save, spectra, tmp_path, monkeypatch):
     path = save(absorbance=spectra, wavenumber=AXIS, label=LABEL, patient=PATIENT)
-    in_memory = import_spectra(path, range=(1100, 1700), step=5)
+    in_memory = import_spectra(path, low=1100, high=1700, step=5)
     monkeypatch.setattr(readers, "CHUNK", 4)
-    import_spectra(path, tmp_path / "out.zarr", range=(1100, 1700), step=5)
+    import_spectra(path, tmp_path / "out.zarr", low=1100, high=1700, step=5)
     xr.testing.assert_allclose(open_spectra(tmp_path / "out.zarr").load(), in_memory, rtol=1e-6)
 
 
@@ -171,13 +171,13 @@ def test_dark_pixels_need_a_floor(save, spectra):
 def test_nan_is_refused_dropped_or_cut_away(save, spectra, tmp_path):
     spectra[4, AXIS > 1750] = np.nan
     path = save(absorbance=spectra, wavenumber=AXIS, label=LABEL, patient=PATIENT)
-    with pytest.raises(DataError, match=r"spectrum 4 .*NaN.*--range.*--invalid drop"):
+    with pytest.raises(DataError, match=r"spectrum 4 .*NaN.*--low.*--invalid drop"):
         import_spectra(path, tmp_path / "out.zarr")
     assert not (tmp_path / "out.zarr").exists() and not (tmp_path / "out.zarr.partial").exists()
     dropped = import_spectra(path, invalid="drop")
     np.testing.assert_array_equal(dropped.absorbance, np.delete(spectra, 4, axis=0))
     assert any("1 of 6 spectra" in note for note in dropped.attrs["import_notes"])
-    assert import_spectra(path, range=(1000, 1700)).sizes["spectrum"] == 6
+    assert import_spectra(path, low=1000, high=1700).sizes["spectrum"] == 6
 
 
 def test_all_spectra_invalid_is_an_error(save, spectra):
@@ -191,10 +191,10 @@ def test_files_on_different_axes_need_a_grid(save, spectra, tmp_path):
     save("f/b.npz", absorbance=spectra[:, 1:], wavenumber=AXIS[1:] + 0.5)
     with pytest.raises(DataError, match=r"'a.npz' has 101 .*1000-1800.*'b.npz' has 100 .*1008.5-1800.5.*--step"):
         import_spectra(tmp_path / "f")
-    data = import_spectra(tmp_path / "f", range=(1010, 1800), step=10)
+    data = import_spectra(tmp_path / "f", low=1010, high=1800, step=10)
     assert data.sizes == {"spectrum": 12, "wavenumber": 80}
     with pytest.raises(DataError, match=r"'b.npz': .*grid 1000-1800 .*1008.5-1800.5"):
-        import_spectra(tmp_path / "f", range=(1000, 1800), step=10)
+        import_spectra(tmp_path / "f", low=1000, high=1800, step=10)
 
 
 def test_the_axis_may_be_given(save, spectra):
@@ -229,7 +229,7 @@ def test_detection_can_be_overruled_and_switched_off(save, spectra):
         ({"absorbance": np.ones((6, 101)), "wavenumber": 1e4 / AXIS}, {}, "micrometres"),
         ({"absorbance": np.ones((6, 101)), "wavenumber": 0 * AXIS + 7}, {}, "occurs twice"),
         ({"absorbance": np.ones((6, 101)), "wavenumber": AXIS, "label": LABEL[:5]}, {}, "5 values for 6 spectra"),
-        ({"absorbance": np.ones((6, 101)), "wavenumber": AXIS}, {"range": (900, 1800)}, "900-1800 .*1000-1800"),
+        ({"absorbance": np.ones((6, 101)), "wavenumber": AXIS}, {"low": 900, "high": 1800}, "900-1800 .*1000-1800"),
         ({"absorbance": np.ones((6, 101)), "wavenumber": AXIS}, {"skip_rows": 2}, "--skip-rows"),
         ({"absorbance": np.ones((6, 101)), "wavenumber": AXIS, "patient": ["", *PATIENT[1:]]}, {}, "1 of 6 .*no group"),
         ({"absorbance": np.ones((6, 101)), "wavenumber": AXIS, "row": [0.5] * 6, "col": [0] * 6}, {}, "whole numbers"),

@@ -78,7 +78,7 @@ def test_the_best_epoch_is_the_one_kept(fitted):
 
 
 def test_the_weights_are_those_of_the_best_epoch(sides):
-    _, fit, held = sides
+    held = sides[2]
     model, result = run(sides, TrainingSettings(epochs=4, batch_size=32, learning_rate=3e-3))
     with torch.no_grad():
         predicted = model(torch.from_numpy(held[0])).argmax(1).numpy()
@@ -190,9 +190,8 @@ def test_equal_scores_are_settled_by_the_loss():
 
 
 def test_a_hopeless_training_says_so(sides):
-    wavenumber, (X, y), held = sides
     with pytest.raises(ModelError, match="nothing was learnt: the training loss is not finite at epoch 1"):
-        run((wavenumber, (X * np.float32(1e30), y), held))
+        run(sides, TrainingSettings(epochs=3, batch_size=32, learning_rate=1e38))
 
 
 def test_class_weights_reach_the_loss(sides):
@@ -290,7 +289,7 @@ def test_spectra_on_another_grid_are_refused(fitted, toy_spectra):
     shifted = toy_spectra.assign_coords(wavenumber=toy_spectra.wavenumber + 5)
     with pytest.raises(DataError, match="81 wavenumbers, 1005 to 1805 cm-1, but the model is for 81, 1000 to 1800"):
         model.predict(shifted.absorbance)
-    with pytest.raises(DataError, match="takes .spectra, 81."):
+    with pytest.raises(DataError, match=r"takes \(spectra, 81\)"):
         model.predict(X[:, ::2])
     X = X.copy()
     X[3, 0] = np.inf
@@ -310,7 +309,7 @@ def test_fit_says_what_it_needs(fitted):
         MSCNNClassifier().fit(X, y, groups=y)
     with pytest.raises(ModelError, match="4 outputs, but the labels are of 2 classes"):
         clone(model).set_params(network=MSCNNSettings()).fit(X, y, validation=(X, y))
-    with pytest.raises(DataError, match="validation labels hold .'unheard'"):
+    with pytest.raises(DataError, match=r"validation labels hold \['unheard'\]"):
         fresh.fit(X, y, validation=(X[:1], np.array(["unheard"])))
     with pytest.raises(DataError, match="use whole numbers or text"):
         fresh.fit(X, np.linspace(0, 1, len(y)), validation=(X, y))
@@ -336,7 +335,7 @@ def test_blocks_from_disk_predict_as_memory_does(fitted, toy_spectra, tmp_path):
     for wrong in ([3, 1], [0, 160], [0.5], [1, 1]):
         with pytest.raises(DataError, match="rows"):
             predict_blocks(model, data, rows=wrong)
-    with pytest.raises(DataError, match="another|but the model is for 81"):
+    with pytest.raises(DataError, match="80 wavenumbers, 1000 to 1790 cm-1"):
         predict_blocks(model, toy_spectra.isel(wavenumber=slice(0, 80)))
     with pytest.raises(SettingsError, match="batch is 0"):
         predict_blocks(model, data, batch=0)

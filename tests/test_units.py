@@ -81,9 +81,9 @@ def test_micrometres_are_recognised_but_not_assumed():
 
 
 def test_limits_and_grid():
-    cut = StoredAxis(AXIS[::-1], limits=(1100, 1200))
+    cut = StoredAxis(AXIS[::-1], low=1100, high=1200)
     assert (cut.wavenumber[0], cut.wavenumber[-1], cut.wavenumber.size) == (1100, 1200, 26)
-    grid = StoredAxis(AXIS[::-1], limits=(1101, 1199), step=1)
+    grid = StoredAxis(AXIS[::-1], low=1101, high=1199, step=1)
     np.testing.assert_array_equal(grid.wavenumber, np.arange(1101.0, 1200.0))
     spectra = tissue_reference(AXIS[::-1])[None]
     np.testing.assert_allclose(grid.resample(grid.select(spectra))[0], tissue_reference(grid.wavenumber), atol=1e-3)
@@ -92,14 +92,14 @@ def test_limits_and_grid():
 def test_a_blind_stretch_outside_the_grid_has_no_part_in_it():
     values = TISSUE.copy()
     values[:, AXIS > 1700] = np.nan
-    grid = StoredAxis(AXIS, limits=(1000, 1600), step=2)
+    grid = StoredAxis(AXIS, low=1000, high=1600, step=2)
     assert np.isfinite(grid.resample(grid.select(values))).all()
 
 
 @pytest.mark.parametrize("step", [None, 1.0])
 def test_limits_outside_the_axis_name_both_ranges(step):
     with pytest.raises(DataError, match=r"'file': .*900-1800 cm-1.*1000-1800 cm-1"):
-        StoredAxis(AXIS, limits=(900, 1800), step=step, name="file")
+        StoredAxis(AXIS, low=900, high=1800, step=step, name="file")
 
 
 def test_axes_agree_but_for_rounding():

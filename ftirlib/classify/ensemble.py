@@ -228,6 +228,8 @@ class EMSCNN(ClassifierMixin, BaseEstimator):
         try:
             scores, selected = np.asarray(found["scores"]), np.asarray(found["selected"], bool)
             members = [MSCNNClassifier.load(folder / f"member_{i:03d}", device=device) for i in range(len(scores))]
+            if len(selected) != len(scores):
+                raise ModelError(f"'{folder}' has {len(selected)} choices for {len(scores)} members; save it again.")
             self = cls(members, threshold=found["threshold"], voting=found["voting"], fold_scores=found["fold_scores"])
             self.threshold_ = -np.inf if found["bar"] is None else found["bar"]
         except (KeyError, TypeError) as error:

@@ -46,6 +46,7 @@ def predict_blocks(model, data: xr.Dataset, *, rows=None, batch: int = CHUNK) ->
     n = data.sizes["spectrum"]
     if rows is not None:
         rows = np.asarray(rows)
+        rows = rows if rows.size else rows.astype(np.int64)  # an empty list has no type of its own
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or (np.diff(rows) <= 0).any():
             raise DataError("rows must be a list of whole numbers, ascending without repeats; sort them.")
         if len(rows) and (rows[0] < 0 or rows[-1] >= n):

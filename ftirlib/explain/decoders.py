@@ -55,7 +55,7 @@ class TransformerDecoder(nn.Module):
             self.tokens, self.WIDTH, layers=self.LAYERS, heads=self.HEADS, hidden=self.HIDDEN, causal=True
         )
         self.out = nn.Linear(self.WIDTH, patch)
-        nn.init.xavier_uniform_(self.out.weight)
+        nn.init.normal_(self.out.weight, std=0.02)  # small, for the same reason
         self.squash = ScaledTanh(outputs)
 
     def forward(self, z: Tensor) -> Tensor:  # (..., inputs)

@@ -228,7 +228,8 @@ def write_tables(run: Run, folder: Path) -> None:
 
 
 def _sphinx(site: Path, output: Path, strict: bool) -> None:
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(site), "--path-output", str(output), "--all"]
+    jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
+    command = [jupyter_book, "build", str(site), "--path-output", str(output), "--all"]
     if strict:
         command += ["-W", "-n", "--keep-going"]
     log = site / "build.log"

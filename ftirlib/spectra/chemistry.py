@@ -73,9 +73,7 @@ class Pathway:
     def __post_init__(self):
         refuse_negative(self)
         if self.acid + self.denatured > 1:
-            raise SettingsError(
-                f"phantom: pathway '{self.name}' has more acid and denatured protein than protein."
-            )
+            raise SettingsError(f"phantom: pathway '{self.name}' has more acid and denatured protein than protein.")
 
 
 def amounts(content: Content, pathway: Pathway) -> np.ndarray:
@@ -119,7 +117,7 @@ def expected_bands(shares, table) -> tuple:
     return tuple(replace(band, height=band.height / top) for band in bands)
 
 
-def changed_bands(name: str, bands, reference) -> list[dict]:
+def changed_bands(name: str, bands, reference, wavenumber) -> list[dict]:
     """Bands at which a pathway's spectrum departs from a reference, strongest first.
 
     Parameters
@@ -128,6 +126,8 @@ def changed_bands(name: str, bands, reference) -> list[dict]:
         Of the pathway.
     bands, reference : sequence of Band
         Both per unit of amide I.
+    wavenumber : (n_wavenumbers,) array, cm-1
+        Only bands whose centre lies within this axis are listed.
 
     Returns
     -------
@@ -136,7 +136,10 @@ def changed_bands(name: str, bands, reference) -> list[dict]:
         amide I). A band is listed when the spectra differ at its centre by at least `MARKED` of their largest
         difference over all bands; of bands that overlap by half, the one that changes most is kept.
     """
-    tissue = [band for band in BANDS if band.component not in ARTEFACTS]
+    low, high = np.min(wavenumber), np.max(wavenumber)
+    tissue = [band for band in BANDS if band.component not in ARTEFACTS and low <= band.centre <= high]
+    if not tissue:
+        return []
     centres = np.array([band.centre for band in tissue])
     change = band_sum(bands, centres) - band_sum(reference, centres)
     kept: list[dict] = []

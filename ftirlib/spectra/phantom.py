@@ -38,7 +38,8 @@ def planted_bands(settings: PhantomSettings) -> list[dict]:
     shares.append(np.eye(len(TISSUES))[NECROSIS])
     bands = [chem.expected_bands(share, row) for share, row in zip(shares, table)]
     names = s.pathway_names[1:]
-    return [row for name, changed in zip(names[1:], bands[1:]) for row in chem.changed_bands(name, changed, bands[0])]
+    changes = (chem.changed_bands(name, changed, bands[0], s.wavenumber) for name, changed in zip(names[1:], bands[1:]))
+    return [band for pathway in changes for band in pathway]
 
 
 def _attributes(settings: PhantomSettings, seed: int, image_names, group_names) -> dict:

@@ -226,9 +226,7 @@ class PhantomSettings:
                 raise SettingsError(f"phantom: no pathway leads to class '{name}'; add one to pathways.")
         for p in (*self.pathways, self.necrosis):
             if p.class_name not in names:
-                raise SettingsError(
-                    f"phantom: pathway '{p.name}' leads to '{p.class_name}', not one of {names}."
-                )
+                raise SettingsError(f"phantom: pathway '{p.name}' leads to '{p.class_name}', not one of {names}.")
         if self.pathways[0].class_name != names[0]:
             raise SettingsError(f"phantom: the first pathway must be that of healthy tissue, class '{names[0]}'.")
         if unknown := [c.tissue for c in self.contents if c.tissue not in TISSUES]:

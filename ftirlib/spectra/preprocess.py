@@ -188,7 +188,6 @@ def prepare_spectra(
     test = quality if quality != "auto" else "tissue" if has_images(data) and not prepared else "none"
     axis = data.wavenumber.values
     fitted = build_recipe(recipe, axis)
-    order = np.argsort(fitted.wavenumber_)
     truth = [name for name in data.data_vars if name.startswith("truth_")]
     attrs = {
         **data.attrs,
@@ -197,7 +196,7 @@ def prepare_spectra(
     }
     kept_per_image = np.zeros(len(data.attrs["image_names"]), np.int64)
     best_amide = -np.inf
-    with SpectraWriter(path, fitted.wavenumber_[order], attrs, overwrite=overwrite) as writer:
+    with SpectraWriter(path, fitted.wavenumber_, attrs, overwrite=overwrite) as writer:
         for start, block in iter_blocks(data, size=CHUNK):
             if test == "tissue":
                 kept = tissue_mask(block, axis, **(limits or {}))
@@ -216,7 +215,7 @@ def prepare_spectra(
                     f"among the {len(rows)} spectra kept of rows {start}-{start + len(block) - 1}: {error}"
                 ) from None
             writer.append(
-                spectra[:, order],
+                spectra,
                 {name: data[name].values[rows] for name in SPECTRUM_COORDS},
                 {name: data[name].isel(spectrum=rows) for name in truth},
             )

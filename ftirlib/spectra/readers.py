@@ -41,7 +41,8 @@ def import_spectra(
     unit: str | None = None,
     floor: float | None = None,
     wavenumber_unit: str = "cm-1",
-    range: tuple[float, float] | None = None,
+    low: float | None = None,
+    high: float | None = None,
     step: float | None = None,
     skip_rows: int = 0,
     invalid: str = "refuse",
@@ -76,8 +77,8 @@ def import_spectra(
         Left out: transmittances of zero or less are refused.
     wavenumber_unit : {"cm-1", "um"}
         Unit of the axis; micrometres become 10000 / value.
-    range : (low, high), optional
-        Part of the axis to keep, cm-1.
+    low, high : float, optional
+        Part of the axis to keep, cm-1, both ends included.
     step : float, optional
         Resample on an even grid, cm-1; see `Resample`. Needed where files differ in their axes.
     skip_rows : int
@@ -146,14 +147,14 @@ def import_spectra(
         notes.append("labels differ within an image: they are taken as labels of single spectra")
     lookup = {role: {name: k for k, name in enumerate(names[role])} | {"": UNKNOWN} for role in NAMED}
     axes = [
-        StoredAxis(file.wavenumber, unit=wavenumber_unit, limits=range, step=step, name=file.path.name)
+        StoredAxis(file.wavenumber, unit=wavenumber_unit, low=low, high=high, step=step, name=file.path.name)
         for file in files
     ]
     for file, axis in zip(files, axes):
         if not axis.agrees_with(axes[0]):
             raise DataError(
                 f"'{files[0].path.name}' has {axes[0]} and '{file.path.name}' has {axis}; bring them to one grid "
-                "with --range LOW HIGH and --step CM-1."
+                "with --low, --high and --step."
             )
 
     def pieces() -> Iterator[tuple[np.ndarray, dict]]:
@@ -302,7 +303,7 @@ def _blocks(file: RawFile, axis: StoredAxis, unit, floor, invalid, notes) -> Ite
             if invalid == "refuse":
                 raise DataError(
                     f"'{name}': spectrum {start + int(np.argmin(usable))} and {(~usable).sum() - 1} more in its block "
-                    "hold NaN or infinite values; keep a range without them (--range), or leave the spectra out "
+                    "hold NaN or infinite values; keep a range without them (--low, --high), or leave the spectra out "
                     "(--invalid drop)."
                 )
             dropped += int((~usable).sum())

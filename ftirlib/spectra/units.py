@@ -23,8 +23,8 @@ class StoredAxis:
     stored : (n_stored,) array
         As in the file, any order.
     unit : {"cm-1", "um"}
-    limits : (low, high) or None
-        Part to keep, cm-1.
+    low, high : float or None
+        Ends of the part to keep, cm-1; None: the end of the axis.
     step : float or None
         Spacing of the grid to resample on, cm-1.
     name : str
@@ -37,10 +37,10 @@ class StoredAxis:
     Raises
     ------
     DataError
-        When the axis is no axis, seems to be in another unit, or does not cover `limits`.
+        When the axis is no axis, seems to be in another unit, or does not cover the part to keep.
     """
 
-    def __init__(self, stored, *, unit: str = "cm-1", limits=None, step: float | None = None, name: str = "the data"):
+    def __init__(self, stored, *, unit="cm-1", low=None, high=None, step=None, name="the data"):
         try:
             axis = check_axis(stored)
             if unit == "um":
@@ -52,7 +52,6 @@ class StoredAxis:
                 )
             order = np.argsort(axis)
             axis = axis[order]
-            low, high = limits or (None, None)
             if step is None:
                 self._resample = None
                 self.wavenumber = Cut(wavenumber=axis, low=low, high=high).fit().wavenumber_
@@ -154,6 +153,7 @@ def to_absorbance(values, unit: str, *, floor: float | None = None, name: str = 
     elif (dark := values <= 0).any():
         raise DataError(
             f"'{name}' has {dark.sum()} transmittances of zero or less (lowest {values.min():.3g}), which have no "
-            "absorbance; keep a range without them (--range), or give the smallest that is told from zero (--floor)."
+            "absorbance; keep a range without them (--low, --high), or give the smallest value that is told from "
+            "zero (--floor)."
         )
     return -np.log10(values / (100.0 if unit == "percent" else 1.0))

@@ -6,9 +6,8 @@ One module a subject; `use_style` sets the look and `publish` saves the files.
 from ftirlib.report.figures.architecture import draw_architecture
 from ftirlib.report.figures.bars import draw_confusion, draw_folds, draw_score_bars
 from ftirlib.report.figures.contexts import draw_context_counts, draw_embedding
-from ftirlib.report.figures.curves import draw_agreement, draw_history, draw_reliability, draw_roc
-from ftirlib.report.figures.grids import class_legend, draw_distribution
-from ftirlib.report.figures.maps import draw_class_map, draw_image
+from ftirlib.report.figures.curves import draw_agreement, draw_distribution, draw_history, draw_reliability, draw_roc
+from ftirlib.report.figures.maps import class_legend, draw_class_map, draw_image
 from ftirlib.report.figures.spectra import draw_attribution, draw_context_spectra, draw_mean_spectra
 from ftirlib.report.figures.style import STYLE, class_colours, class_marks, publish, use_style
 

@@ -1,4 +1,4 @@
-"""Training, calibration, ranking and agreement as curves.
+"""Training, calibration, ranking, agreement and distributions as curves.
 
 Reliability diagrams as in Guo et al. 2017 (arXiv:1706.04599).
 """
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from ftirlib.errors import DataError
 from ftirlib.report.calibration import Reliability
-from ftirlib.report.figures.style import GREY, class_marks
+from ftirlib.report.figures.style import BLUE, GREY, class_marks
 
 
 def draw_reliability(ax: Axes, curves: Reliability | Mapping[str, Reliability]) -> Axes:
@@ -135,4 +135,40 @@ def draw_agreement(ax: Axes, ours, reference, *, names: tuple[str, str], note: s
     ax.set(xlabel=names[1], ylabel=names[0])
     if note:
         ax.text(0.03, 0.97, note, transform=ax.transAxes, va="top")
+    return ax
+
+
+def draw_distribution(ax: Axes, values, *, name: str, mark: float | None = None, n_bins: int = 30) -> Axes:
+    """Draw how often values occur, with their median and a value to compare it with.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : (n,) array
+        Finite.
+    name : str
+        Of the horizontal axis.
+    mark : float, optional
+        Drawn as a dashed line.
+    n_bins : int
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        No values, or values that are not finite.
+    """
+    values = np.asarray(values, np.float64)
+    if not values.size or not np.isfinite(values).all():
+        raise DataError(f"{values.size} values, {int(np.isfinite(values).sum())} of them finite, have no distribution.")
+    ax.hist(values, bins=n_bins, color=BLUE, alpha=0.75, edgecolor="white", linewidth=0.5)
+    middle = float(np.median(values))
+    ax.axvline(middle, color=BLUE, lw=1.8, label=f"median {middle:.2f}")
+    if mark is not None:
+        ax.axvline(mark, color=GREY, lw=1.4, ls=(0, (4, 2)), label=f"{mark:g}")
+    ax.set(xlabel=name, ylabel="Spectra")
+    ax.legend()
     return ax

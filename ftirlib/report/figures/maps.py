@@ -13,10 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch
+from matplotlib.transforms import offset_copy
 from scipy import ndimage
 
 from ftirlib.errors import DataError
-from ftirlib.report.figures.style import BLACK, GREY, PALE, VERMILLION, class_marks, legend_above, one_name_each
+from ftirlib.report.figures.style import BLACK, GREY, PALE, VERMILLION, class_marks, one_name_each
 
 
 def draw_image(
@@ -78,7 +79,7 @@ def draw_image(
         dot = Line2D(
             [], [], ls="", marker="o", ms=6, mfc=VERMILLION, mec="white", label=f"{mark_name} ({mark.sum():,} pixels)"
         )
-        ax.legend(handles=[dot], loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.2)
+        _legend_below(ax, [dot], pixel_size_um)
     _bare(ax, picture.shape[1], pixel_size_um)
     return ax
 
@@ -137,14 +138,31 @@ def draw_class_map(
             field = ax.contourf((codes == k).astype(float), levels=[0.5, 1.5], colors="none", hatches=[marks[k].hatch])
             field.set(edgecolor="white", linewidth=0, rasterized=True)
     if legend:
-        handles = [
-            Patch(fc=marks[k].colour, ec="white", hatch=marks[k].hatch, label=names[k]) for k in range(len(names))
-        ]
-        if (codes < 0).any():
-            handles.append(Patch(fc=PALE, ec=GREY, lw=0.6, label=background))
-        legend_above(ax, handles, n_columns=2)
+        named = class_legend(names, background=background if (codes < 0).any() else "")
+        _legend_below(ax, named["handles"], pixel_size_um)
     _bare(ax, codes.shape[1], pixel_size_um)
     return ax
+
+
+def class_legend(names: Sequence[str], *, background: str = "background") -> dict:
+    """Handles that name classes as `draw_class_map` draws them, for one legend under several maps.
+
+    Parameters
+    ----------
+    names : sequence of str
+    background : str
+        Name of pixels of no class; empty: left out.
+
+    Returns
+    -------
+    dict
+        For ``figure.legend(**class_legend(names), loc="outside lower center", ncols=5)``.
+    """
+    marks = class_marks(len(names))
+    handles = [Patch(fc=m.colour, ec="white", hatch=m.hatch, label=str(name)) for name, m in zip(names, marks)]
+    if background:
+        handles.append(Patch(fc=PALE, ec=GREY, lw=0.6, label=background))
+    return {"handles": handles}
 
 
 def _clusters(mark) -> list[tuple[float, float, float]]:
@@ -158,22 +176,25 @@ def _clusters(mark) -> list[tuple[float, float, float]]:
     return circles
 
 
+def _legend_below(ax, handles, pixel_size_um: float) -> None:
+    """Legend under the picture, and under its scale bar where there is one: a title can have the top."""
+    away = 0.4 if np.isnan(pixel_size_um) else 1.9  # in letters' heights
+    options = {"columnspacing": 1.3, "handlelength": 1.5, "handletextpad": 0.5, "borderpad": 0}
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=away, ncols=2, **options)
+
+
 def _bare(ax, n_cols: int, pixel_size_um: float) -> None:
     """No ticks and no frame; a scale bar of a round length below the picture."""
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    ax.set_anchor("N")  # the layout then sees how high the legend reaches
+    ax.set_anchor("S")  # the layout then sees how far below the picture things reach
     if np.isnan(pixel_size_um):
         return
     longest = n_cols * pixel_size_um / 3
     step = 10.0 ** np.floor(np.log10(longest))
     length = max(k * step for k in (1, 2, 5) if k * step <= longest)
     share = length / (n_cols * pixel_size_um)
-    ax.annotate(
-        "",
-        (0, -0.03),
-        (share, -0.03),
-        "axes fraction",
-        arrowprops={"arrowstyle": "-", "lw": 3, "color": BLACK, "shrinkA": 0, "shrinkB": 0},
-    )
-    ax.annotate(f"{length:g} µm", (share, -0.03), (6, 0), "axes fraction", textcoords="offset points", va="center")
+    below = offset_copy(ax.transAxes, ax.figure, y=-9, units="points")
+    arrow = {"arrowstyle": "-", "lw": 3, "color": BLACK, "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", (0, 0), (share, 0), xycoords=below, textcoords=below, arrowprops=arrow)
+    ax.annotate(f"{length:g} µm", (share, 0), (6, 0), xycoords=below, textcoords="offset points", va="center")

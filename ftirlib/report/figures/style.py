@@ -143,10 +143,16 @@ def one_name_each(names, n: int, what: str) -> list[str]:
 
 
 def legend_above(ax: Axes, handles, *, n_columns: int) -> None:
-    """Put the legend over the axes, where it hides nothing."""
-    n_columns = min(n_columns, len(handles))
+    """Put the legend over the axes, where it hides nothing, in as many columns (up to `n_columns`) as there is room."""
+    spec = ax.get_subplotspec()
+    room = ax.figure.bbox.width / (spec.get_gridspec().ncols if spec else 1)
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
-    ax.legend(handles=handles, ncols=n_columns, columnspacing=1.3, handlelength=1.7, handletextpad=0.5, **place)
+    for n in range(min(n_columns, len(handles)), 0, -1):
+        legend = ax.legend(
+            handles=handles, ncols=n, columnspacing=1.3, handlelength=1.7, handletextpad=0.5, borderpad=0.2, **place
+        )
+        if legend.get_window_extent().width <= room:
+            return
 
 
 def shuffled_slices(n: int, n_slices: int = 8) -> Iterator[np.ndarray]:
