@@ -81,7 +81,7 @@ glue("intro-stability", f"{np.nanmedian(views.stability(run)):.2f}", display=Fal
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-overview", "caption": "The method at a glance: spectra by label (left); balanced accuracy of every model, with standard deviation over folds and bootstrap interval over groups (right); dashed, the majority class."}, "image": {"alt": "Mean spectra per class beside bars of balanced accuracy for each model"}}
 means = views.class_spectra(run)
-figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), width_ratios=[1, 1.1], layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.8), width_ratios=[1, 1.2], layout="constrained")
 figures.draw_mean_spectra(axes[0], means.wavenumber, means.means, None, means.names)
 figures.draw_score_bars(axes[1], table[table.target == "labels"], scores=["balanced_accuracy"])
 run.publish(figure, "fig-overview")

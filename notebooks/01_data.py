@@ -70,7 +70,12 @@ glue("data-provenance", kept.attrs["provenance"] or "not stated", display=False)
 # Labels are weak: one per image, given to all of its pixels.
 
 # %% tags=["hide-input"]
-display(counts.fillna(0).astype({"groups": int, "images": int, "spectra": int, "kept": int}).style.hide(axis="index").format(thousands=","))
+display(
+    counts.fillna(0)
+    .astype({"groups": int, "images": int, "spectra": int, "kept": int})
+    .style.hide(axis="index")
+    .format(thousands=",")
+)
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(counts.to_string(index=False))
@@ -85,8 +90,11 @@ print(counts.to_string(index=False))
 
 # %% tags=["hide-input", "needs-images"] mystnb={"figure": {"name": "fig-data-absorbance", "caption": "Raw absorbance at 1650 cm⁻¹ (amide I) of the first image of each class. Dark areas are lumen, holes and glass."}, "image": {"alt": "False-colour pictures of absorbance at 1650 wavenumbers for one image of each class"}}
 pictures = views.absorbance_pictures(run)
-figure, axes = plt.subplots(1, len(pictures), figsize=(9, 3.2), layout="constrained", squeeze=False)
-drawn = [figures.draw_image(ax, p.pixels, pixel_size_um=p.pixel_size_um).set_title(p.title) for ax, p in zip(axes[0], pictures)]
+figure, axes = plt.subplots(1, len(pictures), figsize=(7.5, 2.9), layout="constrained", squeeze=False)
+drawn = [
+    figures.draw_image(ax, p.pixels, pixel_size_um=p.pixel_size_um).set_title(p.title)
+    for ax, p in zip(axes[0], pictures)
+]
 run.publish(figure, "fig-data-absorbance")
 
 # %% [markdown] tags=["needs-truth"]
@@ -99,8 +107,11 @@ glue("data-mislabelled", f"{views.mislabelled_share(run):.0%}", display=False)
 # %% tags=["hide-input", "needs-truth"] mystnb={"figure": {"name": "fig-data-truth", "caption": "True class of every pixel of the same images, known because they are simulated."}, "image": {"alt": "Maps of the true tissue class of each pixel for one image of each class"}}
 truths = views.truth_pictures(run)
 names = kept.attrs["class_names"]
-figure, axes = plt.subplots(1, len(truths), figsize=(9, 3.2), layout="constrained", squeeze=False)
-drawn = [figures.draw_class_map(ax, p.pixels, names, pixel_size_um=p.pixel_size_um, legend=False).set_title(p.title) for ax, p in zip(axes[0], truths)]
+figure, axes = plt.subplots(1, len(truths), figsize=(7.5, 2.9), layout="constrained", squeeze=False)
+drawn = [
+    figures.draw_class_map(ax, p.pixels, names, pixel_size_um=p.pixel_size_um, legend=False).set_title(p.title)
+    for ax, p in zip(axes[0], truths)
+]
 figure.legend(**figures.class_legend(names), loc="outside lower center", ncols=5)
 run.publish(figure, "fig-data-truth")
 

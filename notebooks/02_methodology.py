@@ -92,7 +92,7 @@ print(table.to_string())
 # forward pass never calls ({glue:text}`method-idle` parameters, in the last rows below).
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-method-mscnn", "caption": "The multi-scale network (Figure 1 of the paper), drawn from the live model."}, "image": {"alt": "Diagram of the network: three parallel convolutions and a skip connection, four core convolutions, two dense layers, logistic output"}}
-figure, ax = plt.subplots(figsize=(7.5, 8), layout="constrained")
+figure, ax = plt.subplots(figsize=(7, 8.8), layout="constrained")
 figures.draw_architecture(ax, layers)
 run.publish(figure, "fig-method-mscnn")
 

@@ -58,7 +58,7 @@ glue("base-majority", f"{top.majority:.2f}", display=False)
 # {cite}`chen2016`. Components are fitted on the training set of each fold.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-base-scores", "caption": "Test-set scores of the baselines against the labels: mean over four folds, whiskers one standard deviation, brackets the bootstrap interval over groups, dashed lines the majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation for the five baselines"}}
-figure, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
+figure, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
 figures.draw_score_bars(ax, direct, scores=["accuracy", "balanced_accuracy", "mcc"])
 run.publish(figure, "fig-base-scores")
 

@@ -80,14 +80,14 @@ run.publish(figure, "fig-ens-training")
 # %% tags=["hide-input"]
 glue("ens-kind", run.settings.ensemble.voting, display=False)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-scores", "caption": "Figure 2a of the paper for this run: test-set scores of all direct models against the labels, all classes. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups. Dashed: majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of seven models"}}
-figure, ax = plt.subplots(figsize=(9, 4.4), layout="constrained")
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-scores", "caption": "Figure 2a of the paper for this run: test-set scores of all direct models against the labels, all classes. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups of the scores pooled over folds. Dashed: majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of seven models"}}
+figure, ax = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
 figures.draw_score_bars(ax, direct, scores=["accuracy", "balanced_accuracy", "mcc"])
 run.publish(figure, "fig-ens-scores")
 
-# %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ens-binary", "caption": "The same in the binary view of the paper: positive classes against the others."}, "image": {"alt": "Grouped bars of sensitivity, specificity and F1 of seven models"}}
-figure, ax = plt.subplots(figsize=(9, 4.4), layout="constrained")
-figures.draw_score_bars(ax, direct, scores=["sensitivity", "specificity", "f1"])
+# %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ens-binary", "caption": "The same in the binary view of the paper: positive classes against the others."}, "image": {"alt": "Grouped bars of binary accuracy, sensitivity and F1 of seven models"}}
+figure, ax = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
+figures.draw_score_bars(ax, direct, scores=["binary_accuracy", "sensitivity", "f1"])
 run.publish(figure, "fig-ens-binary")
 
 # %% [markdown] tags=["without-positive"]
@@ -118,8 +118,11 @@ run.publish(figure, "fig-ens-reliability")
 # %% tags=["hide-input", "needs-images"] mystnb={"figure": {"name": "fig-ens-maps", "caption": "Predicted class of each pixel of the first image of each class (test sets). White: not tissue."}, "image": {"alt": "Maps of predicted class for one image of each class"}}
 pictures = views.prediction_pictures(run)
 names = stages.prepared(run).attrs["class_names"]
-figure, axes = plt.subplots(1, len(pictures), figsize=(9, 3.2), layout="constrained", squeeze=False)
-drawn = [figures.draw_class_map(ax, p.pixels, names, pixel_size_um=p.pixel_size_um, legend=False).set_title(p.title) for ax, p in zip(axes[0], pictures)]
+figure, axes = plt.subplots(1, len(pictures), figsize=(7.5, 2.9), layout="constrained", squeeze=False)
+drawn = [
+    figures.draw_class_map(ax, p.pixels, names, pixel_size_um=p.pixel_size_um, legend=False).set_title(p.title)
+    for ax, p in zip(axes[0], pictures)
+]
 figure.legend(**figures.class_legend(names), loc="outside lower center", ncols=5)
 run.publish(figure, "fig-ens-maps")
 

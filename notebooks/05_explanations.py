@@ -69,7 +69,9 @@ glue("lime-kind", run.settings.ensemble.voting, display=False)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-package", "caption": "One explanation by the package (horizontal) and by ours (vertical), a point per wavenumber, given the same predictions."}, "image": {"alt": "Scatter of package weights against our weights on the line of equality"}}
 figure, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
-figures.draw_agreement(ax, same.ours, same.package, names=("ours", "lime package"), note=f"relative error {same.relative_error:.0e}")
+figures.draw_agreement(
+    ax, same.ours, same.package, names=("ours", "lime package"), note=f"relative error {same.relative_error:.0e}"
+)
 run.publish(figure, "fig-lime-package")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-one", "caption": "The same explanation over its spectrum (grey). Above zero: for the predicted class."}, "image": {"alt": "LIME weights of one spectrum over wavenumber, with the spectrum behind"}}

@@ -46,7 +46,11 @@ glue("ctx-name", name, display=False)
 glue("ctx-count", f"{view.n_contexts}", display=False)
 glue("ctx-used", f"{(view.table.size > 0).sum()}", display=False)
 glue("ctx-spectra", f"{len(view.rows):,}", display=False)
-glue("ctx-purity", f"{np.average(view.table.purity[view.table.size > 0], weights=view.table.size[view.table.size > 0]):.0%}", display=False)
+glue(
+    "ctx-purity",
+    f"{np.average(view.table.purity[view.table.size > 0], weights=view.table.size[view.table.size > 0]):.0%}",
+    display=False,
+)
 glue("ctx-supervision", ", ".join(stages.vae_names(run)), display=False)
 
 # %% [markdown]
@@ -73,7 +77,7 @@ run.publish(figure, "fig-ctx-training")
 # ## The latent space
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-umap", "caption": "Figure 3a-b of the paper for this run: UMAP of the latent means of the test spectra, by context (left) and by label (right)."}, "image": {"alt": "Two scatter plots of the same points, coloured by context and by label"}}
-figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(7.5, 4.4), layout="constrained")
 figures.draw_embedding(axes[0], view.points, view.assigned, [str(k) for k in range(view.n_contexts)])
 figures.draw_embedding(axes[1], view.points, view.labelled, data_names)
 run.publish(figure, "fig-ctx-umap")
@@ -94,11 +98,15 @@ run.publish(figure, "fig-ctx-unsupervised")
 chosen = context_views.chosen_contexts(run, view)
 predicted, labelled = context_views.positive_counts(run, view)
 figure, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
-figures.draw_context_counts(ax, predicted, labelled, highlight=chosen.numbers, what=", ".join(stages.prepared(run).attrs["positive_classes"]))
+figures.draw_context_counts(
+    ax, predicted, labelled, highlight=chosen.numbers, what=", ".join(stages.prepared(run).attrs["positive_classes"])
+)
 run.publish(figure, "fig-ctx-counts")
 
 # %% tags=["hide-input", "needs-positive"]
-opposing = "opposes its labels by majority" if chosen.opposes else "is the nearest to it: none opposes its labels by majority"
+opposing = (
+    "opposes its labels by majority" if chosen.opposes else "is the nearest to it: none opposes its labels by majority"
+)
 glue("ctx-opposing", f"context {chosen.opposing}", display=False)
 glue("ctx-opposes", opposing, display=False)
 
@@ -110,7 +118,13 @@ glue("ctx-opposes", opposing, display=False)
 # %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-spectra", "caption": "Figure 3d of the paper for this run: mean spectra (above) and mean LIME weights (below) of the contexts chosen by rule."}, "image": {"alt": "Mean spectra and mean LIME weights of three contexts over wavenumber"}}
 figure, axes = plt.subplots(2, 1, figsize=(7.5, 6), sharex=True, layout="constrained")
 axis = stages.prepared(run).wavenumber.values
-figures.draw_context_spectra(axes, axis, view.table.mean_spectra[chosen.numbers], view.table.mean_weights[chosen.numbers], context_views.chosen_names(run, view, chosen))
+figures.draw_context_spectra(
+    axes,
+    axis,
+    view.table.mean_spectra[chosen.numbers],
+    view.table.mean_weights[chosen.numbers],
+    context_views.chosen_names(run, view, chosen),
+)
 run.publish(figure, "fig-ctx-spectra")
 
 # %% [markdown] tags=["without-positive"]
@@ -126,7 +140,14 @@ run.publish(figure, "fig-ctx-spectra")
 # %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-image", "caption": "Figure 4b of the paper for this run: absorbance at 1650 cm⁻¹, and the explained pixels of the opposing context."}, "image": {"alt": "False-colour image with dots on the pixels of one context"}}
 picture, marked = context_views.opposing_pixels(run, view, chosen)
 figure, ax = plt.subplots(figsize=(5.4, 4.6), layout="constrained")
-figures.draw_image(ax, picture.pixels, pixel_size_um=picture.pixel_size_um, mark=marked, mark_name=f"context {chosen.opposing}", colour_name="Absorbance at 1650 cm$^{-1}$")
+figures.draw_image(
+    ax,
+    picture.pixels,
+    pixel_size_um=picture.pixel_size_um,
+    mark=marked,
+    mark_name=f"context {chosen.opposing}",
+    colour_name="Absorbance at 1650 cm$^{-1}$",
+)
 ax.set_title(picture.title)
 run.publish(figure, "fig-ctx-image")
 

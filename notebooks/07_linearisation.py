@@ -67,9 +67,9 @@ glue("lin-size", f"{context_views.linear_size_kb(run, name):.0f}", display=False
 # spectrum are each mapped linearly to −1…1 first. Nothing else is learned: the whole model is one JSON of
 # {glue:text}`lin-size` kB, applied by NumPy alone.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lin-scores", "caption": "Figure 2b of the paper for this run: linear models against the labels (L) and against the ensemble (M). The number after the name is the share of supervision. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups. Dashed: majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of the linear models against labels and ensemble"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lin-scores", "caption": "Figure 2b of the paper for this run: linear models against the labels (L) and against the ensemble (M). The number after the name is the share of supervision. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups of the scores pooled over folds. Dashed: majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of the linear models against labels and ensemble"}}
 both = tables.with_target(linear)
-figure, ax = plt.subplots(figsize=(9, 4.4), layout="constrained")
+figure, ax = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
 figures.draw_score_bars(ax, both, scores=["accuracy", "balanced_accuracy", "mcc"])
 run.publish(figure, "fig-lin-scores")
 

@@ -58,8 +58,16 @@ glue("truth-plain", f"{rows.purity['K-means of the spectra']:.0%}", display=Fals
 glue("truth-least", f"{rows.purity['one single cluster']:.0%}", display=False)
 glue("truth-rand", f"{rows.adjusted_rand[f'contexts of {name}']:.2f}", display=False)
 glue("truth-plain-rand", f"{rows.adjusted_rand['K-means of the spectra']:.2f}", display=False)
-glue("truth-suspects", f"{suspects.auroc['contexts']:.2f} [{suspects.low['contexts']:.2f}, {suspects.high['contexts']:.2f}]", display=False)
-glue("truth-votes", f"{suspects.auroc['ensemble']:.2f} [{suspects.low['ensemble']:.2f}, {suspects.high['ensemble']:.2f}]", display=False)
+glue(
+    "truth-suspects",
+    f"{suspects.auroc['contexts']:.2f} [{suspects.low['contexts']:.2f}, {suspects.high['contexts']:.2f}]",
+    display=False,
+)
+glue(
+    "truth-votes",
+    f"{suspects.auroc['ensemble']:.2f} [{suspects.low['ensemble']:.2f}, {suspects.high['ensemble']:.2f}]",
+    display=False,
+)
 glue("truth-mislabelled", f"{suspects.mislabelled['contexts']:.0%}", display=False)
 glue("truth-bands", f"{on_bands:.2f}", display=False)
 glue("truth-moved", f"{moved:.2f}", display=False)
@@ -90,7 +98,9 @@ glue("truth-labels", f"{against_labels['mean']:.2f}", display=False)
 # {glue:text}`truth-plain-rand` for K-means of the spectra. Mean ± standard deviation over folds.
 
 # %% tags=["hide-input", "needs-truth"]
-shown = agreement.assign(purity=tables.plus_minus(agreement, "purity"), adjusted_rand=tables.plus_minus(agreement, "adjusted_rand"))
+shown = agreement.assign(
+    purity=tables.plus_minus(agreement, "purity"), adjusted_rand=tables.plus_minus(agreement, "adjusted_rand")
+)
 display(shown[["clusters", "purity", "adjusted_rand"]].style.hide(axis="index"))
 
 # %% [markdown] tags=["needs-truth"]

@@ -120,7 +120,8 @@ def describe_contexts(
         ("predicted", predicted, 0, n_classes),
         ("labelled", labelled, -1, n_classes),
     ):
-        if values.shape != (n,) or (n and (values.min() < low or values.max() >= high)):
+        whole = values.shape == (n,) and np.issubdtype(values.dtype, np.integer)
+        if not whole or (n and (values.min() < low or values.max() >= high)):
             raise DataError(f"{name} must be {n} whole numbers in {low}..{high - 1}, one per spectrum.")
     size = np.bincount(assigned, minlength=k)
     predicted_counts = _counts(assigned, predicted, k, n_classes)

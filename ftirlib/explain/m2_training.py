@@ -116,11 +116,10 @@ def best_epoch(history: list[dict]) -> int:
 @torch.no_grad()
 def bound(network: M2, x: Tensor, objective: Objective) -> Tensor:
     """The unlabelled bound of each spectrum (n,), with one draw of z each, the same at every call."""
-    chance = generator(objective.random_state, None)
+    draws = _normal(x, network, generator(objective.random_state, None))  # all at once, whatever the batch
     out = []
-    for rows in x.split(objective.batch):
+    for rows, noise in zip(x.split(objective.batch), draws.split(objective.batch)):
         features = network.encoder(rows)
-        noise = _normal(rows, network, chance)
         out.append(-network.unlabelled(rows, features, network.classifier(features), noise).negative(objective.beta))
     return torch.cat(out)
 

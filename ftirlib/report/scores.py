@@ -1,6 +1,6 @@
 """What a classifier is worth: every score under its own name, undefined ones as NaN with the reason.
 
-Scores as in Hartigan et al. (paper A, Figure 2); R_K of Gorodkin 2004 (10.1016/j.compbiolchem.2004.09.006);
+Scores as in Hartigan, Azevedo & Liò (Figure 2); R_K of Gorodkin 2004 (10.1016/j.compbiolchem.2004.09.006);
 calibration as in `ftirlib.report.calibration`.
 """
 
@@ -89,10 +89,10 @@ def classification_scores(
 
     Notes
     -----
-    The "sample weighted sensitivity" of paper A weights the sensitivity TP_k / n_k of class k by its share n_k / N,
-    so SWS = sum_k (n_k / N) (TP_k / n_k) = sum_k TP_k / N, which is the accuracy: ``accuracy`` over all classes and
-    ``binary_accuracy`` in the binary view. Either is as high as the largest class is common for a model that knows
-    nothing; compare with `majority_baseline`.
+    The "sample weighted sensitivity" of Hartigan, Azevedo & Liò weights the sensitivity TP_k / n_k of class k by its
+    share n_k / N, so SWS = sum_k (n_k / N) (TP_k / n_k) = sum_k TP_k / N, which is the accuracy: ``accuracy`` over
+    all classes and ``binary_accuracy`` in the binary view. Either is as high as the largest class is common for a
+    model that knows nothing; compare with `majority_baseline`.
 
     Examples
     --------

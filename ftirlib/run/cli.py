@@ -128,42 +128,38 @@ def simulate(
 
 @app.command("import")
 def import_(
-    source: Annotated[str, typer.Argument(help="Table or cube: .npz, .csv or .mat.")],
+    source: Annotated[str, typer.Argument(help="Table or cube (.npz, .csv, .tsv, .mat), or a folder of them.")],
     out: Annotated[str, typer.Argument(help="Store to write, such as mine.zarr.")],
-    label: Annotated[str, typer.Option(help="Name of the array or column of class labels.")] = "",
-    group: Annotated[str, typer.Option(help="Name of the array or column of patients.")] = "",
-    image: Annotated[str, typer.Option(help="Name of the array or column of images.")] = "",
-    absorbance: Annotated[str, typer.Option(help="Name of the array of spectra.")] = "",
-    wavenumber: Annotated[str, typer.Option(help="Name of the array of wavenumbers, cm-1.")] = "",
-    unit: Annotated[str, typer.Option(help="absorbance, transmittance (0..1) or percent.")] = "",
+    label: Annotated[str | None, typer.Option(help="Array or column of class labels; '' for none.")] = None,
+    group: Annotated[str | None, typer.Option(help="Array or column of patients; '' for none.")] = None,
+    image: Annotated[str | None, typer.Option(help="Array or column of images; '' for none.")] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="CSV with columns file, label, group, image: one row a file.")
+    ] = None,
+    absorbance: Annotated[str | None, typer.Option(help="Array of spectra.")] = None,
+    wavenumber: Annotated[str | None, typer.Option(help="Array of wavenumbers.")] = None,
+    wavenumber_unit: Annotated[str | None, typer.Option(help="cm-1 or um.")] = None,
+    unit: Annotated[str | None, typer.Option(help="absorbance, transmittance (0..1) or percent.")] = None,
+    floor: Annotated[float | None, typer.Option(help="Least transmittance (0..1); what is below is set to it.")] = None,
     low: Annotated[float | None, typer.Option(help="Lowest wavenumber to keep, cm-1.")] = None,
     high: Annotated[float | None, typer.Option(help="Highest wavenumber to keep, cm-1.")] = None,
     step: Annotated[float | None, typer.Option(help="Resample to this spacing, cm-1.")] = None,
+    skip_rows: Annotated[int | None, typer.Option(help="Rows between a table's header and its spectra.")] = None,
+    invalid: Annotated[str | None, typer.Option(help="Unusable spectra: refuse or drop.")] = None,
     classes: Annotated[str, typer.Option(help="Class names in order of severity, separated by commas.")] = "",
     positive: Annotated[str, typer.Option(help="Positive classes of the binary view, separated by commas.")] = "",
+    pixel_size_um: Annotated[float | None, typer.Option(help="Width of a pixel, um.")] = None,
+    instrument: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
+    provenance: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
 ):
-    """Make a data set of a table or cube of spectra."""
+    """Make a data set of tables or cubes of spectra; what was detected is printed."""
     from ftirlib.run.commands import import_store
 
-    print(
-        import_store(
-            source,
-            out,
-            label=label or None,
-            group=group or None,
-            image=image or None,
-            absorbance=absorbance or None,
-            wavenumber=wavenumber or None,
-            unit=unit or None,
-            low=low,
-            high=high,
-            step=step,
-            class_names=_names(classes) or None,
-            positive_classes=_names(positive),
-            overwrite=overwrite,
-        )
-    )
+    options = {k: v for k, v in locals().items() if k not in ("source", "out", "classes", "positive", "import_store")}
+    options |= {"class_names": _names(classes) or None, "positive_classes": _names(positive)}
+    print(import_store(source, out, **options))
 
 
 def _names(text: str) -> list[str]:

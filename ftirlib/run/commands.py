@@ -45,7 +45,8 @@ def import_store(source: str, out: str, **options) -> str:
     from ftirlib.spectra.readers import import_spectra
 
     data = import_spectra(source, out, **{k: v for k, v in options.items() if v is not None})
-    return f"{describe(data)}\nwrote {out}"
+    notes = "".join(f"detected: {note}\n" for note in data.attrs.get("import_notes", []))
+    return f"{notes}{describe(data)}\nwrote {out}"
 
 
 def check_store(path: str) -> str:

@@ -16,7 +16,9 @@ from typing import Any
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.run.cluster import one_thread, open_executor
 from ftirlib.run.settings import Settings, read_settings
-from ftirlib.run.store import Store, fingerprint, room_fingerprint
+from ftirlib.run.store import Store, fingerprint, room_fingerprint, write_text
+
+SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ class Run:
             raise StoreError(f"cannot make the results folder '{self.store.root}': {error.strerror}.") from None
         if not os.access(self.store.root, os.W_OK):
             raise StoreError(f"the results folder '{self.store.root}' cannot be written; choose another --out.")
+        write_text(self.store.root / SETTINGS, self.settings.model_dump_json(indent=1))
 
     def _describe(self, task: Task, room: str) -> tuple[str, dict]:
         made_from = {
@@ -219,6 +222,23 @@ class _progress:
     def __exit__(self, *exc):
         if self._shown:
             self._progress.stop()
+
+
+def read_run_settings(root: Path) -> Settings:
+    """Settings of the run in a folder.
+
+    Raises
+    ------
+    StoreError
+        When there is no run, or its settings are of another version of the library.
+    """
+    path = Path(root) / SETTINGS
+    if not path.is_file():
+        raise StoreError(f"there is no run at '{root}' (it has no {SETTINGS}); make one with 'ftirlib run'.")
+    try:
+        return Settings.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise StoreError(f"'{path}' was written by another version of ftirlib; run 'ftirlib run' again.") from None
 
 
 def open_run(

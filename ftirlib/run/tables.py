@@ -11,17 +11,18 @@ import pandas as pd
 
 from ftirlib.report.scores import (
     BINARY_SCORES,
+    PROBABILITY_SCORES,
     classification_scores,
-    confusion_counts,
     majority_baseline,
-    scores_from_confusion,
 )
-from ftirlib.report.uncertainty import fold_summary, grouped_bootstrap
+from ftirlib.report.uncertainty import bootstrap_scores, fold_summary
 from ftirlib.run import stages
 from ftirlib.run.runner import Run
 
-COUNTED = ("accuracy", "balanced_accuracy", "mcc", "sensitivity", "specificity", "precision", "f1")
-FROM_PROBABILITIES = ("auroc", "auprc", "brier", "ece")
+SHOWN_SCORES = (
+    *("accuracy", "balanced_accuracy", "mcc", "brier", "ece"),
+    *("binary_accuracy", "sensitivity", "specificity", "precision", "f1", "auroc", "auprc"),
+)
 
 
 def score_table(run: Run) -> pd.DataFrame:
@@ -46,18 +47,27 @@ def score_table(run: Run) -> pd.DataFrame:
 
 def _rows(model, target, truth, answers, train, groups, names, run) -> list[dict]:
     """One row per score: mean and SD over folds, interval over groups, the majority's score beside it."""
+    with_probabilities = answers[0]["probabilities"] is not None
     per_fold, majority = [], []
     for true, answer, trained in zip(truth, answers, train):
         per_fold.append(classification_scores(true, answer["predicted"], answer["probabilities"], **names))
         majority.append(majority_baseline(true, trained, **names))
-    pooled_groups = np.concatenate(groups)
-    pooled_truth = np.concatenate(truth)
-    predicted = np.concatenate([answer["predicted"] for answer in answers])
-    low, high = _interval(pooled_truth, predicted, pooled_groups, names, run)
+    settings = run.settings.scores
+    intervals = bootstrap_scores(
+        np.concatenate(truth),
+        np.concatenate([answer["predicted"] for answer in answers]),
+        np.concatenate(groups),
+        np.concatenate([answer["probabilities"] for answer in answers]) if with_probabilities else None,
+        **names,
+        n_resamples=settings.resamples,
+        confidence=settings.confidence,
+        random_state=run.settings.seed,
+    )
     rows = []
-    wanted = COUNTED + (FROM_PROBABILITIES if answers[0]["probabilities"] is not None else ())
-    for score in wanted:
+    for score in SHOWN_SCORES:
         if score in BINARY_SCORES and not names["positive_classes"]:
+            continue
+        if score in PROBABILITY_SCORES and not with_probabilities:
             continue
         mean, sd = fold_summary([fold[score] for fold in per_fold])
         rows.append(
@@ -67,42 +77,12 @@ def _rows(model, target, truth, answers, train, groups, names, run) -> list[dict
                 "score": score,
                 "mean": mean,
                 "sd": sd,
-                "low": low.get(score, np.nan),
-                "high": high.get(score, np.nan),
+                "low": intervals[score].low,
+                "high": intervals[score].high,
                 "majority": fold_summary([fold[score] for fold in majority])[0],
             }
         )
     return rows
-
-
-def _interval(truth, predicted, groups, names, run) -> tuple[dict, dict]:
-    """Bootstrap over groups of every score that counts suffice for."""
-    positive = np.isin(names["class_names"], names["positive_classes"])
-    settings = run.settings.scores
-    codes, counts = _counts_per_group(truth, predicted, groups, names["class_names"])
-
-    def statistic(confusions):
-        scores = scores_from_confusion(confusions.sum(axis=0), positive=positive)
-        return np.array([scores[name] for name in COUNTED])
-
-    result = grouped_bootstrap(
-        statistic,
-        codes,
-        counts,
-        n_resamples=settings.resamples,
-        confidence=settings.confidence,
-        random_state=run.settings.seed,
-    )
-    return dict(zip(COUNTED, result.low)), dict(zip(COUNTED, result.high))
-
-
-def _counts_per_group(truth, predicted, groups, class_names) -> tuple[np.ndarray, np.ndarray]:
-    """Groups and their confusion matrices: all that a bootstrap over groups needs of count-based scores."""
-    codes = np.unique(groups)
-    tables = [
-        confusion_counts(truth[groups == code], predicted[groups == code], class_names=class_names) for code in codes
-    ]
-    return codes, np.stack(tables)
 
 
 def wide_scores(table: pd.DataFrame, scores, titles) -> pd.DataFrame:

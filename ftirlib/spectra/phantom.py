@@ -6,7 +6,7 @@ Cohort and grid: Hartigan et al. (paper A) after Nallala et al. 2016 (doi:10.103
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import xarray as xr
@@ -32,6 +32,11 @@ def planted_bands(settings: PhantomSettings) -> list[dict]:
         ``pathway``, ``centre``, ``fwhm`` (cm-1), ``direction`` (+1 rises, -1 falls), ``change``;
         see `ftirlib.spectra.chemistry.changed_bands`.
     """
+    return [dict(band) for band in _planted_bands(settings)]
+
+
+@lru_cache(maxsize=8)  # every image states them
+def _planted_bands(settings: PhantomSettings) -> tuple[dict, ...]:
     s = settings
     table = chem.chemistry(s.contents, (*s.pathways, s.necrosis))
     shares = [chem.tissue_shares(s.histology[s.class_names.index(p.class_name)]) for p in s.pathways]
@@ -39,7 +44,7 @@ def planted_bands(settings: PhantomSettings) -> list[dict]:
     bands = [chem.expected_bands(share, row) for share, row in zip(shares, table)]
     names = s.pathway_names[1:]
     changes = (chem.changed_bands(name, changed, bands[0], s.wavenumber) for name, changed in zip(names[1:], bands[1:]))
-    return [band for pathway in changes for band in pathway]
+    return tuple(band for pathway in changes for band in pathway)
 
 
 def _attributes(settings: PhantomSettings, seed: int, image_names, group_names) -> dict:
@@ -99,7 +104,7 @@ def simulate_image(settings: PhantomSettings, seed: int, index: int) -> xr.Datas
         if isinstance(value, bool) or value != int(value) or value < 0:
             raise SettingsError(f"phantom: {name} must be a whole number of at least 0, not {value!r}.")
     s = settings
-    *before, klass = in_proportion(tuple(s.class_weights), index + 1)
+    *before, klass = in_proportion(s.class_weights, index + 1)
     group = index // s.images_per_patient
     rng = np.random.default_rng([seed, IMAGE, index])
     field, true_class = draw_field(s, rng, klass)

@@ -188,6 +188,9 @@ class PhantomSettings:
     necrosis: Pathway = _NECROSIS
 
     def __post_init__(self):
+        for name in self.__dataclass_fields__:  # lists, as YAML gives them, become what the annotations say
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, least in (("images", 1), ("side", 2), ("images_per_patient", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
@@ -208,7 +211,7 @@ class PhantomSettings:
     def _demand(self, name, holds, range_):
         value = getattr(self, name)
         is_pair = self.__annotations__[name].startswith("tuple")
-        numbers = value if is_pair and isinstance(value, (tuple, list)) else [value]
+        numbers = value if is_pair and isinstance(value, tuple) else [value]
         if not all(is_number(v) and holds(v) for v in numbers):
             raise SettingsError(f"phantom: {name} is {value!r}; it must be {range_}.")
         if is_pair and (len(numbers) != 2 or numbers[0] > numbers[1]):

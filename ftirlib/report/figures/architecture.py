@@ -1,6 +1,6 @@
 """The network as a drawing, made from the layer table of the live model so that it cannot disagree with it.
 
-After Figure 1 of Hartigan et al. (paper A).
+After Figure 1 of Hartigan, Azevedo & Liò.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Scores, confusions and folds as bars.
 
-Bars after Figure 2 of Hartigan et al. (paper A), with the majority class and a bootstrap over patients beside them.
+Bars after Figure 2 of Hartigan, Azevedo & Liò, with the majority class and a bootstrap over patients beside them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The latent space and its contexts: maps of points, and counts per context.
 
-After Figures 3a-c and 4a of Hartigan et al. (paper A).
+After Figures 3a-c and 4a of Hartigan, Azevedo & Liò.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Images of tissue: false colour with marked pixels, and maps of classes.
 
-After Figures 4b and 4c of Hartigan et al. (paper A).
+After Figures 4b and 4c of Hartigan, Azevedo & Liò.
 """
 
 from __future__ import annotations

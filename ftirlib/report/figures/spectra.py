@@ -1,6 +1,6 @@
 """Spectra and what they are explained by, drawn over wavenumbers from high to low.
 
-Context spectra after Figure 3d of Hartigan et al. (paper A).
+Context spectra after Figure 3d of Hartigan, Azevedo & Liò.
 """
 
 from __future__ import annotations

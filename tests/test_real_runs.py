@@ -1,0 +1,68 @@
+"""Real spectra all the way: brain tissue to a built book, and a tissue map through a simulated model."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+COMMAND = str(Path(sys.executable).with_name("ftirlib"))
+FLAGS = ["--set=members.epochs=8", "--set=vaes.supervision=[0.2]", "--set=explanations.samples=300"]
+
+
+def ftirlib(*arguments):
+    done = subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=580)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def brain(shared_data, tmp_path_factory):
+    """Folder of a book made of 439 real brain spectra of 22 patients, and what was printed."""
+    folder = tmp_path_factory.mktemp("brain")
+    printed = ftirlib(
+        "import",
+        shared_data / "brain_atr" / "brain_atr.npz",
+        folder / "brain.zarr",
+        *("--label", "label", "--group", "patient", "--classes", "Normal,Astrocytoma,Glioblastoma"),
+        *("--positive", "Astrocytoma,Glioblastoma", "--unit", "absorbance"),
+    )
+    assert "439 spectra, no images, 22 groups" in printed
+    out = folder / "run"
+    return out, ftirlib("book", "--profile", "smoke", "--data", folder / "brain.zarr", "--out", out, *FLAGS)
+
+
+def test_brain_tissue_grouped_by_patient_scores_without_leakage(brain):
+    """PCA and LDA: .57 to .72 with patients kept whole; near .97 would mean that they were split."""
+    _, printed = brain
+    score = float(re.search(r"pca-lda +balanced accuracy against labels: ([\d.]+)", printed).group(1))
+    assert 0.45 < score < 0.80
+
+
+def test_every_page_of_the_brain_book_is_there_and_says_what_it_lacks(brain):
+    html = brain[0] / "_build" / "html"
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (html / "notebooks").glob("*.html")}
+    assert len(pages) == 10
+    assert "has no images" in pages["01_data"] and "no picture of where a context lies" in pages["06_contexts"]
+    assert "The truth behind these spectra is not known" in pages["08_truth"]
+    for name, page in pages.items():
+        assert "Simulated data" not in page, name
+        assert "Traceback" not in page, name
+    assert "fig-ens-binary" in pages["04_ensemble"] and "fig-ctx-spectra" in pages["06_contexts"]
+
+
+def test_a_real_tissue_map_is_predicted_by_a_model_of_simulated_spectra(shared_data, tmp_path):
+    """% transmittance, descending axis of 2 cm-1, paraffin: imported, masked, prepared, interpolated, drawn."""
+    source = shared_data / "tissue_map" / "specio_fsm_T_1800_1000.npz"
+    printed = ftirlib("import", source, tmp_path / "map.zarr", "--unit", "percent", "--pixel-size-um", 6.25)
+    assert "7998 spectra, 1 images" in printed
+    ftirlib("run", "--profile", "smoke", "--out", tmp_path / "run", "--until", "ensemble", *FLAGS)
+    printed = ftirlib("predict", tmp_path / "run", tmp_path / "map.zarr", tmp_path / "out")
+    found = xr.open_zarr(tmp_path / "out" / "predictions.zarr", consolidated=False)
+    assert 0.5 < found.sizes["spectrum"] / 7998 < 1
+    assert np.isfinite(found.votes.values).all()
+    assert found.attrs["trained_on_simulated"] and "not for any diagnosis" in printed
+    assert len(list((tmp_path / "out").glob("*.png"))) == 1
