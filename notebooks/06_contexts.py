@@ -26,7 +26,6 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
-from IPython.display import display
 from myst_nb import glue
 
 from ftirlib.report import figures

@@ -9,7 +9,8 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftirlib.classify.mscnn import MSCNN, Dropout, LogisticCurves, MSCNNSettings, folded, layer_table
+from ftirlib.classify.layers import Dropout, LogisticCurves
+from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, folded, layer_table
 from ftirlib.errors import ModelError, SettingsError
 
 PAPER_GRID = np.arange(1000.0, 1801.0)

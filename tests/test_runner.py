@@ -1,5 +1,11 @@
 """Runs: tasks in parallel, resumed after a failure, the same on any executor."""
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from ftirlib.errors import DataError, SettingsError, StoreError
@@ -8,6 +14,8 @@ from ftirlib.run.runner import Run, Task, execute, open_run
 from ftirlib.run.settings import read_settings
 from ftirlib.run.store import Store
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def number(folder, work, *, value):
     (folder / "value.txt").write_text(str(value))
@@ -15,8 +23,6 @@ def number(folder, work, *, value):
 
 def picky(folder, work, *, value, flag):
     """Fails for one value while a flag file is there, as a machine that runs out of memory might."""
-    from pathlib import Path
-
     if value == 2 and Path(flag).exists():
         raise MemoryError("no room")
     number(folder, work, value=value)
@@ -24,8 +30,6 @@ def picky(folder, work, *, value, flag):
 
 def stepwise(folder, work, *, crash):
     """Leaves a checkpoint, and dies once."""
-    from pathlib import Path
-
     seen = work / "checkpoint.txt"
     if not seen.exists():
         seen.write_text("half way")
@@ -96,6 +100,50 @@ def test_the_key_follows_settings_inputs_function_and_seed(run, tmp_path):
     assert len({key(task) for task in [base, *different]}) == 4
     with open_run("smoke", out=tmp_path / "other", seed=1) as other:
         assert key(base, other) != key(base)
+
+
+def test_workers_end_when_their_driver_is_killed(tmp_path):
+    code = f"""
+from pathlib import Path
+from tests.test_runner import announce
+from ftirlib.run.cluster import open_executor
+if __name__ == "__main__":
+    with open_executor(workers=1) as executor:
+        executor.submit(announce, {str(tmp_path / "pid")!r}).result()
+"""
+    script = tmp_path / "driver.py"
+    script.write_text(code)
+    driver = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    pid = _until(lambda: int((tmp_path / "pid").read_text()))
+    driver.kill()
+    driver.wait()
+    _until(lambda: not _lives(pid) or None)
+
+
+def announce(path):
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(120)
+
+
+def _lives(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def _until(ask, seconds=60):
+    """The first answer that is not None, asking again while it fails."""
+    deadline = time.time() + seconds
+    while time.time() < deadline:
+        try:
+            if (answer := ask()) is not None:
+                return answer
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.05)
+    raise AssertionError("nothing came in time")
 
 
 def test_the_same_tasks_run_on_a_dask_cluster(tmp_path):

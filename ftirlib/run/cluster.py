@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -34,7 +35,9 @@ def open_executor(scheduler: str | None = None, workers: int = 1) -> Iterator[Ex
     """
     if not scheduler:
         # spawn: a forked child of a process that has used torch's threads can hang
-        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet)
+        pool = ProcessPoolExecutor(
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        )
         try:
             yield pool
         finally:
@@ -53,8 +56,17 @@ def open_executor(scheduler: str | None = None, workers: int = 1) -> Iterator[Ex
         yield executor
 
 
-def _quiet() -> None:
-    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone.
+
+    A worker waits for tasks on a pipe that its siblings hold open too, so it would outlive a killed driver.
+    """
+
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def one_thread(function: Callable, *arguments):
