@@ -9,7 +9,7 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftirlib.classify.layers import Dropout, LogisticCurves
+from ftirlib.classify.layers import Dropout, LogisticCurves, convolve_one_channel
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, folded, layer_table
 from ftirlib.errors import ModelError, SettingsError
 
@@ -145,6 +145,16 @@ def test_dropout_keeps_the_expectation(p, rows, columns):
     share, n = levels / 65536, x.numel()
     assert abs((~kept).double().mean().item() - share) <= 5 * np.sqrt(share * (1 - share) / n)
     assert layer.eval()(x) is x
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 12), st.integers(1, 6), st.integers(0, 30), st.integers(1, 3))
+def test_one_channel_convolution_is_the_stock_one(n, width, stride, more, channels):
+    generator = torch.Generator().manual_seed(more)
+    x = torch.randn(n, width + more, generator=generator, dtype=torch.float64)
+    kernels = torch.randn(channels, width, generator=generator, dtype=torch.float64)
+    expected = torch.nn.functional.conv1d(x[:, None], kernels[:, None], stride=stride).transpose(1, 2)
+    torch.testing.assert_close(convolve_one_channel(x, kernels, stride), expected)
 
 
 @pytest.mark.parametrize(

@@ -78,14 +78,24 @@ def test_the_best_epoch_is_the_one_kept(fitted):
 
 
 def test_the_weights_are_those_of_the_best_epoch(sides):
-    held = sides[2]
-    model, result = run(sides, TrainingSettings(epochs=4, batch_size=32, learning_rate=3e-3))
+    wavenumber, fit, (X, y) = sides
+    wrong = 1 - y  # the better it learns, the worse it scores, so that the best epoch is not the last
+    model, result = run((wavenumber, fit, (X, wrong)), TrainingSettings(epochs=8, batch_size=16, learning_rate=3e-3))
+    assert result.best_epoch < 8 and result.history[-1]["balanced_accuracy"] < result.score
     with torch.no_grad():
-        predicted = model(torch.from_numpy(held[0])).argmax(1).numpy()
-    sensitivities = [(predicted[held[1] == k] == k).mean() for k in (0, 1)]
+        predicted = model(torch.from_numpy(X)).argmax(1).numpy()
+    sensitivities = [(predicted[wrong == k] == k).mean() for k in (0, 1)]
     assert result.history[result.best_epoch - 1]["sensitivity"] == pytest.approx(sensitivities)
     assert result.score == pytest.approx(np.mean(sensitivities))
     assert not model.training
+
+
+def test_every_epoch_has_an_order_of_its_own(sides, monkeypatch):
+    orders, draw = [], torch.randperm
+    monkeypatch.setattr(torch, "randperm", lambda n: orders.append(draw(n)) or orders[-1])
+    run(sides)
+    assert len({tuple(order.tolist()) for order in orders}) == QUICK.epochs
+    assert all(sorted(order.tolist()) == list(range(120)) for order in orders)
 
 
 def test_same_seed_same_bytes_and_no_other_seed_is_touched(sides):
@@ -311,8 +321,23 @@ def test_fit_says_what_it_needs(fitted):
         clone(model).set_params(network=MSCNNSettings()).fit(X, y, validation=(X, y))
     with pytest.raises(DataError, match=r"validation labels hold \['unheard'\]"):
         fresh.fit(X, y, validation=(X[:1], np.array(["unheard"])))
+    with pytest.raises(DataError, match="there are 2 groups"):
+        fresh.fit(X, y, groups=y)
     with pytest.raises(DataError, match="use whole numbers or text"):
         fresh.fit(X, np.linspace(0, 1, len(y)), validation=(X, y))
+
+
+def test_a_class_that_is_only_held_out_is_noticed(fitted):
+    model, X, y = fitted
+    patient = np.arange(120) // 30
+    refused = 0
+    for rare in range(4):  # whichever patient is held out, it is the only one of class "rare" once
+        try:
+            clone(model).set_params(training=QUICK).fit(X, np.where(patient == rare, "rare", y), groups=patient)
+        except DataError as error:
+            assert "class 'rare' occurs only in the groups held out" in str(error)
+            refused += 1
+    assert refused >= 1
 
 
 def test_the_module_gives_the_probabilities_and_their_gradient(fitted):

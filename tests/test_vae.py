@@ -16,7 +16,7 @@ from ftirlib.explain.attention import Block, sinusoids
 from ftirlib.explain.decoders import ScaledTanh, TransformerDecoder
 from ftirlib.explain.encoders import ConvEncoder, MultiScale, TransformerEncoder, scaled_kernels
 from ftirlib.explain.m2 import M2, M2Settings
-from ftirlib.explain.m2_training import Objective, bound, train
+from ftirlib.explain.m2_training import Objective, bound, generator, train
 from ftirlib.explain.vae import CrimeVAE
 from ftirlib.explain.vae_inputs import Scaling, choose_labelled, hold_out
 
@@ -175,7 +175,7 @@ def test_history_terms_add_up(supervision):
     model.fit(spectra, weights, label, n_classes=N_CLASSES)
     for entry in model.history_:
         parts = entry["reconstruction"] + 0.5 * entry["kl"] + entry["label"] + 0.3 * entry["classification"]
-        assert entry["total"] == pytest.approx(parts)
+        assert entry["total"] == pytest.approx(parts, rel=1e-5)
         assert (entry["classification"] > 0) == (supervision > 0)
     if supervision == 1:
         assert model.history_[-1]["label"] == pytest.approx(math.log(N_CLASSES))
@@ -195,6 +195,16 @@ def test_classification_weight_is_alpha_n_over_labelled():
     mean = torch.nn.functional.cross_entropy(logits[seen >= 0], seen[seen >= 0]).item()
     assert entry["classification"] == pytest.approx(mean, rel=1e-6)
     assert entry["total"] - entry["reconstruction"] - entry["kl"] - entry["label"] == pytest.approx(0.1 * mean)
+
+
+def test_every_epoch_and_seed_has_chances_of_its_own():
+    draws = [torch.rand(1, generator=generator(seed, epoch)).item() for seed in range(3) for epoch in (None, 0, 1)]
+    assert len(set(draws)) == 9
+    model, x = network(), torch.randn(16, 40).double()
+    told = [
+        train(model, x, torch.full((16,), 1), x[:0], Objective(1.0, 0.1, 1.0, 2, 16, 1e-30, seed)) for seed in (0, 1)
+    ]
+    assert len({entry["reconstruction"] for history in told for entry in history}) == 4
 
 
 def test_learned_noise_is_the_root_mean_square_error():

@@ -17,8 +17,8 @@ class Dropout(nn.Module):
     """Dropout from 16 random bits per value, where torch's own draws a whole float.
 
     The probability is rounded to a multiple of 1/65536, and what is kept is scaled by the rounded one, so the
-    expectation is exact. Four values share one draw of torch's global generator: on a processor the draws of the
-    stock layer are a fifth of a training step, these a thirtieth.
+    expectation is exact. Four values share one draw of torch's global generator. On a processor the stock layer's
+    draws are a fifth of a training step, and these take a seventh of that.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from ftirlib.classify.checks import check_spectra
 from ftirlib.classify.mscnn import MSCNN, folded
 from ftirlib.errors import DataError, ModelError, SettingsError
 
-PREDICT_ROWS = 1024  # spectra in one forward pass: its activations stay near the processor's cache
+PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,8 @@ from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, folded
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 
+N_SETS = 4  # of which one is held out for validation, as in the paper
+
 __all__ = ["MSCNNClassifier", "TrainingResult", "TrainingSettings", "train"]
 
 
@@ -109,9 +111,8 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         if self.classes_.dtype.kind not in "iuUb":
             raise DataError(f"labels are {y.dtype}; use whole numbers or text.")
         if groups is not None:
-            split = StratifiedGroupKFold(4, shuffle=True, random_state=self.random_state)
-            train_rows, rows = next(split.split(X, y, groups))
-            X, y, validation = X[train_rows], y[train_rows], (X[rows], y[rows])
+            rows, held = self._hold_out(y, np.asarray(groups))
+            X, y, validation = X[rows], y[rows], (X[held], y[held])
         network = self.network or replace(MSCNNSettings(), n_classes=len(self.classes_))
         if network.n_classes != len(self.classes_):
             raise ModelError(
@@ -130,6 +131,22 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
             progress=progress,
         )
         return self._set(model, result)
+
+    def _hold_out(self, y, groups):
+        """Rows to train on and rows to validate on: three and one of four sets of whole groups."""
+        if groups.shape != y.shape or len(np.unique(groups)) < N_SETS:
+            raise DataError(
+                f"there are {len(np.unique(groups))} groups, shape {groups.shape}, for {len(y)} spectra; give one per "
+                f"spectrum and at least {N_SETS} different ones, or give validation=(X, y)."
+            )
+        split = StratifiedGroupKFold(N_SETS, shuffle=True, random_state=self.random_state)
+        rows, held = next(split.split(y, y, groups))
+        if missing := sorted(set(self.classes_.tolist()) - set(y[rows].tolist())):
+            raise DataError(
+                f"class {missing[0]!r} occurs only in the groups held out for validation; bring more groups of it, "
+                "or give validation=(X, y)."
+            )
+        return rows, held
 
     def _codes(self, y, what):
         y = np.asarray(y)

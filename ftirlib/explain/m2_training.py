@@ -139,24 +139,23 @@ def _one_epoch(network, x, seen, optimizer, objective, chance) -> dict:
     network.train()
     n, n_labelled = len(x), int((seen != UNKNOWN).sum())
     weight = objective.alpha * n / max(n_labelled, 1)
-    sums, squared_error = x.new_zeros(4, dtype=torch.float64), x.new_zeros(2, dtype=torch.float64)
+    sums, squared_error = x.new_zeros(5, dtype=torch.float64), x.new_zeros(2, dtype=torch.float64)
     for rows in torch.randperm(n, generator=chance).to(x.device).split(objective.batch):
         noise = _normal(rows, network, chance)
         terms, cross_entropy = _terms(network, x[rows], seen[rows], noise)
-        loss = terms.negative(objective.beta).mean() + weight * cross_entropy / len(rows)
+        loss = terms.negative(objective.beta).sum() + weight * cross_entropy
         optimizer.zero_grad()
-        loss.backward()
+        (loss / len(rows)).backward()
         optimizer.step()
         with torch.no_grad():
-            sums += torch.stack([terms.reconstruction.sum(), terms.kl.sum(), terms.label.sum(), cross_entropy])
+            parts = (terms.reconstruction.sum(), terms.kl.sum(), terms.label.sum(), cross_entropy, loss)
+            sums += torch.stack(parts)
             squared_error += terms.squared_error.sum(1)
     if objective.noise == "learned":
         network.set_noise(squared_error / (n * network.settings.n_wavenumbers))
     network.eval()
-    names = ("reconstruction", "kl", "label", "classification")
-    parts = dict(zip(names, (sums / x.new_tensor([n, n, n, max(n_labelled, 1)])).tolist()))
-    total = parts["reconstruction"] + objective.beta * parts["kl"] + parts["label"]
-    return parts | {"total": total + objective.alpha * parts["classification"]}
+    names = ("reconstruction", "kl", "label", "classification", "total")
+    return dict(zip(names, (sums / sums.new_tensor([n, n, n, max(n_labelled, 1), n])).tolist()))
 
 
 def _terms(network: M2, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Terms, Tensor]:

@@ -275,13 +275,10 @@ def embeddings(run: Run) -> dict[str, np.ndarray]:
     """UMAP of the latent means of the shown fold's test spectra, for the pictures: name -> (n_test, 2)."""
 
     def make():
-        todo = []
-        for name, path in vaes(run)[SHOWN].items():
-            key = f"vaes/fold{SHOWN}-{name}"
-            arguments = {"latent": str(path), "seed": run.settings.seed}
-            todo.append(Task(f"embeddings/fold{SHOWN}-{name}", tasks.embedding, arguments, {}, {key: run.key(key)}))
-        made = run.artefacts("embeddings", todo, "explain")
-        return {name: tasks.read_arrays(p / "embedding.npz")["test"] for name, p in zip(vae_names(run), made)}
+        latents = {name: str(path) for name, path in vaes(run)[SHOWN].items()}
+        keys = {f"vaes/fold{SHOWN}-{name}": run.key(f"vaes/fold{SHOWN}-{name}") for name in latents}
+        task = Task("embeddings", tasks.embedding, {"latents": latents, "seed": run.settings.seed}, {}, keys)
+        return tasks.read_arrays(run.artefact(task, "explain") / "embeddings.npz")
 
     return run.once("embeddings", make)
 

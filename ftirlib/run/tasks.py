@@ -276,10 +276,12 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, count, fl
     )
 
 
-def embedding(folder, work, *, latent, seed):
-    """A map of the test spectra's latent means, for pictures."""
+def embedding(folder, work, *, latents, seed):
+    """Maps of the test spectra's latent means, for pictures; together, as the first in a process costs most."""
     from ftirlib.explain.crime import embed
 
-    np.savez(
-        folder / "embedding.npz", test=embed(read_arrays(Path(latent) / "latent.npz")["test_mean"], random_state=seed)
-    )
+    places = {
+        name: embed(read_arrays(Path(path) / "latent.npz")["test_mean"], random_state=seed)
+        for name, path in latents.items()
+    }
+    np.savez(folder / "embeddings.npz", **places)
