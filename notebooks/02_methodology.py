@@ -45,8 +45,8 @@ published = views.published_table()
 total = published.set_index("step").parameters
 glue("method-here", f"{layers.set_index('step').parameters['in use']:,}", display=False)
 glue("method-used", f"{total['in use']:,}", display=False)
-glue("method-published", f"{total['as published']:,}", display=False)
-glue("method-idle", f"{total['as published'] - total['in use']:,}", display=False)
+glue("method-published", f"{total['as declared']:,}", display=False)
+glue("method-idle", f"{total['as declared'] - total['in use']:,}", display=False)
 glue("method-shared", f"{views.shared_groups(run)}", display=False)
 glue("method-groups", f"{len(set(stages.prepared(run).group.values.tolist()))}", display=False)
 

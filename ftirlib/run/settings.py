@@ -69,7 +69,7 @@ class MembersGroup(Group):
 class EnsembleGroup(Group):
     """Which networks vote, and how."""
 
-    threshold: float | Literal["fold_median"] | None = Field(description="least validation accuracy of a member")
+    threshold: float | Literal["fold_median"] | None = Field(description="validation balanced accuracy that a member must exceed")
     voting: Literal["hard", "soft"]
 
 

@@ -81,18 +81,11 @@ def fold(folder, work, *, spectra, seed):
 
 def baseline(folder, work, *, spectra, folds, fold, model, components, seed):
     """One baseline on one fold: probabilities of the validation and the test set."""
-    from ftirlib.classify.baselines import PCALDA, PCAXGB, XGB, NearestMean
+    from ftirlib.classify.baselines import make_baseline
 
-    make = {
-        "mean-mse": lambda: NearestMean(metric="mse"),
-        "mean-cosine": lambda: NearestMean(metric="cosine"),
-        "pca-lda": lambda: PCALDA(n_components=components, random_state=seed),
-        "pca-xgb": lambda: PCAXGB(n_components=components, random_state=seed),
-        "xgb": lambda: XGB(random_state=seed),
-    }
     rows = read_fold(folds, fold)
     absorbance, label, _ = labelled(spectra, rows.train)
-    estimator = make[model]().fit(absorbance, label)
+    estimator = make_baseline(model, n_components=components, random_state=seed).fit(absorbance, label)
     n_classes = len(open_spectra(spectra).attrs["class_names"])
     sides = {}
     for side in SIDES[1:]:
@@ -112,7 +105,7 @@ def member(folder, work, *, spectra, folds, fold, training, network, seed):
     n_classes = len(open_spectra(spectra).attrs["class_names"])
     classifier = MSCNNClassifier(
         wavenumber,
-        network=MSCNNSettings(n_classes=n_classes, **network),
+        network=MSCNNSettings(n_classes=len(np.unique(label)), **network),
         training=TrainingSettings(**training),
         random_state=seed,
     )
