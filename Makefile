@@ -9,6 +9,8 @@ OUT ?=
 SCHEDULER ?=
 
 export MPLBACKEND ?= Agg
+# Workers and kernels start often; compiled modules are worth keeping.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 RUN_OPTIONS := --profile "$(PROFILE)" --seed "$(SEED)" \

@@ -17,7 +17,7 @@
 #
 # Can infrared images with one label each teach a classifier whose reasons can be read and checked?
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
 data = ""  # path of a data set; empty: the simulated cohort
 out = ""  # folder of the results; empty: results/<profile>
@@ -36,7 +36,6 @@ from ftirlib.run.runner import open_run
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-# %% tags=["hide-input"]
 table = stages.scores(run)
 ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
 plain = tables.value_of(table, "emscnn", "accuracy")
@@ -78,11 +77,9 @@ glue("intro-stability", f"{np.nanmedian(views.stability(run)):.2f}", display=Fal
 # advantage that its truth is known, and the method is scored against it in [](08_truth.ipynb). No number here is a claim about patients.
 # ```
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-overview", "caption": "The method at a glance: spectra by label (left); balanced accuracy of every model, with standard deviation over folds and bootstrap interval over groups (right); dashed, the majority class."}, "image": {"alt": "Mean spectra per class beside bars of balanced accuracy for each model"}}
-means = views.class_spectra(run)
-figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.8), width_ratios=[1, 1.2], layout="constrained")
-figures.draw_mean_spectra(axes[0], means.wavenumber, means.means, None, means.names)
-figures.draw_score_bars(axes[1], table[table.target == "labels"], scores=["balanced_accuracy"])
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-overview", "caption": "Every model of this run against the labels of the test sets: mean over four folds, whiskers one standard deviation, brackets the bootstrap interval over groups, dashed lines the majority class. CP are linear models of contexts; the number is the share of supervision."}, "image": {"alt": "Grouped bars of accuracy and balanced accuracy for every model"}}
+figure, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+figures.draw_score_bars(ax, table[table.target == "labels"], scores=["accuracy", "balanced_accuracy"])
 run.publish(figure, "fig-overview")
 
 # %% [markdown]
@@ -98,12 +95,12 @@ run.publish(figure, "fig-overview")
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"models scored: {sorted(set(table.model))}")
 
+
 # %% [markdown]
 # ## Kept, and again with other data
 #
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
 
-# %% tags=["hide-input"]
-print(f"results: {run.settings.out.name}")
+# %% tags=["remove-cell"]
 run.close()

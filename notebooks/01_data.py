@@ -17,7 +17,7 @@
 #
 # What spectra does the book learn from, and what is known about them?
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
 data = ""  # path of a data set; empty: the simulated cohort
 out = ""  # folder of the results; empty: results/<profile>
@@ -36,7 +36,6 @@ from ftirlib.run.runner import open_run
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-# %% tags=["hide-input"]
 counts = views.class_counts(run)
 kept = stages.prepared(run)
 glue("data-name", views.data_name(run), display=False)
@@ -140,12 +139,12 @@ figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 figures.draw_mean_spectra(ax, means.wavenumber, means.means, means.sds, means.names)
 run.publish(figure, "fig-data-means")
 
+
 # %% [markdown]
 # ## Kept, and again with other data
 #
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
 
-# %% tags=["hide-input"]
-print(f"results: {run.settings.out.name}")
+# %% tags=["remove-cell"]
 run.close()

@@ -17,7 +17,7 @@
 #
 # How are spectra split, scored and classified, so that the numbers mean what they say?
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
 data = ""  # path of a data set; empty: the simulated cohort
 out = ""  # folder of the results; empty: results/<profile>
@@ -29,15 +29,13 @@ import matplotlib.pyplot as plt
 from IPython.display import display
 from myst_nb import glue
 
+from ftirlib.classify.mscnn import layer_table
 from ftirlib.report import figures
 from ftirlib.run import stages, views
 from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
-
-# %% tags=["hide-input"]
-from ftirlib.classify.mscnn import layer_table
 
 network = views.live_network(run)
 layers = layer_table(network)
@@ -102,12 +100,12 @@ display(published.style.hide(axis="index").format({"parameters": "{:,}"}))
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(published[["step", "parameters"]].to_string(index=False))
 
+
 # %% [markdown]
 # ## Kept, and again with other data
 #
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
 
-# %% tags=["hide-input"]
-print(f"results: {run.settings.out.name}")
+# %% tags=["remove-cell"]
 run.close()

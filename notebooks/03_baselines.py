@@ -17,7 +17,7 @@
 #
 # How well do simple models do, and what must a network beat?
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
 data = ""  # path of a data set; empty: the simulated cohort
 out = ""  # folder of the results; empty: results/<profile>
@@ -37,7 +37,6 @@ from ftirlib.run.runner import open_run
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-# %% tags=["hide-input"]
 table = stages.scores(run)
 direct = table[table.model.isin(run.settings.baselines.models)]
 top = tables.best(direct, "balanced_accuracy")
@@ -64,7 +63,7 @@ run.publish(figure, "fig-base-scores")
 
 # %% tags=["hide-input"]
 shown = ["accuracy", "balanced_accuracy", "mcc", "f1", "auroc", "ece"]
-display(tables.wide_scores(direct, shown, SCORE_TITLES))
+display(tables.wide_scores(direct, shown, SCORE_TITLES).style.set_properties(**{"white-space": "pre"}))
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(direct[direct.score == "accuracy"][["model", "majority"]].round(2).to_string(index=False))
@@ -73,12 +72,12 @@ print(direct[direct.score == "accuracy"][["model", "majority"]].round(2).to_stri
 # A score that a leak would lift is the first thing to distrust. Groups are never split here; what happens to the same
 # model when they are is shown for real brain tissue in [](../book/reproduce.md).
 
+
 # %% [markdown]
 # ## Kept, and again with other data
 #
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
 
-# %% tags=["hide-input"]
-print(f"results: {run.settings.out.name}")
+# %% tags=["remove-cell"]
 run.close()

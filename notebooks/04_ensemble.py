@@ -17,7 +17,7 @@
 #
 # Does a vote of multi-scale networks classify better than simple models?
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
 data = ""  # path of a data set; empty: the simulated cohort
 out = ""  # folder of the results; empty: results/<profile>
@@ -37,7 +37,6 @@ from ftirlib.run.runner import open_run
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-# %% tags=["hide-input"]
 table = stages.scores(run)
 direct = table[table.model.isin([*run.settings.baselines.models, "mscnn", "emscnn"])]
 ours = tables.value_of(table, "emscnn", "balanced_accuracy")
@@ -97,7 +96,7 @@ run.publish(figure, "fig-ens-binary")
 
 # %% tags=["hide-input"]
 shown = ["accuracy", "balanced_accuracy", "mcc", "f1", "auroc", "ece"]
-display(tables.wide_scores(direct, shown, SCORE_TITLES))
+display(tables.wide_scores(direct, shown, SCORE_TITLES).style.set_properties(**{"white-space": "pre"}))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-confusion", "caption": "Confusion matrix of the ensemble over the test sets of all folds; shares are of each label."}, "image": {"alt": "Confusion matrix of labels against ensemble predictions"}}
 figure, ax = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
@@ -126,12 +125,12 @@ drawn = [
 figure.legend(**figures.class_legend(names), loc="outside lower center", ncols=5)
 run.publish(figure, "fig-ens-maps")
 
+
 # %% [markdown]
 # ## Kept, and again with other data
 #
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
 
-# %% tags=["hide-input"]
-print(f"results: {run.settings.out.name}")
+# %% tags=["remove-cell"]
 run.close()

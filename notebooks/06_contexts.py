@@ -17,7 +17,7 @@
 #
 # Do spectra and their explanations together fall into groups that stand for different reasons?
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
 data = ""  # path of a data set; empty: the simulated cohort
 out = ""  # folder of the results; empty: results/<profile>
@@ -26,6 +26,7 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
+import numpy as np
 from myst_nb import glue
 
 from ftirlib.report import figures
@@ -34,9 +35,6 @@ from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
-
-# %% tags=["hide-input"]
-import numpy as np
 
 name = context_views.best_vae(run)
 view = context_views.context_view(run, name)
@@ -164,12 +162,12 @@ run.publish(figure, "fig-ctx-reference")
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"contexts with test spectra: {int((view.table.size > 0).sum()) > 1}")
 
+
 # %% [markdown]
 # ## Kept, and again with other data
 #
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
 
-# %% tags=["hide-input"]
-print(f"results: {run.settings.out.name}")
+# %% tags=["remove-cell"]
 run.close()

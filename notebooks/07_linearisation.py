@@ -17,7 +17,7 @@
 #
 # Can a model that a person can read stand in for the ensemble?
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
 data = ""  # path of a data set; empty: the simulated cohort
 out = ""  # folder of the results; empty: results/<profile>
@@ -37,7 +37,6 @@ from ftirlib.run.runner import open_run
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-# %% tags=["hide-input"]
 table = stages.scores(run)
 name = context_views.best_vae(run)
 linear = table[table.model.isin(stages.vae_names(run))]
@@ -74,7 +73,11 @@ figures.draw_score_bars(ax, both, scores=["accuracy", "balanced_accuracy", "mcc"
 run.publish(figure, "fig-lin-scores")
 
 # %% tags=["hide-input"]
-display(tables.wide_scores(both, ["accuracy", "balanced_accuracy", "mcc", "f1"], SCORE_TITLES))
+display(
+    tables.wide_scores(both, ["accuracy", "balanced_accuracy", "mcc", "f1"], SCORE_TITLES).style.set_properties(
+        **{"white-space": "pre"}
+    )
+)
 
 # %% [markdown]
 # ## Reading the model
@@ -88,12 +91,12 @@ display(context_views.audit_table(run, view).style.hide(axis="index").format({"p
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"the JSON gives the stored predictions again: {context_views.linear_reproduces(run, name)}")
 
+
 # %% [markdown]
 # ## Kept, and again with other data
 #
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
 
-# %% tags=["hide-input"]
-print(f"results: {run.settings.out.name}")
+# %% tags=["remove-cell"]
 run.close()

@@ -17,7 +17,7 @@
 #
 # Do contexts, suspicions and weights find what was planted?
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
 data = ""  # path of a data set; empty: the simulated cohort
 out = ""  # folder of the results; empty: results/<profile>
@@ -146,6 +146,5 @@ print(f"purity is at least that of one cluster: {bool((agreement.purity >= agree
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
 
-# %% tags=["hide-input"]
-print(f"results: {run.settings.out.name}")
+# %% tags=["remove-cell"]
 run.close()

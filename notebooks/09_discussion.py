@@ -17,7 +17,7 @@
 #
 # What holds, what differs from the paper, and what cannot be known from these data?
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
 data = ""  # path of a data set; empty: the simulated cohort
 out = ""  # folder of the results; empty: results/<profile>
@@ -32,7 +32,6 @@ from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 
-# %% tags=["hide-input"]
 table = stages.scores(run)
 ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
 accuracy = tables.value_of(table, "emscnn", "accuracy")
@@ -100,12 +99,12 @@ glue("disc-contexts", f"{run.settings.contexts.count}", display=False)
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"a score for every model: {bool(table[table.score == 'balanced_accuracy']['mean'].notna().all())}")
 
+
 # %% [markdown]
 # ## Kept, and again with other data
 #
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
 
-# %% tags=["hide-input"]
-print(f"results: {run.settings.out.name}")
+# %% tags=["remove-cell"]
 run.close()

@@ -20,6 +20,7 @@ from ftirlib.classify.checkpoint import resume, save_checkpoint
 from ftirlib.errors import ModelError
 from ftirlib.explain.m2 import M2, Terms
 
+WARM_UP = 100  # steps over which a transformer's learning rate rises to its value (Vaswani et al. 2017)
 UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
 
 
@@ -85,7 +86,8 @@ def train(
         history = result["history"]
     while len(history) < objective.epochs:
         chance = generator(objective.random_state, len(history))
-        entry = {"epoch": len(history) + 1, **_one_epoch(network, x, seen, optimizer, objective, chance)}
+        steps = len(history) * math.ceil(len(x) / objective.batch)  # taken before this epoch
+        entry = {"epoch": len(history) + 1, **_one_epoch(network, x, seen, optimizer, objective, chance, steps)}
         if len(outside):
             entry["validation"] = -bound(network, outside, objective).mean().item()
         entry["noise_spectrum"], entry["noise_weights"] = network.noise.tolist()
@@ -134,13 +136,16 @@ def _normal(rows: Tensor, network: M2, chance: torch.Generator) -> Tensor:
     return torch.randn(len(rows), network.settings.latent, generator=chance).to(rows.device)
 
 
-def _one_epoch(network, x, seen, optimizer, objective, chance) -> dict:
+def _one_epoch(network, x, seen, optimizer, objective, chance, steps) -> dict:
     """One pass in random order; the mean of each term per spectrum (of the cross-entropy: per labelled spectrum)."""
     network.train()
     n, n_labelled = len(x), int((seen != UNKNOWN).sum())
     weight = objective.alpha * n / max(n_labelled, 1)
     sums, squared_error = x.new_zeros(5, dtype=torch.float64), x.new_zeros(2, dtype=torch.float64)
-    for rows in torch.randperm(n, generator=chance).to(x.device).split(objective.batch):
+    warm_up = WARM_UP if "T" in network.settings.variant else 1
+    order = torch.randperm(n, generator=chance).to(x.device)
+    for step, rows in enumerate(order.split(objective.batch), start=steps + 1):
+        optimizer.param_groups[0]["lr"] = objective.learning_rate * min(1.0, step / warm_up)
         noise = _normal(rows, network, chance)
         terms, cross_entropy = _terms(network, x[rows], seen[rows], noise)
         loss = terms.negative(objective.beta).sum() + weight * cross_entropy

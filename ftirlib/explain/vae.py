@@ -55,7 +55,7 @@ class CrimeVAE(BaseEstimator):
         Weight of the classification loss.
     epochs, batch : int
     learning_rate : float
-        Of Adam.
+        Of Adam; the variants with a transformer reach it linearly over their first 100 steps.
     kernels : tuple of int
         Widths of the first convolutions, in points of an axis of 801; on another they keep their share of
         the axis (`scaled_kernels`).

@@ -147,7 +147,7 @@ def _finish(path: Path) -> None:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
+            cell.metadata["tags"] = [*cell.metadata["tags"], "remove-cell"]
         cells.append(cell)
         if name := cell.metadata.get("mystnb", {}).get("figure", {}).get("name"):
             links = f"{{download}}`SVG <figures/{name}.svg>` · {{download}}`PDF <figures/{name}.pdf>`"
@@ -174,6 +174,7 @@ def build_book(run: Run, changes: dict | None = None, *, strict: bool = True) ->
     site = run.settings.out / "site"
     pages = site / "notebooks"
     executed = []
+    run.close()  # its workers would only hold memory while notebooks run
     for source in notebook_sources():
         run.report(f"notebook {source.stem}")
         executed.append(execute_notebook(run, source, changes or {}))

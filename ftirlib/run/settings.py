@@ -69,7 +69,9 @@ class MembersGroup(Group):
 class EnsembleGroup(Group):
     """Which networks vote, and how."""
 
-    threshold: float | Literal["fold_median"] | None = Field(description="validation balanced accuracy that a member must exceed")
+    threshold: float | Literal["fold_median"] | None = Field(
+        description="validation balanced accuracy that a member must exceed"
+    )
     voting: Literal["hard", "soft"]
 
 
@@ -77,7 +79,8 @@ class ExplanationsGroup(Group):
     """LIME of the ensemble."""
 
     mode: Literal["instance", "mean", "quartile", "decile", "limit"]
-    samples: int = Field(ge=2, description="perturbed spectra")
+    samples: int = Field(ge=2, description="perturbed spectra; in mode limit, most gradients")
+    tolerance: float | None = Field(description="in mode limit: stop at this relative standard error; else null")
     spectra: int = Field(ge=10, description="most spectra explained per fold and side")
     background: int = Field(ge=10, description="validation spectra that set the scale or the bins")
 

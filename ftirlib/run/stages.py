@@ -169,6 +169,7 @@ def explanations(run: Run) -> list[dict[str, Path]]:
             "ensemble": str(ensemble_path(run)),
             "mode": settings["mode"],
             "samples": settings["samples"],
+            "tolerance": settings["tolerance"],
             "most": settings["spectra"],
             "background": settings["background"],
             "seed": run.settings.seed,

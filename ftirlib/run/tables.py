@@ -86,10 +86,10 @@ def _rows(model, target, truth, answers, train, groups, names, run) -> list[dict
 
 
 def wide_scores(table: pd.DataFrame, scores, titles) -> pd.DataFrame:
-    """The tidy table as a page shows it: a row per model, "mean ± sd [low, high]" per score."""
+    """The tidy table as a page shows it: a row per model, "mean ± sd" and "[low, high]" per score."""
     table = table[table.score.isin(scores)].copy()
     table["text"] = [_score_text(row) for row in table.to_dict("records")]
-    wide = table.pivot(index="model", columns="score", values="text")
+    wide = table.pivot(index="model", columns="score", values="text").rename_axis(None).rename_axis(None, axis=1)
     order = list(dict.fromkeys(table.model))
     return wide.loc[order, [s for s in scores if s in wide]].rename(columns=titles)
 
@@ -106,8 +106,8 @@ def supervision_text(run: Run) -> str:
 
 
 def _score_text(row: dict) -> str:
-    interval = f" [{row['low']:.2f}, {row['high']:.2f}]" if np.isfinite(row["low"]) else ""
-    return f"{row['mean']:.2f} ± {row['sd']:.2f}{interval}"
+    mean = f"{row['mean']:.2f} ± {row['sd']:.2f}" if np.isfinite(row["mean"]) else "undefined"
+    return f"{mean}\n[{row['low']:.2f}, {row['high']:.2f}]" if np.isfinite(row["low"]) else mean
 
 
 def with_target(table: pd.DataFrame) -> pd.DataFrame:

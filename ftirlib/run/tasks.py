@@ -161,26 +161,29 @@ def explained_rows(image: np.ndarray, rows: np.ndarray, most: int, seed: int) ->
     return np.sort(shuffled[np.argsort(rank, kind="stable")[:most]])
 
 
-def explain(folder, work, *, spectra, folds, ensemble, fold, side, mode, samples, most, background, seed):
+def explain(folder, work, *, spectra, folds, ensemble, fold, side, mode, samples, tolerance, most, background, seed):
     """LIME of one fold's ensemble on spectra of one side, with its stability."""
     from ftirlib.classify.ensemble import EMSCNN
     from ftirlib.explain.lime import SpectralLime
 
     data = open_spectra(spectra)
-    rows = read_fold(folds, fold)
+    rows_of = read_fold(folds, fold)
     image = data.image.values
-    known = explained_rows(image, rows.validation, background, seed)
-    chosen = explained_rows(image, getattr(rows, side), most, seed)
+    known = explained_rows(image, rows_of.validation, background, seed)
+    chosen = explained_rows(image, getattr(rows_of, side), most, seed)
     voters = EMSCNN.load(Path(ensemble) / f"fold{fold}" / "model")
     lime = SpectralLime(
         read_absorbance(data, known),
         wavenumber=data.wavenumber.values,
         mode=mode,
         n_samples=samples,
+        tolerance=tolerance,
         random_state=seed,
         n_banks=2,
     )
-    lime.explain_to(folder / "attribution.zarr", voters, data, rows=chosen)
+    votes = read_arrays(Path(ensemble) / f"fold{fold}" / "probabilities.npz")[side]
+    predicted = votes[np.searchsorted(getattr(rows_of, side), chosen)].argmax(axis=1)
+    lime.explain_to(folder / "attribution.zarr", voters, data, labels=predicted[:, None], rows=chosen)
 
 
 def vae(folder, work, *, spectra, explanations, predictions, folds, fold, settings, supervision, labels, floor, seed):

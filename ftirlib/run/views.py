@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ftirlib.errors import DataError
 from ftirlib.report.calibration import Reliability, reliability
 from ftirlib.report.scores import confusion_counts
 from ftirlib.report.uncertainty import Interval, grouped_bootstrap
@@ -252,6 +251,7 @@ def stability(run: Run) -> np.ndarray:
 class PackageComparison:
     """The same explanation by the `lime` package and by ours."""
 
+    mode: str
     wavenumber: np.ndarray
     spectrum: np.ndarray
     package: np.ndarray
@@ -260,42 +260,35 @@ class PackageComparison:
 
 
 def package_comparison(run: Run) -> PackageComparison:
-    """Explain one test spectrum of the first fold with the package, given the same predictions.
+    """Explain one test spectrum of the first fold with the package and with ours, given the same model.
 
-    Raises
-    ------
-    DataError
-        In mode ``limit``, which the package does not have.
+    In the run's own mode; where that is ``limit``, which the package does not have, in the authors' ``decile``.
     """
     from lime.lime_tabular import LimeTabularExplainer
 
     from ftirlib.classify.ensemble import EMSCNN
+    from ftirlib.explain.lime import SpectralLime
 
     settings = run.settings.explanations
-    if settings.mode == "limit":
-        raise DataError("mode 'limit' has no counterpart in the package; compare another mode.")
+    mode = "decile" if settings.mode == "limit" else settings.mode
     data = stages.prepared(run)
-    found = explained(run)
-    # the first whose weights are not all zero: a vote that no perturbation moves explains nothing
-    position = int(np.argmax(np.abs(found["weights"]).max(axis=1) > 0))
-    spectrum = found["absorbance"][position].astype(np.float64)
-    ours = found["weights"][position]
-    rows = tasks.explained_rows(
-        data.image.values, stages.folds(run)[SHOWN].validation, settings.background, run.settings.seed
-    )
+    image, fold = data.image.values, stages.folds(run)[SHOWN]
+    rows = tasks.explained_rows(image, fold.validation, settings.background, run.settings.seed)
+    background = read_absorbance(data, rows).astype(np.float64)
     voters = EMSCNN.load(stages.ensemble_path(run) / f"fold{SHOWN}" / "model")
-    binned = settings.mode in ("decile", "quartile")
+    spectrum = read_absorbance(data, explained(run)["rows"][:1]).astype(np.float64)
+    binned = mode in ("decile", "quartile")
     explainer = LimeTabularExplainer(
-        read_absorbance(data, rows).astype(np.float64),
+        background,
         mode="classification",
         discretize_continuous=binned,
-        discretizer=settings.mode if binned else "quartile",
-        sample_around_instance=settings.mode == "instance",
+        discretizer=mode if binned else "quartile",
+        sample_around_instance=mode == "instance",
         random_state=run.settings.seed,
     )
-    label = int(voters.predict_proba(spectrum[None])[0].argmax())
+    label = int(voters.predict_proba(spectrum)[0].argmax())
     pairs = explainer.explain_instance(
-        spectrum,
+        spectrum[0],
         voters.predict_proba,
         labels=(label,),
         num_features=spectrum.size,
@@ -303,8 +296,10 @@ def package_comparison(run: Run) -> PackageComparison:
     ).local_exp[label]
     package = np.zeros(spectrum.size)
     package[[k for k, _ in pairs]] = [weight for _, weight in pairs]
+    ours = SpectralLime(background, mode=mode, n_samples=settings.samples, random_state=run.settings.seed)
+    ours = ours.explain(voters, spectrum, labels=label).weights[0, 0]
     error = np.linalg.norm(package - ours) / max(np.linalg.norm(package), np.finfo(float).tiny)
-    return PackageComparison(data.wavenumber.values, spectrum, package, ours, float(error))
+    return PackageComparison(mode, data.wavenumber.values, spectrum[0], package, ours, float(error))
 
 
 # --- intervals -----------------------------------------------------------------------------------------
