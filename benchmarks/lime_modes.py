@@ -176,9 +176,7 @@ def main() -> None:
     for mode, row in result["sampled"].items():
         print(f"{mode:10} {row['package_s']:9.4f} {row['ours_s']:9.4f} {row['ratio']:7.1f} {row['difference']:11.1e}")
     limit = result["limit"]
-    print(
-        f"one label to {TARGET:.0%} of the limit (reference to {limit['reference_error']:.1%}), seconds per spectrum"
-    )
+    print(f"one label to {TARGET:.0%} of the limit (reference to {limit['reference_error']:.1%}), seconds per spectrum")
     print(
         f"{'limit':10} {limit['package_s_to_target']:9.2f} {limit['ours_s_to_target']:9.4f} {limit['ratio']:7.0f}"
         f"   package {limit['package_error']:.0%} off, ours {limit['ours_error']:.1%}"

@@ -126,7 +126,14 @@ def run_papermill(source: Path, target: Path, values: dict, original: Path) -> N
 
     try:
         papermill.execute_notebook(
-            source, target, values, kernel_name="python3", cwd=NOTEBOOKS, progress_bar=False, log_output=False
+            source,
+            target,
+            values,
+            kernel_name="python3",
+            cwd=NOTEBOOKS,
+            progress_bar=False,
+            log_output=False,
+            extra_arguments=["--log-level=40"],  # errors only: a kernel greets with warnings that concern nobody
         )
     except PapermillExecutionError as error:
         last = re.sub(r"\x1b\[[0-9;]*m", "", f"{error.ename}: {error.evalue}")

@@ -135,7 +135,7 @@ def ensemble(folder, work, *, spectra, folds, members, threshold, voting):
             warnings.simplefilter("always")
             voters = EMSCNN(candidates, threshold=threshold, voting=voting, fold_scores=across).fit()
         for note in caught:  # the ensemble does not know which fold it is of
-            warnings.warn(f"fold {k + 1}: {note.message}", stacklevel=1)
+            warnings.warn(f"fold {k + 1}: {str(note.message).replace(' of fold 0', '')}", stacklevel=1)
         target = folder / f"fold{k}"
         voters.save(target / "model")
         rows = read_fold(folds, k)
