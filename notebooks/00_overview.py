@@ -67,8 +67,7 @@ glue("intro-stability", f"{np.nanmedian(views.stability(run)):.2f}", display=Fal
 # {glue:text}`intro-interval`; always answering the most common class: {glue:text}`intro-majority`), the best simple
 # model {glue:text}`intro-baseline`. The linear model gives the ensemble's answer for {glue:text}`intro-agrees` of the
 # test spectra, with a balanced accuracy of {glue:text}`intro-linear` against the labels. The explanations correlate
-# with themselves under other random perturbations by {glue:text}`intro-stability` (median): what is built on them should be read
-# with that in mind.
+# with themselves under other random perturbations by {glue:text}`intro-stability` (median).
 
 # %% [markdown] tags=["needs-simulated"]
 # ```{admonition} Simulated data

@@ -64,16 +64,23 @@ glue("lime-kind", run.settings.ensemble.voting, display=False)
 # come from validation spectra, for the test set too: no test spectrum shapes the explainer, where the authors used the
 # explained set itself.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-package", "caption": "One explanation by the package (horizontal) and by ours (vertical), a point per wavenumber, given the same predictions."}, "image": {"alt": "Scatter of package weights against our weights on the line of equality"}}
+# %% [markdown]
+# {numref}`fig-lime-package` compares with the package, given the same model, in mode *{glue:text}`lime-compared`*;
+# {numref}`fig-lime-one` is the explanation of the same spectrum that the rest of the book uses.
+
+# %% tags=["hide-input"]
+glue("lime-compared", same.mode, display=False)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-package", "caption": "One explanation by the package (horizontal) and by ours (vertical), a point per wavenumber."}, "image": {"alt": "Scatter of package weights against our weights on the line of equality"}}
 figure, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
 figures.draw_agreement(
     ax, same.ours, same.package, names=("ours", "lime package"), note=f"relative error {same.relative_error:.0e}"
 )
 run.publish(figure, "fig-lime-package")
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-one", "caption": "The same explanation over its spectrum (grey). Above zero: for the predicted class."}, "image": {"alt": "LIME weights of one spectrum over wavenumber, with the spectrum behind"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-one", "caption": "LIME weights of one test spectrum (grey) in this run's mode. Above zero: for the predicted class."}, "image": {"alt": "LIME weights of one spectrum over wavenumber, with the spectrum behind"}}
 figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
-figures.draw_attribution(ax, same.wavenumber, same.ours, same.spectrum, label="LIME weight")
+figures.draw_attribution(ax, same.wavenumber, found["weights"][0], same.spectrum, label="LIME weight")
 run.publish(figure, "fig-lime-one")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-classes", "caption": "Mean weights of the test spectra of each predicted class, first fold, with one standard deviation."}, "image": {"alt": "Mean LIME weights over wavenumber for each predicted class"}}

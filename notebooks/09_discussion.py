@@ -93,7 +93,10 @@ glue("disc-contexts", f"{run.settings.contexts.count}", display=False)
 # ## Limits
 #
 # - Four folds share training patients, so their standard deviation is too small; intervals over groups stand beside it.
-# - Explanations of the binned modes are unstable ([](05_explanations.ipynb)); clusters of them inherit that.
+# - Explanations by the authors' settings (binned, a few thousand perturbations) hardly repeat under other random
+#   numbers; [](05_explanations.ipynb) measures it for this run's settings, and clusters inherit it.
+# - The autoencoders see few patients: what they learn beyond those they are trained on is little, as their held-out
+#   curves show ([](06_contexts.ipynb)).
 # - The simulation knows only the variation it was given. Real tissue has more.
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]

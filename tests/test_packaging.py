@@ -277,6 +277,8 @@ def test_no_file_holds(what):
     for name, text in text_files():
         if name == "tests/test_packaging.py":
             continue
+        if name.endswith(".ipynb"):  # the letters of an encoded picture say nothing
+            text = re.sub(r'"image/png": "[^"]*"', '"image/png": ""', text)
         for match in pattern.finditer(text):
             found.append(f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match.group().strip()}")
     assert not found, f"{what} in:\n" + "\n".join(found)

@@ -57,7 +57,7 @@ class MembersGroup(Group):
 
     count: int = Field(ge=1, description="networks per fold")
     epochs: int = Field(ge=1, le=100, description="most epochs")
-    batch_size: int = Field(ge=2, description="spectra per step")
+    batch_size: int = Field(ge=2, description="spectra per step, and at most a 16th of the training set")
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     dropout: float = Field(ge=0, lt=1)

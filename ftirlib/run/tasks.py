@@ -16,6 +16,7 @@ from ftirlib.spectra.folds import Fold
 from ftirlib.spectra.model import iter_blocks, open_spectra, read_absorbance
 
 SIDES = ("train", "validation", "test")
+LEAST_STEPS, LEAST_BATCH = 16, 8  # of an epoch of training; spectra in a step
 
 
 def write_json(path: Path, value) -> None:
@@ -103,10 +104,12 @@ def member(folder, work, *, spectra, folds, fold, training, network, seed):
     absorbance, label, wavenumber = labelled(spectra, rows.train)
     held, held_label, _ = labelled(spectra, rows.validation)
     n_classes = len(open_spectra(spectra).attrs["class_names"])
+    # a small data set still gets some steps in every epoch
+    batch_size = min(training["batch_size"], max(LEAST_BATCH, len(label) // LEAST_STEPS))
     classifier = MSCNNClassifier(
         wavenumber,
         network=MSCNNSettings(n_classes=len(np.unique(label)), **network),
-        training=TrainingSettings(**training),
+        training=TrainingSettings(**training | {"batch_size": batch_size}),
         random_state=seed,
     )
     classifier.fit(absorbance, label, validation=(held, held_label), checkpoint=work / "training.safetensors")
