@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ftirlib.errors import DataError, StoreError
+from ftirlib.errors import StoreError
 from ftirlib.run.runner import Run
 from ftirlib.run.store import Store
 from ftirlib.spectra.model import has_images, has_truth, open_spectra, validate_spectra
@@ -112,9 +112,3 @@ def summary(run: Run, seconds: float, *, scored: bool = True) -> str:
             spread = f"{row.mean:.3f} ± {row.sd:.3f} over folds, {row.low:.2f}-{row.high:.2f} over groups"
             lines.append(f"  {row.model:12} balanced accuracy against {row.target}: {spread}")
     return "\n".join(lines)
-
-
-def require_labels(data) -> None:
-    """Refuse data that cannot be learned from."""
-    if not (data.label.values >= 0).any():
-        raise DataError("the data set has no labels; give them when importing (--label), or use 'ftirlib predict'.")

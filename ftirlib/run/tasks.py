@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ftirlib.errors import DataError
 from ftirlib.spectra.folds import Fold
 from ftirlib.spectra.model import iter_blocks, open_spectra, read_absorbance
 
@@ -71,6 +72,8 @@ def fold(folder, work, *, spectra, seed):
     from ftirlib.spectra.folds import check_fold, four_way_folds
 
     data = open_spectra(spectra)
+    if not (data.label.values >= 0).any():
+        raise DataError("the data set has no labels; give them when importing (--label), or use 'ftirlib predict'.")
     folds = four_way_folds(data.label.values, data.group.values, random_state=seed)
     for one in folds:
         check_fold(one, data.group.values)
