@@ -8,7 +8,6 @@ DATA ?=
 OUT ?=
 SCHEDULER ?=
 
-export MPLBACKEND ?= Agg
 # Workers and kernels start often; compiled modules are worth keeping.
 unexport PYTHONDONTWRITEBYTECODE
 

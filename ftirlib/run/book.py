@@ -6,6 +6,7 @@ run's folder with the executed notebooks in it, and built there.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from ftirlib.spectra.model import has_images, has_truth
 
 NOTEBOOKS = PROJECT / "notebooks"
 BOOK = PROJECT / "book"
+INLINE = "module://matplotlib_inline.backend_inline"
 SITE_FILES = ("_config.yml", "_toc.yml")
 
 
@@ -124,6 +126,9 @@ def run_papermill(source: Path, target: Path, values: dict, original: Path) -> N
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
+    # the kernel inherits it; with any other backend, cells show no figures
+    before = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = INLINE
     try:
         papermill.execute_notebook(
             source,
@@ -141,6 +146,11 @@ def run_papermill(source: Path, target: Path, values: dict, original: Path) -> N
         raise FtirlibError(
             f"notebook '{original.name}', cell {error.cell_index} ('{first_line}') failed: {last}"
         ) from None
+    finally:
+        if before is None:
+            os.environ.pop("MPLBACKEND")
+        else:
+            os.environ["MPLBACKEND"] = before
 
 
 def _finish(path: Path) -> None:
