@@ -4,8 +4,10 @@ Run: python benchmarks/linear.py [--spectra 100000] [--contexts 100] [--wavenumb
 """
 
 import argparse
+import json
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -48,6 +50,7 @@ def main():
     arguments.add_argument("--wavenumbers", type=int, default=801)
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--compared", type=int, default=500, help="spectra also done by the loop")
+    arguments.add_argument("--json", type=Path, help="also write the numbers here")
     given = arguments.parse_args()
     model, spectra = make(given.spectra, given.contexts, given.wavenumbers)
     seconds = []
@@ -64,6 +67,9 @@ def main():
     )
     print(f"predict: best {min(seconds):.2f} s, median {np.median(seconds):.2f} s of {given.repeats}")
     print(f"loop: {loop:.0f} s (extrapolated from {given.compared} spectra); largest difference {error:.1e}")
+    if given.json:
+        found = {"spectra": given.spectra, "contexts": given.contexts, "best_s": min(seconds), "loop_s": loop}
+        given.json.write_text(json.dumps(found | {"largest_difference": float(error)}, indent=1))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=48)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--paper", action="store_true", help="90 images of 115 x 115 pixels; overrides the two above")
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
     options = parser.parse_args()
     settings = PAPER if options.paper else PhantomSettings(images=options.images, side=options.side)
 
@@ -70,7 +71,8 @@ def main() -> None:
     }
     for name, value in result.items():
         print(f"{name:28s}{value}")
-    print(json.dumps(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
