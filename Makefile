@@ -54,7 +54,7 @@ lock:  ## resolve requirements.lock again from pyproject.toml
 	@$(PYTHON) tools/environment.py lock
 
 clean:  ## remove the built book and caches; results stay
-	rm -rf _build book/executed book/generated .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
 	find ftirlib tests tools benchmarks book -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## remove .venv and all results too

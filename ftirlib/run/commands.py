@@ -12,6 +12,7 @@ import pandas as pd
 from ftirlib.errors import StoreError
 from ftirlib.run.runner import Run
 from ftirlib.run.store import Store
+from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import has_images, has_truth, open_spectra, validate_spectra
 
 
@@ -59,8 +60,8 @@ def check_store(path: str) -> str:
         rarest = groups.groupby("class")["group"].nunique()
         lines.append(
             "grouped folds: possible"
-            if len(rarest) > 1 and rarest.min() >= 4
-            else "grouped folds: not possible, some class has fewer than 4 groups"
+            if len(rarest) > 1 and rarest.min() >= N_SETS
+            else f"grouped folds: not possible, some class has fewer than {N_SETS} groups"
         )
     else:
         lines.append("no labels: the data can be predicted, not learned from")

@@ -12,9 +12,9 @@ from ftirlib.explain.linear import LinearClassifier
 from ftirlib.run import stages, tasks
 from ftirlib.run.runner import Run
 from ftirlib.run.stages import SHOWN
-from ftirlib.run.views import Picture, explained
+from ftirlib.run.views import Picture, absorbance_picture, explained
 from ftirlib.spectra.bands import assign
-from ftirlib.spectra.model import as_image, iter_blocks, read_absorbance
+from ftirlib.spectra.model import as_image, iter_blocks
 
 
 @dataclass(frozen=True)
@@ -167,16 +167,11 @@ def opposing_pixels(run: Run, view: ContextView, chosen: ChosenContexts) -> tupl
     chosen_image = int(np.bincount(image[candidates]).argmax())
     mark = np.zeros(kept.sizes["spectrum"], bool)
     mark[members] = True
-    column = int(np.abs(raw.wavenumber.values - 1650.0).argmin())
-    mine = np.flatnonzero(raw.image.values == chosen_image)
-    values = np.full(raw.sizes["spectrum"], np.nan)
-    values[mine] = read_absorbance(raw, mine)[:, column]
-    picture = as_image(raw, chosen_image, values)
-    marked = np.zeros(picture.shape, bool)
+    picture = absorbance_picture(raw, chosen_image, kept.attrs["image_names"][chosen_image])
+    marked = np.zeros(picture.pixels.shape, bool)
     small = as_image(kept, chosen_image, mark.astype(int), fill=0).astype(bool)
     marked[: small.shape[0], : small.shape[1]] = small
-    title = f"{kept.attrs['image_names'][chosen_image]}"
-    return Picture(title, picture, float(raw.attrs["pixel_size_um"])), marked
+    return picture, marked
 
 
 def image_truth(run: Run, title: str) -> Picture:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ftirlib.errors import FtirlibError
 from ftirlib.run.book import NOTEBOOKS, notebook_sources, run_papermill
-from ftirlib.run.settings import read_settings
 
 
 def refresh_pairs(names: list[str] | None = None) -> str:
@@ -35,7 +34,6 @@ def refresh_pairs(names: list[str] | None = None) -> str:
         before = os.environ.get("FTIRLIB_RESULTS")
         os.environ["FTIRLIB_RESULTS"] = folder
         try:
-            read_settings("smoke")
             for source in chosen:
                 wanted, done = Path(folder) / "wanted.ipynb", Path(folder) / "done.ipynb"
                 notebook = jupytext.read(source)

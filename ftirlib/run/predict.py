@@ -17,6 +17,7 @@ from ftirlib.run.store import Store
 from ftirlib.run.tasks import full_probabilities
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import (
+    SPECTRUM_COORDS,
     UNKNOWN,
     SpectraWriter,
     as_image,
@@ -108,15 +109,12 @@ def _prepare(source: xr.Dataset, model: xr.Dataset, settings: Settings, work: Pa
             values = np.full((len(block), axis.size), np.nan, np.float32)
             if finite.any():
                 values[finite] = resample.transform(block[finite])
-            writer.append(values, {name: source[name].values[rows] for name in _COORDS})
+            writer.append(values, {name: source[name].values[rows] for name in SPECTRUM_COORDS})
     prepared = prepare_spectra(open_spectra(work / "resampled.zarr"), work / "prepared.zarr", recipe=recipe, **options)
     shutil.rmtree(work / "resampled.zarr")
     if not _same_axis(prepared.wavenumber.values, axis):
         raise DataError("the recipe of the run does not lead to its model's axis from these data; import them anew.")
     return prepared
-
-
-_COORDS = ("image", "group", "row", "col", "label")
 
 
 def _same_axis(a: np.ndarray, b: np.ndarray) -> bool:

@@ -19,6 +19,9 @@ from ftirlib.run.runner import Run
 from ftirlib.run.stages import SHOWN
 from ftirlib.spectra.model import UNKNOWN, as_image, iter_blocks, open_spectra, read_absorbance
 
+AMIDE_I = 1650.0  # cm-1, where pictures of absorbance are taken
+
+
 # --- the data ------------------------------------------------------------------------------------------
 
 
@@ -107,17 +110,19 @@ def example_images(run: Run) -> list[int]:
     return [int(image[np.argmax(label == k)]) for k in range(len(data.attrs["class_names"])) if (label == k).any()]
 
 
-def absorbance_pictures(run: Run, at: float = 1650.0) -> list[Picture]:
+def absorbance_pictures(run: Run, at: float = AMIDE_I) -> list[Picture]:
     """Raw absorbance at one wavenumber (cm-1), for the first image of each class."""
     data = stages.spectra(run)
+    return [absorbance_picture(data, image, _image_title(data, image), at) for image in example_images(run)]
+
+
+def absorbance_picture(data, image: int, title: str, at: float = AMIDE_I) -> Picture:
+    """Absorbance of one image at one wavenumber (cm-1)."""
     column = int(np.abs(data.wavenumber.values - at).argmin())
-    pictures = []
-    for image in example_images(run):
-        members = np.flatnonzero(data.image.values == image)
-        values = np.full(data.sizes["spectrum"], np.nan)
-        values[members] = read_absorbance(data, members)[:, column]
-        pictures.append(_picture(data, image, values, _image_title(data, image)))
-    return pictures
+    members = np.flatnonzero(data.image.values == image)
+    values = np.full(data.sizes["spectrum"], np.nan)
+    values[members] = read_absorbance(data, members)[:, column]
+    return _picture(data, image, values, title)
 
 
 def truth_pictures(run: Run) -> list[Picture]:
