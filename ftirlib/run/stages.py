@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ftirlib.report.comparison import score_table
 from ftirlib.run import tasks
 from ftirlib.run.runner import Run, Task
 from ftirlib.run.store import folder_fingerprint
@@ -294,10 +295,28 @@ def scores(run: Run) -> pd.DataFrame:
         mean and SD over the folds, bootstrap interval over groups, and the same score of always
         answering the training set's most frequent class.
     """
-    from ftirlib.run.tables import score_table
 
-    predictions(run)
-    return run.once("scores", lambda: score_table(run))
+    def make():
+        data, sets, settings = prepared(run), folds(run), run.settings.scores
+        label = data.label.values.astype(int)
+        labels = [label[one.test] for one in sets]
+        votes = [one["test"].argmax(1) for one in ensemble(run)]
+        linear = vae_names(run)
+        answers = predictions(run)
+        return score_table(
+            answers,
+            {m: {"labels": labels} | ({"ensemble": votes} if m in linear else {}) for m in answers},
+            folds=sets,
+            label=label,
+            group=data.group.values,
+            class_names=data.attrs["class_names"],
+            positive_classes=data.attrs["positive_classes"],
+            n_resamples=settings.resamples,
+            confidence=settings.confidence,
+            random_state=run.settings.seed,
+        )
+
+    return run.once("scores", make)
 
 
 def predictions(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:

@@ -9,80 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ftirlib.report.scores import (
-    BINARY_SCORES,
-    PROBABILITY_SCORES,
-    classification_scores,
-    majority_baseline,
-)
-from ftirlib.report.uncertainty import bootstrap_scores, fold_summary
 from ftirlib.run import stages
 from ftirlib.run.runner import Run
-
-SHOWN_SCORES = (
-    *("accuracy", "balanced_accuracy", "mcc", "brier", "ece"),
-    *("binary_accuracy", "sensitivity", "specificity", "precision", "f1", "auroc", "auprc"),
-)
-
-
-def score_table(run: Run) -> pd.DataFrame:
-    """Scores of every model over the folds' test sets; see `ftirlib.run.stages.scores` for the columns."""
-    data = stages.prepared(run)
-    label, group = data.label.values.astype(int), data.group.values
-    folds = stages.folds(run)
-    names = {"class_names": data.attrs["class_names"], "positive_classes": data.attrs["positive_classes"]}
-    ensemble = [one["test"].argmax(1) for one in stages.ensemble(run)]
-    linear = set(stages.vae_names(run))
-    rows = []
-    for model, answers in stages.predictions(run).items():
-        targets = {"labels": [label[fold.test] for fold in folds]}
-        if model in linear:
-            targets["ensemble"] = ensemble
-        for target, truth in targets.items():
-            train = [label[fold.train] for fold in folds]
-            groups = [group[fold.test] for fold in folds]
-            rows += _rows(model, target, truth, answers, train, groups, names, run)
-    return pd.DataFrame(rows)
-
-
-def _rows(model, target, truth, answers, train, groups, names, run) -> list[dict]:
-    """One row per score: mean and SD over folds, interval over groups, the majority's score beside it."""
-    with_probabilities = answers[0]["probabilities"] is not None
-    per_fold, majority = [], []
-    for true, answer, trained in zip(truth, answers, train):
-        per_fold.append(classification_scores(true, answer["predicted"], answer["probabilities"], **names))
-        majority.append(majority_baseline(true, trained, **names))
-    settings = run.settings.scores
-    intervals = bootstrap_scores(
-        np.concatenate(truth),
-        np.concatenate([answer["predicted"] for answer in answers]),
-        np.concatenate(groups),
-        np.concatenate([answer["probabilities"] for answer in answers]) if with_probabilities else None,
-        **names,
-        n_resamples=settings.resamples,
-        confidence=settings.confidence,
-        random_state=run.settings.seed,
-    )
-    rows = []
-    for score in SHOWN_SCORES:
-        if score in BINARY_SCORES and not names["positive_classes"]:
-            continue
-        if score in PROBABILITY_SCORES and not with_probabilities:
-            continue
-        mean, sd = fold_summary([fold[score] for fold in per_fold])
-        rows.append(
-            {
-                "model": model,
-                "target": target,
-                "score": score,
-                "mean": mean,
-                "sd": sd,
-                "low": intervals[score].low,
-                "high": intervals[score].high,
-                "majority": fold_summary([fold[score] for fold in majority])[0],
-            }
-        )
-    return rows
 
 
 def wide_scores(table: pd.DataFrame, scores, titles) -> pd.DataFrame:
