@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.classify.layers import Dropout, LogisticCurves, convolve_one_channel
-from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, folded, layer_table
+from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, layer_table
 from ftirlib.errors import ModelError, SettingsError
 
 PAPER_GRID = np.arange(1000.0, 1801.0)
@@ -94,23 +94,6 @@ def test_logistic_curve_known_answer():
         torch.nn.init.constant_(layer.bias, value)
     expected = 0.25 + 0.75 / (1 + np.exp(-2 * (3 - 1)))
     np.testing.assert_allclose(curves(torch.zeros(1, 1)).detach(), [[expected, expected]], rtol=1e-6)
-
-
-def test_folding_changes_nothing_but_rounding(spectra):
-    model = trained_like(MSCNN(MSCNNSettings(), PAPER_GRID))
-    flat = folded(model)
-    torch.testing.assert_close(flat(spectra), model(spectra), rtol=1e-5, atol=1e-5)
-    assert not any(isinstance(m, torch.nn.BatchNorm1d) for step in flat.core for m in step.modules())
-    assert all(p.requires_grad for p in model.parameters()) and not any(p.requires_grad for p in flat.parameters())
-    assert any(isinstance(m, torch.nn.BatchNorm1d) for m in model.core.modules())
-
-
-def test_gradient_of_the_folded_network_is_that_of_the_model(spectra):
-    model = trained_like(MSCNN(MSCNNSettings(), PAPER_GRID))
-    x = spectra.clone().requires_grad_()
-    one, other = (torch.autograd.grad(network(x)[:, 1].sum(), x)[0] for network in (model, folded(model)))
-    assert one.abs().max() > 0
-    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_a_logit_does_not_depend_on_its_neighbours(spectra):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +18,7 @@ from torch import nn
 
 from ftirlib.classify.checks import check_grid
 from ftirlib.classify.training import MSCNNClassifier
+from ftirlib.classify.vote import Vote
 from ftirlib.classify.weights import load_json, save_json
 from ftirlib.errors import DataError, ModelError, SettingsError
 
@@ -190,11 +190,19 @@ class EMSCNN(ClassifierMixin, BaseEstimator):
 
         Votes have no gradient; explanations that need one take this.
         """
+        return self._vote(hard=False)
+
+    def prediction_module(self) -> nn.Module:
+        """A module from spectra (n, n_wavenumbers) to what ``predict_proba`` gives, in single precision."""
+        return self._vote(hard=self.voting == "hard")
+
+    def _vote(self, hard: bool) -> Vote:
         check_is_fitted(self)
-        return SoftVote(
-            [member.as_module() for member in self.members_],
+        return Vote(
+            [member.folded_ for member in self.members_],
             [np.searchsorted(self.classes_, member.classes_) for member in self.members_],
             len(self.classes_),
+            hard=hard,
         )
 
     def save(self, folder) -> Path:
@@ -235,29 +243,3 @@ class EMSCNN(ClassifierMixin, BaseEstimator):
         except (KeyError, TypeError) as error:
             raise ModelError(f"'{folder / 'ensemble.json'}' is incomplete or of another version: {error}.") from None
         return self._set(members, scores, selected)
-
-
-class SoftVote(nn.Module):
-    """Mean of several modules' probabilities, their columns put under a common list of classes.
-
-    Parameters
-    ----------
-    modules : list of nn.Module
-        Each from spectra (n, n_wavenumbers) to probabilities (n, its classes).
-    columns : list of (its classes,) int arrays
-        Where each of its columns belongs among the `n_classes`.
-    n_classes : int
-    """
-
-    def __init__(self, modules, columns, n_classes: int):
-        super().__init__()
-        self.members = nn.ModuleList(modules)
-        for i, column in enumerate(columns):
-            self.register_buffer(f"column_{i}", torch.as_tensor(column))
-        self.n_classes = n_classes
-
-    def forward(self, spectra):
-        total = spectra.new_zeros(len(spectra), self.n_classes)
-        for i, member in enumerate(self.members):
-            total = total.index_add(1, getattr(self, f"column_{i}"), member(spectra))
-        return total / len(self.members)

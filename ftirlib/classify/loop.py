@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 from ftirlib.classify.checkpoint import fingerprint, resume, save_checkpoint
 from ftirlib.classify.checks import check_spectra
-from ftirlib.classify.mscnn import MSCNN, folded
+from ftirlib.classify.folded import FoldedMSCNN
+from ftirlib.classify.mscnn import MSCNN
 from ftirlib.errors import DataError, ModelError, SettingsError
 
 PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
@@ -241,7 +242,7 @@ def _epoch_seed(random_state: int, epoch: int) -> int:
 @torch.no_grad()
 def _validate(model, x, y, loss_of) -> tuple[float | None, list[float | None]]:
     """Loss, if finite, and sensitivity of each class, if it occurs, of the model as it would predict."""
-    network = folded(model)
+    network = FoldedMSCNN(model)
     logits = torch.cat([network(rows) for rows in x.split(PREDICT_ROWS)])
     correct = logits.argmax(1) == y
     members = [y == k for k in range(logits.shape[1])]

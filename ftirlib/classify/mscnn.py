@@ -5,7 +5,6 @@ Hartigan et al. (paper A), Figure 1 and "Model Architecture"; layer sizes as its
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 
@@ -249,26 +248,3 @@ def _describe(module: nn.Module) -> str:
     if isinstance(module, (Step, nn.Sequential)):
         return ", ".join(text for child in module.children() if (text := _describe(child)))
     return {nn.Tanh: "tanh"}.get(type(module), type(module).__name__.lower().replace("leakyrelu", "LeakyReLU"))
-
-
-def folded(model: MSCNN) -> MSCNN:
-    """A copy for prediction: each batch-norm folded into the convolution or matrix before it, dropout gone.
-
-    Parameters
-    ----------
-    model : MSCNN
-
-    Returns
-    -------
-    MSCNN
-        In evaluation mode, without gradients of its weights; its logits equal those of ``model.eval()`` to
-        rounding. Not to be trained: its batch statistics are part of the weights.
-    """
-    model = copy.deepcopy(model).eval().requires_grad_(False)
-    for step in [*model.heads, *model.core, *model.dense]:
-        norm, linear = step.norm, step.linear
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        linear.weight.mul_(scale.view(-1, *[1] * (linear.weight.ndim - 1)))
-        linear.bias.copy_((linear.bias - norm.running_mean) * scale + norm.bias)
-        step.norm, step.dropout = nn.Identity(), nn.Identity()
-    return model

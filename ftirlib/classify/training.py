@@ -17,8 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ftirlib.classify.checks import check_spectra, check_wavenumber
+from ftirlib.classify.folded import FoldedMSCNN
 from ftirlib.classify.loop import PREDICT_ROWS, TrainingResult, TrainingSettings, train
-from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, folded
+from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
+from ftirlib.classify.vote import Vote
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 
@@ -47,6 +49,8 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
     classes_ : (n_classes,) array
     network_ : MSCNN
         In evaluation mode, with the weights of the best validation epoch.
+    folded_ : FoldedMSCNN
+        The same function, rearranged for prediction.
     validation_score_ : float
         Balanced accuracy of that epoch on the validation set.
     best_epoch_, history_, stopped_
@@ -155,7 +159,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         return np.searchsorted(self.classes_, y)
 
     def _set(self, model: MSCNN, result: TrainingResult):
-        self.network_, self._folded = model.eval(), folded(model)
+        self.network_, self.folded_ = model.eval(), FoldedMSCNN(model)
         self.wavenumber_, self.n_features_in_ = model.wavenumber, model.wavenumber.size
         self.history_, self.best_epoch_ = result.history, result.best_epoch
         self.validation_score_, self.stopped_ = result.score, result.stopped
@@ -166,7 +170,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         x = torch.from_numpy(check_spectra(X, self.wavenumber_))
         with torch.no_grad():
-            logits = [self._folded(rows.to(self.device)).cpu() for rows in x.split(PREDICT_ROWS)]
+            logits = [self.folded_(rows.to(self.device)).cpu() for rows in x.split(PREDICT_ROWS)]
         return torch.cat(logits).double().softmax(dim=1).numpy()
 
     def predict(self, X):
@@ -177,7 +181,9 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
     def as_module(self) -> nn.Module:
         """A module from spectra (n, n_wavenumbers) to probabilities (n, n_classes), differentiable in the spectra."""
         check_is_fitted(self)
-        return nn.Sequential(self._folded, nn.Softmax(dim=1))
+        return Vote([self.folded_], [np.arange(len(self.classes_))], len(self.classes_))
+
+    prediction_module = as_module
 
     def save(self, folder) -> Path:
         """Write ``network.safetensors`` and ``classifier.json`` (settings, classes, grid, history) to a folder."""
