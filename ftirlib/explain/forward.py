@@ -6,15 +6,16 @@ Accepts what the field passes around: an estimator, a function, or a torch modul
 from __future__ import annotations
 
 from contextlib import contextmanager
-from itertools import chain
 
 import numpy as np
 import torch
 
 from ftirlib.errors import ModelError
+from ftirlib.explain.parts import first_tensor, parts_of, response
 
 PREDICT_ROWS = 8192  # rows handed to a function at a time: 52 MB of float64 at 801 wavenumbers
-MODULE_ROWS = 1024  # rows a module sees at a time: its activations then stay in cache
+MODULE_ROWS = 512  # rows a module sees at a time: its activations then stay near the processor
+RESPONSE_VALUES = 2**25  # of the noise, held at a time: 128 MB in single precision
 
 
 class Forward:
@@ -23,7 +24,8 @@ class Forward:
     Parameters
     ----------
     model : object with predict_proba, torch.nn.Module, or callable
-        A module maps (n, n_wavenumbers) to probabilities and runs in evaluation mode.
+        A module maps (n, n_wavenumbers) to probabilities and runs in evaluation mode. An estimator with a method
+        ``prediction_module`` names the module that computes its ``predict_proba``.
 
     Raises
     ------
@@ -32,8 +34,12 @@ class Forward:
     """
 
     def __init__(self, model):
-        if isinstance(model, torch.nn.Module):
-            self._call, self.block = self._from_module(model), MODULE_ROWS
+        if hasattr(model, "prediction_module"):
+            model = model.prediction_module()
+        self.module = model if isinstance(model, torch.nn.Module) else None
+        if self.module is not None:
+            self._parts, self._like = parts_of(model), first_tensor(model)
+            self._call, self.block = self._from_module, MODULE_ROWS
         elif hasattr(model, "predict_proba"):
             self._call, self.block = model.predict_proba, PREDICT_ROWS
         elif callable(model):
@@ -44,19 +50,51 @@ class Forward:
                 "a function returning probabilities, or a torch module."
             )
 
-    @staticmethod
-    def _from_module(module):
-        like = first_tensor(module)
-
-        def call(rows):
-            with evaluating(module), torch.no_grad():
-                return module(torch.as_tensor(rows).to(like)).cpu().numpy()
-
-        return call
+    def _from_module(self, rows):
+        with evaluating(self.module), torch.no_grad():
+            return self.module(torch.as_tensor(rows).to(self._like)).cpu().numpy()
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         blocks = [rows[k : k + self.block] for k in range(0, len(rows), self.block)]
         return np.concatenate([check_probabilities(self._call(block), len(block)) for block in blocks])
+
+    def around(self, spectra: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Probabilities (n, n_noise, n_classes) of every spectrum (n, n_wavenumbers) with every noise added.
+
+        Parameters
+        ----------
+        spectra : (n, n_wavenumbers) array
+        noise : (n_noise, n_wavenumbers) array
+            In units of absorbance.
+        """
+        if self.module is not None:
+            return self._around_by_parts(spectra, noise)
+        together = max(1, self.block // len(noise))  # spectra that share one call of the model
+        found = []
+        for k in range(0, len(spectra), together):
+            rows = spectra[k : k + together, None, :].astype(np.float64) + noise
+            found.append(self(rows.reshape(-1, noise.shape[1])).reshape(len(rows), len(noise), -1))
+        return np.concatenate(found)
+
+    def _around_by_parts(self, spectra, noise):
+        spectra, noise = torch.as_tensor(spectra).to(self._like), torch.as_tensor(noise).to(self._like)
+        total = None
+        with evaluating(self.module), torch.no_grad():
+            for affine, rest in self._parts:
+                base = affine(spectra)
+                run = max(1, RESPONSE_VALUES // base[0].numel())
+                for start in range(0, len(noise), run):
+                    change = response(affine, noise[start : start + run])
+                    for k in range(len(spectra)):
+                        for first in range(0, len(change), self.block):
+                            answer = rest(base[k] + change[first : first + self.block])
+                            if total is None:
+                                total = np.zeros((len(spectra), len(noise), answer.shape[1]))
+                            here = slice(start + first, start + first + len(answer))
+                            total[k, here] += answer.cpu().numpy()
+        total /= len(self._parts)
+        check_probabilities(total.reshape(-1, total.shape[2]), total.shape[0] * total.shape[1])
+        return total
 
 
 def check_probabilities(values, n_rows: int) -> np.ndarray:
@@ -97,12 +135,6 @@ def as_differentiable(model) -> torch.nn.Module:
         f"mode 'limit' averages gradients, and {type(getattr(model, '__self__', model)).__name__} has none; "
         "give a torch module or an estimator with as_module, or choose mode 'instance'."
     )
-
-
-def first_tensor(module: torch.nn.Module) -> torch.Tensor:
-    """A tensor whose type and device the module's input must share: its first floating weight or buffer."""
-    found = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
-    return next(found, torch.zeros(()))
 
 
 @contextmanager

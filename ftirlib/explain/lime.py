@@ -13,11 +13,13 @@ import numpy as np
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.explain.attribution import Attribution, save_attributions
+from ftirlib.explain.bins import BinnedNoise
 from ftirlib.explain.forward import Forward
 from ftirlib.explain.inputs import SpectraTable, axis_range, check_labels, choose_labels
 from ftirlib.explain.limit import AveragedGradient, GradientForward
 from ftirlib.explain.local import AroundInstance, AroundMean, Binned
-from ftirlib.explain.noise import BinnedNoise, GaussianNoise
+from ftirlib.explain.noise import KINDS, GaussianNoise, band_numbers
+from ftirlib.explain.selection import METHODS, Selection
 
 MODES = ("instance", "mean", "quartile", "decile", "limit")
 RIDGE = 1.0  # the package's
@@ -43,12 +45,24 @@ class SpectralLime:
         (an even number, since they come in opposite pairs).
     kernel_width : float, optional
         In standard deviations of the background (``instance``, ``mean``, ``limit``) or root of the number of
-        wavenumbers that left their bin; default ``0.75 * sqrt(n_wavenumbers)``.
+        wavenumbers that left their bin; default 0.75 times the root of the number of features.
     ridge : float
         Penalty of the local model, more than 0. In ``limit`` it has vanished, so it cannot be set there.
     random_state : int
         Seed of the noise. Every spectrum sees the same noise, so that its explanation does not depend on which
         others are explained with it.
+    num_features : int, optional
+        Most features with a weight; the others' is zero. Left out: all have one. Not in ``limit``.
+    feature_selection : {"auto", "none", "highest_weights", "forward_selection"}
+        How they are chosen, as in the package; "none" goes with all features.
+    noise : {"white", "covariance", "bands"}
+        Not in the binned modes. ``white``: every wavenumber by itself, as the package has it, which is like no
+        spectrum; ``covariance``: as the background varies; ``bands``: contiguous wavenumbers move together.
+    band_width : float, optional
+        cm-1, with ``noise="bands"`` only: bands of this width from the lowest wavenumber on.
+    features : {"wavenumbers", "bands"}
+        What gets a coefficient. ``bands`` needs ``noise="bands"``; a band's coefficient is then shared equally among
+        its wavenumbers, so that their weights add up to it.
     n_banks : int
         Independent noise banks, seeded ``random_state``, ``random_state + 1``, ... The weights are those of the
         first; with two or more, `Attribution.stability` is the mean correlation of the weights between them.
@@ -67,8 +81,8 @@ class SpectralLime:
     Notes
     -----
     The four sampled modes equal ``lime.lime_tabular.LimeTabularExplainer`` created anew with
-    ``random_state=random_state`` for every spectrum and asked for all features: same noise, and coefficients,
-    intercept, score and local prediction to rounding. ``mean`` explains mostly the background: its perturbed
+    ``random_state=random_state`` for every spectrum: same noise and features, and coefficients, intercept, score and
+    local prediction to rounding. ``mean`` explains mostly the background: its perturbed
     spectra are the same for all, so explanations differ little between spectra.
 
     Examples
@@ -93,6 +107,11 @@ class SpectralLime:
         n_samples: int = 5000,
         kernel_width: float | None = None,
         ridge: float = RIDGE,
+        num_features: int | None = None,
+        feature_selection: str = "auto",
+        noise: str = "white",
+        band_width: float | None = None,
+        features: str = "wavenumbers",
         random_state: int = 0,
         n_banks: int = 1,
         tolerance: float | None = None,
@@ -100,10 +119,14 @@ class SpectralLime:
     ):
         self.background, self.mode, self.n_samples = background, mode, n_samples
         self.kernel_width, self.ridge, self.random_state = kernel_width, ridge, random_state
+        self.num_features, self.feature_selection = num_features, feature_selection
+        self.noise, self.band_width, self.features = noise, band_width, features
         self.n_banks, self.tolerance, self.wavenumber = n_banks, tolerance, wavenumber
         self._check_settings()
         table = SpectraTable(background, wavenumber, "background")
         self._axis, self._background = table.axis, table.read(slice(None))
+        self._bands = self._find_bands()
+        self._selection = self._find_selection()
         self._local: dict[int, object] = {}
 
     def _check_settings(self):
@@ -113,7 +136,14 @@ class SpectralLime:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < lowest:
                 raise SettingsError(f"{name} must be a whole number of at least {lowest}, not {value!r}.")
-        for name in ("kernel_width", "ridge", "tolerance"):
+        for name, known in (
+            ("feature_selection", METHODS),
+            ("noise", KINDS),
+            ("features", ("wavenumbers", "bands")),
+        ):
+            if getattr(self, name) not in known:
+                raise SettingsError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}.")
+        for name in ("kernel_width", "ridge", "tolerance", "band_width"):
             value = getattr(self, name)
             if value is None and name != "ridge":
                 continue
@@ -127,20 +157,54 @@ class SpectralLime:
                 )
             if self.ridge != RIDGE:
                 raise SettingsError("mode 'limit' has no ridge (it vanishes with ever more samples); leave it out.")
+            if self.num_features is not None:
+                raise SettingsError("mode 'limit' weighs every feature by itself; leave num_features out.")
         elif self.tolerance is not None:
             raise SettingsError(f"tolerance has no meaning in mode {self.mode!r}; use mode='limit' or n_banks=2.")
+        if self.mode in ("quartile", "decile") and self.noise != "white":
+            raise SettingsError(
+                f"mode {self.mode!r} draws values from bins; noise={self.noise!r} has no meaning there."
+            )
+        if (self.band_width is not None) != (self.noise == "bands"):
+            raise SettingsError("band_width and noise='bands' go together; give both or neither.")
+        if self.features == "bands" and self.noise != "bands":
+            raise SettingsError("features='bands' needs noise='bands': a band counts as one when it moves as one.")
+
+    def _find_bands(self) -> np.ndarray | None:
+        if self.noise != "bands":
+            return None
+        if self._axis is None:
+            raise SettingsError("bands need the wavenumbers; give wavenumber=, or a data set as the background.")
+        return band_numbers(self._axis, self.band_width)
+
+    def _find_selection(self) -> Selection | None:
+        n, n_features = self.num_features, self._n_features
+        if n is None:
+            return None
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= n_features:
+            raise SettingsError(f"num_features must be a whole number in 1..{n_features}, not {n!r}.")
+        if self.feature_selection == "none":
+            raise SettingsError("feature_selection 'none' takes every feature; leave num_features out.")
+        return Selection(int(n), self.feature_selection) if n < n_features else None
+
+    @property
+    def _n_features(self) -> int:
+        return int(self._bands.max()) + 1 if self.features == "bands" else self._background.shape[1]
 
     @property
     def settings(self) -> dict:
         """What the explanations depend on besides model, background and spectra."""
-        names = ("mode", "n_samples", "ridge", "random_state", "n_banks", "tolerance")
+        names = (
+            *("mode", "n_samples", "ridge", "random_state", "n_banks", "tolerance"),
+            *("num_features", "feature_selection", "noise", "band_width", "features"),
+        )
         plain = {name: getattr(self, name) for name in names}
         plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in plain.items()}
         return {**plain, "kernel_width": self._width, "n_background": len(self._background)}
 
     @property
     def _width(self) -> float:
-        return float(0.75 * np.sqrt(self._background.shape[1]) if self.kernel_width is None else self.kernel_width)
+        return float(0.75 * np.sqrt(self._n_features) if self.kernel_width is None else self.kernel_width)
 
     def explain(
         self,
@@ -241,22 +305,16 @@ class SpectralLime:
         """The k-th noise bank and all of the solve that spectra share, made when first needed."""
         if k not in self._local:
             seed = int(self.random_state) + k
-            gaussian = GaussianNoise(self._background, self.n_samples, seed)
-            if self.mode == "limit":
-                self._local[k] = AveragedGradient(
-                    gaussian.scale,
-                    gaussian.mean,
-                    n_samples=self.n_samples,
-                    width=self._width,
-                    seed=seed,
-                    tolerance=self.tolerance,
-                )
-            elif self.mode in ("instance", "mean"):
-                kind = AroundInstance if self.mode == "instance" else AroundMean
-                self._local[k] = kind(gaussian, self._width, self.ridge)
-            else:
+            if self.mode in ("quartile", "decile"):
                 noise = BinnedNoise(self._background, self.n_samples, seed, self.mode)
-                self._local[k] = Binned(noise, self._width, self.ridge)
+            else:
+                by_band = self.features == "bands"
+                noise = GaussianNoise(self._background, self.n_samples, seed, self.noise, self._bands, by_band)
+            if self.mode == "limit":
+                self._local[k] = AveragedGradient(noise, self._width, self.tolerance)
+            else:
+                kind = {"instance": AroundInstance, "mean": AroundMean}.get(self.mode, Binned)
+                self._local[k] = kind(noise, self._width, self.ridge, self._selection)
         return self._local[k]
 
     def _check_axis(self, table: SpectraTable):

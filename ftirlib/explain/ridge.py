@@ -134,17 +134,10 @@ class SharedRows:
     def __init__(self, design, ridge):
         self.design = design.copy()
         self.design[0] = 0
-        self.squares = np.square(self.design).sum(1)
         self.ridge = ridge
         rest = self.design[1:] - self.design[1:].mean(0)
         values, self.vectors = np.linalg.eigh(rest.T @ rest)
         self.values = np.maximum(values, 0)  # a Gram matrix: what is below zero is rounding
-
-    def squared_distance(self, first: np.ndarray) -> np.ndarray:
-        """(n_samples, n) of every row to each spectrum's own row `first` (n, n_features); zero in row 0."""
-        squared = self.squares[:, None] - 2 * (self.design @ first.T) + np.square(first).sum(1)
-        squared[0] = 0
-        return np.maximum(squared, 0)  # likewise rounding
 
     def solve(self, first: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> Fit:
         """Fit every spectrum.
