@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ftirlib"
-ROOMS = ["spectra", "classify", "explain", "report", "run"]
+ROOMS = ["spectra", "sources", "classify", "explain", "report", "run"]
 MAY_IMPORT = {room: set(ROOMS[: k + 1]) for k, room in enumerate(ROOMS)} | {"report": {"spectra", "report"}}
 MODULES = sorted(p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "sklearn", "xgboost", "matplotlib", "zarr", "xarray", "pandas", "umap", "numba", "scipy", "lime"}

@@ -118,11 +118,3 @@ def test_collagen_table_imports(shared_data):
         "lipids": 214,
     }
     assert found["wavenumbers"]["count"] == 234 and data.attrs["label_level"] == "spectrum"
-
-
-def test_matlab_class_objects_are_named(shared_data):
-    from ftirlib.errors import DataError
-
-    for name in ("brain_atr/ketan_brain_atr.mat", "uti_bacteria/utidata.mat"):
-        with pytest.raises(DataError, match=r"class object.*plain variables"):
-            import_spectra(shared_data / name)

@@ -46,13 +46,19 @@ class TransformerDecoder(nn.Module):
 
     WIDTH, LAYERS, HEADS, HIDDEN = 64, 3, 4, 256
 
-    def __init__(self, inputs: int, outputs: int, *, patch: int):
+    def __init__(self, inputs: int, outputs: int, *, patch: int, bfloat16: bool = False):
         super().__init__()
         self.outputs = outputs
         self.tokens = math.ceil(outputs / patch)  # the last token's surplus features are cut off
         self.project = nn.Linear(inputs, self.tokens * self.WIDTH)
         self.transformer = Transformer(
-            self.tokens, self.WIDTH, layers=self.LAYERS, heads=self.HEADS, hidden=self.HIDDEN, causal=True
+            self.tokens,
+            self.WIDTH,
+            layers=self.LAYERS,
+            heads=self.HEADS,
+            hidden=self.HIDDEN,
+            causal=True,
+            bfloat16=bfloat16,
         )
         self.out = nn.Linear(self.WIDTH, patch)
         nn.init.normal_(self.out.weight, std=0.02)  # small, for the same reason

@@ -66,13 +66,21 @@ class TransformerEncoder(nn.Module):
 
     WIDTH, LAYERS, HEADS, HIDDEN = 4, 3, 4, 64
 
-    def __init__(self, n_wavenumbers: int, kernels: tuple[int, ...], features: int, *, patch: int):
+    def __init__(
+        self, n_wavenumbers: int, kernels: tuple[int, ...], features: int, *, patch: int, bfloat16: bool = False
+    ):
         super().__init__()
         self.first = MultiScale(n_wavenumbers, kernels, patch=patch)
         self.tokens = self.first.positions
         self.project = nn.Linear(CHANNELS, self.WIDTH)
         self.transformer = Transformer(
-            self.tokens, self.WIDTH, layers=self.LAYERS, heads=self.HEADS, hidden=self.HIDDEN, causal=False
+            self.tokens,
+            self.WIDTH,
+            layers=self.LAYERS,
+            heads=self.HEADS,
+            hidden=self.HIDDEN,
+            causal=False,
+            bfloat16=bfloat16,
         )
         self.out = nn.Linear(self.tokens * self.WIDTH, features)
 

@@ -337,7 +337,9 @@ def _to_unit_range(rows: np.ndarray, what: str, numbers) -> np.ndarray:
             f"{what} {numbers[first]} is {'constant' if span[first] == 0 else 'not finite'}, so its range cannot be "
             "mapped to [-1, 1]; leave it out."
         )
-    return (rows - (low + span / 2)) * (2 / span)
+    out = rows - (low + span / 2)
+    out *= 2 / span
+    return out
 
 
 def _product(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

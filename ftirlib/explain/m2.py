@@ -33,6 +33,7 @@ class M2Settings:
     kernels: tuple[int, ...] = (3, 300)
     patch: int = 1
     decoder_input: str = "latent"
+    bfloat16: bool = False
 
 
 @dataclass
@@ -64,7 +65,7 @@ class M2(nn.Module):
         if s.variant[0] == "C":
             self.encoder = ConvEncoder(s.n_wavenumbers, s.kernels, FEATURES)
         else:
-            self.encoder = TransformerEncoder(s.n_wavenumbers, s.kernels, FEATURES, patch=s.patch)
+            self.encoder = TransformerEncoder(s.n_wavenumbers, s.kernels, FEATURES, patch=s.patch, bfloat16=s.bfloat16)
         self.classifier = nn.Sequential(
             nn.Linear(FEATURES, CLASSIFIER_HIDDEN), nn.ReLU(), nn.Linear(CLASSIFIER_HIDDEN, s.n_classes)
         )
@@ -73,7 +74,7 @@ class M2(nn.Module):
         if s.variant[1] == "P":
             self.decoder = PerceptronDecoder(inputs, 2 * s.n_wavenumbers)
         else:
-            self.decoder = TransformerDecoder(inputs, 2 * s.n_wavenumbers, patch=s.patch)
+            self.decoder = TransformerDecoder(inputs, 2 * s.n_wavenumbers, patch=s.patch, bfloat16=s.bfloat16)
         self.register_buffer("noise", torch.ones(2))  # of the spectrum and of the weights
 
     def embed(self, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,12 +125,35 @@ class M2(nn.Module):
         """
         self.noise.copy_(mean_square.sqrt().clamp_min(SMALLEST_NOISE))
 
+    @torch.no_grad()
     def layer_table(self) -> list[dict]:
-        """Name, kind, shapes and parameter count of every layer with parameters, read from the live network."""
-        rows = []
-        for name, module in self.named_modules():
-            own = sum(p.numel() for p in module.parameters(recurse=False))
-            if own:
-                shapes = {part: tuple(p.shape) for part, p in module.named_parameters(recurse=False)}
-                rows.append({"layer": name, "kind": type(module).__name__, "shapes": shapes, "parameters": own})
-        return rows
+        """Every layer with parameters as the live network applies it to one spectrum.
+
+        Returns
+        -------
+        list of dict
+            ``layer``, ``kind``, ``shapes`` (of its parameters), ``output`` (for one spectrum) and ``parameters``.
+        """
+        layers = {name: m for name, m in self.named_modules() if any(True for _ in m.parameters(recurse=False))}
+        outputs: dict[str, tuple] = {"posterior": (2 * self.settings.latent,)}  # applied in two parts, see `embed`
+        hooks = [
+            m.register_forward_hook(lambda m, i, out, name=name: outputs.update({name: tuple(out.shape[1:])}))
+            for name, m in layers.items()
+        ]
+        try:
+            features = self.encoder(self.posterior.weight.new_zeros(1, 2 * self.settings.n_wavenumbers))
+            q = self.classifier(features).softmax(-1)
+            self.decode(self.embed(q, features)[0], q)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [
+            {
+                "layer": name,
+                "kind": type(layer).__name__,
+                "shapes": {part: tuple(p.shape) for part, p in layer.named_parameters(recurse=False)},
+                "output": outputs[name],
+                "parameters": sum(p.numel() for p in layer.parameters(recurse=False)),
+            }
+            for name, layer in layers.items()
+        ]

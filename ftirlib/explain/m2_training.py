@@ -20,7 +20,7 @@ from ftirlib.classify.checkpoint import resume, save_checkpoint
 from ftirlib.errors import ModelError
 from ftirlib.explain.m2 import M2, Terms
 
-WARM_UP = 100  # steps over which a transformer's learning rate rises to its value (Vaswani et al. 2017)
+TOKENS_AT_ONCE = 2**16  # decoded tokens, over spectra and classes, whose activations are held: about 1.5 GB
 UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
 
 
@@ -86,8 +86,7 @@ def train(
         history = result["history"]
     while len(history) < objective.epochs:
         chance = generator(objective.random_state, len(history))
-        steps = len(history) * math.ceil(len(x) / objective.batch)  # taken before this epoch
-        entry = {"epoch": len(history) + 1, **_one_epoch(network, x, seen, optimizer, objective, chance, steps)}
+        entry = {"epoch": len(history) + 1, **_one_epoch(network, x, seen, optimizer, objective, chance)}
         if len(outside):
             entry["validation"] = -bound(network, outside, objective).mean().item()
         entry["noise_spectrum"], entry["noise_weights"] = network.noise.tolist()
@@ -132,30 +131,38 @@ def generator(seed: int, epoch: int | None) -> torch.Generator:
     return torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
 
 
+def spectra_at_once(network: M2) -> int:
+    """Spectra whose activations are held at once while training, so that memory does not grow with the batch.
+
+    A transformer decodes every class of every spectrum to `tokens` tokens; the perceptron counts as one.
+    """
+    return max(1, TOKENS_AT_ONCE // (network.settings.n_classes * getattr(network.decoder, "tokens", 1)))
+
+
 def _normal(rows: Tensor, network: M2, chance: torch.Generator) -> Tensor:
     return torch.randn(len(rows), network.settings.latent, generator=chance).to(rows.device)
 
 
-def _one_epoch(network, x, seen, optimizer, objective, chance, steps) -> dict:
+def _one_epoch(network, x, seen, optimizer, objective, chance) -> dict:
     """One pass in random order; the mean of each term per spectrum (of the cross-entropy: per labelled spectrum)."""
     network.train()
     n, n_labelled = len(x), int((seen != UNKNOWN).sum())
     weight = objective.alpha * n / max(n_labelled, 1)
     sums, squared_error = x.new_zeros(5, dtype=torch.float64), x.new_zeros(2, dtype=torch.float64)
-    warm_up = WARM_UP if "T" in network.settings.variant else 1
     order = torch.randperm(n, generator=chance).to(x.device)
-    for step, rows in enumerate(order.split(objective.batch), start=steps + 1):
-        optimizer.param_groups[0]["lr"] = objective.learning_rate * min(1.0, step / warm_up)
-        noise = _normal(rows, network, chance)
-        terms, cross_entropy = _terms(network, x[rows], seen[rows], noise)
-        loss = terms.negative(objective.beta).sum() + weight * cross_entropy
+    for batch in order.split(objective.batch):
+        noise = _normal(batch, network, chance)
         optimizer.zero_grad()
-        (loss / len(rows)).backward()
+        pieces = spectra_at_once(network)  # their gradients add up to the batch's
+        for rows, noise_of_rows in zip(batch.split(pieces), noise.split(pieces)):
+            terms, cross_entropy = _terms(network, x[rows], seen[rows], noise_of_rows)
+            loss = terms.negative(objective.beta).sum() + weight * cross_entropy
+            (loss / len(batch)).backward()
+            with torch.no_grad():
+                parts = (terms.reconstruction.sum(), terms.kl.sum(), terms.label.sum(), cross_entropy, loss)
+                sums += torch.stack(parts)
+                squared_error += terms.squared_error.sum(1)
         optimizer.step()
-        with torch.no_grad():
-            parts = (terms.reconstruction.sum(), terms.kl.sum(), terms.label.sum(), cross_entropy, loss)
-            sums += torch.stack(parts)
-            squared_error += terms.squared_error.sum(1)
     if objective.noise == "learned":
         network.set_noise(squared_error / (n * network.settings.n_wavenumbers))
     network.eval()

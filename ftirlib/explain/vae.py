@@ -27,6 +27,7 @@ from ftirlib.explain.m2_training import UNKNOWN, Objective, best_epoch, bound, t
 from ftirlib.explain.vae_inputs import Scaling, checked_labels, choose_labelled, hold_out, joined
 
 KIND = "CrimeVAE"
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class CrimeVAE(BaseEstimator):
@@ -52,15 +53,19 @@ class CrimeVAE(BaseEstimator):
     beta : float
         Weight of the divergence of z from its prior.
     alpha : float
-        Weight of the classification loss.
+        Weight of the classification loss; the default is that of Kingma et al. The bound sums over all 2 n input
+        values, hundreds of nats, and where the class is not seen the head is also drawn to whatever class is
+        decoded best: below full supervision it may follow its labels only at a larger alpha. Look at the
+        history's classification, which is log(n_classes) for a head that has learned nothing.
     epochs, batch : int
     learning_rate : float
-        Of Adam; the variants with a transformer reach it linearly over their first 100 steps.
+        Of Adam.
     kernels : tuple of int
         Widths of the first convolutions, in points of an axis of 801; on another they keep their share of
         the axis (`scaled_kernels`).
     patch : int
-        Points per token of the transformers: 1 as in the paper; attention costs its inverse squared.
+        Points per token of the transformers: 1 as in the paper; attention costs its inverse squared, the rest
+        its inverse.
         The perceptron and the convolutional encoder have no tokens and take 1 only.
     noise : "learned" or float
         Standard deviation of the likelihood, in units of the scaled input. Learned: one for the spectrum and
@@ -73,6 +78,9 @@ class CrimeVAE(BaseEstimator):
     holdout : float in 0..0.5
         Share of the spectra that `fit` sets aside to choose the epoch when it is given no validation set;
         0 keeps the last epoch.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the products inside the transformers; everything else is float32. Auto: bfloat16 on a GPU that has
+        it, float32 elsewhere (on processors bfloat16 was measured to be slower).
     random_state : int
         Seed of initial weights, hold-out, supervised spectra, order and draws of z.
     device : str
@@ -120,6 +128,7 @@ class CrimeVAE(BaseEstimator):
         noise: float | str = "learned",
         decoder_input: str = "latent",
         holdout: float = 0.1,
+        precision: str = "auto",
         random_state: int = 0,
         device: str = "cpu",
     ):
@@ -136,6 +145,7 @@ class CrimeVAE(BaseEstimator):
         self.noise = noise
         self.decoder_input = decoder_input
         self.holdout = holdout
+        self.precision = precision
         self.random_state = random_state
         self.device = device
 
@@ -169,6 +179,8 @@ class CrimeVAE(BaseEstimator):
             Chooses the epoch. Default: a share `holdout` of the spectra, whole groups where `groups` is given.
         groups : (n_spectra,) int, optional
             Patient of each spectrum; without it single spectra are held out, neighbours of those trained on.
+            A whole group is held out however few there are: of four, one is a quarter of the data, and where it is
+            unlike the others an early epoch is kept in which z is hardly used (`history_`: kl).
         stability : (n_spectra,) float, optional
             Stability of each explanation; refused when low, as `check_stability` says.
         stability_floor : float or None
@@ -232,8 +244,9 @@ class CrimeVAE(BaseEstimator):
         for name, good, rule in (
             ("variant", self.variant in VARIANTS, f"one of {list(VARIANTS)}"),
             ("decoder_input", self.decoder_input in DECODER_INPUTS, f"one of {list(DECODER_INPUTS)}"),
-            ("supervision", 0 <= self.supervision <= 1, "a share in 0..1"),
-            ("holdout", 0 <= self.holdout <= 0.5, "a share in 0..0.5"),
+            ("precision", self.precision in PRECISIONS, f"one of {list(PRECISIONS)}"),
+            ("supervision", _is_share(self.supervision, 1), "a share in 0..1"),
+            ("holdout", _is_share(self.holdout, 0.5), "a share in 0..0.5"),
             ("latent", self.latent >= 1, "at least 1"),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch", self.batch >= 1, "at least 1"),
@@ -248,6 +261,8 @@ class CrimeVAE(BaseEstimator):
                 raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be {rule}.")
         if self.variant == "CP" and self.patch != 1:
             raise SettingsError(f"patch is {self.patch}, but variant 'CP' has no tokens; leave it at 1.")
+        if self.variant == "CP" and self.precision == "bfloat16":
+            raise SettingsError("precision is 'bfloat16', but variant 'CP' has no transformer; leave it at 'auto'.")
 
     def _build(self) -> M2:
         points = 2 * self.n_wavenumbers_
@@ -264,10 +279,16 @@ class CrimeVAE(BaseEstimator):
             kernels=tuple(self.kernels),
             patch=self.patch,
             decoder_input=self.decoder_input,
+            bfloat16=self._in_bfloat16(),
         )
         with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU and leave the global generator as it was
             torch.manual_seed(self.random_state)
             return M2(settings).to(self.device).eval()
+
+    def _in_bfloat16(self) -> bool:
+        if self.precision != "auto":
+            return self.precision == "bfloat16"
+        return torch.device(self.device).type == "cuda" and torch.cuda.is_bf16_supported()
 
     def _objective(self) -> Objective:
         return Objective(**{f.name: getattr(self, f.name) for f in fields(Objective)})
@@ -375,6 +396,10 @@ class CrimeVAE(BaseEstimator):
         self.network_ = self._build()
         put_weights(self.network_, {n.removeprefix("network."): t for n, t in tensors.items()}, source=path)
         return self
+
+
+def _is_share(value, most: float) -> bool:
+    return isinstance(value, Real) and 0 <= value <= most
 
 
 def _is_positive(value) -> bool:

@@ -1,4 +1,4 @@
-"""Import of spectra: from instrument exports and tables to one data set, with nothing guessed in silence.
+"""Import of spectra: from instrument files and tables to one data set, with nothing guessed in silence.
 
 Conversion of transmittance: A = -log10(T), Beer-Lambert (IUPAC Gold Book, doi:10.1351/goldbook.A00028).
 """
@@ -6,26 +6,21 @@ Conversion of transmittance: A = -log10(T), Beer-Lambert (IUPAC Gold Book, doi:1
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.spectra.formats import READERS, RawFile, as_text
-from ftirlib.spectra.model import (
-    CHUNK,
-    SCHEMA,
-    SPECTRUM_COORDS,
-    UNKNOWN,
-    SpectraWriter,
-    open_spectra,
-    validate_spectra,
-)
+from ftirlib.spectra.formats import Pixels, RawFile
+from ftirlib.spectra.import_plan import ImportPlan, PlannedFile, axis_of, columns_of, make_plan, positions
+from ftirlib.spectra.model import CHUNK, SCHEMA, SPECTRUM_COORDS, UNKNOWN, open_spectra, validate_spectra
+from ftirlib.spectra.resume import ResumingWriter, fingerprint
 from ftirlib.spectra.units import AXIS_UNITS, UNITS, StoredAxis, detect_unit, to_absorbance
 
 NAMED = {"label": "class_names", "group": "group_names", "image": "image_names"}
+SAMPLES = 8  # places in a file whose values tell their unit
 
 
 def import_spectra(
@@ -40,12 +35,13 @@ def import_spectra(
     sheet: str | os.PathLike | None = None,
     unit: str | None = None,
     floor: float | None = None,
-    wavenumber_unit: str = "cm-1",
+    wavenumber_unit: str | None = None,
     low: float | None = None,
     high: float | None = None,
     step: float | None = None,
     skip_rows: int = 0,
     invalid: str = "refuse",
+    skip_bad: bool = False,
     class_names: Sequence[str] | None = None,
     positive_classes: Sequence[str] = (),
     pixel_size_um: float | None = None,
@@ -58,25 +54,29 @@ def import_spectra(
 
     Parameters
     ----------
-    source : path, or sequence of paths
-        A file of a format in `formats.READERS`, a folder of such files, or several files.
+    source : path, pattern, or sequence of paths
+        A file of a format in `formats.FORMATS`, a folder of such files, a pattern such as ``cores/*.hdr``, or
+        several files. Formats are recognised by content. In folders and patterns other files are left out, and noted.
     out : path, optional
-        Zarr store to write, a block at a time; left out: the data set stays in memory.
+        Zarr store to write, a block at a time, an image after the other; left out: the data set stays in memory.
+        What a killed import had finished lies in ``<out>.partial``; the same call continues it.
     absorbance, label, group, image : str, optional
         Name of the array or column; left out: the common names of `formats.COMMON_NAMES` are tried and what was
         found is stated in the attribute ``import_notes``; an empty string: there is none.
     wavenumber : str or (n_wavenumbers,) array, optional
         Name of the axis, or the axis itself where the files hold none.
     sheet : path, optional
-        CSV table that describes whole files: column ``file`` and any of ``label``, ``group``, ``image``.
-        What it gives takes the place of what the files hold.
+        Table of labels that describes whole files (CSV, TSV or Excel): column ``file`` (or ``core``) and any of
+        ``label`` (or ``class``), ``group`` (or ``patient``), ``image`` and ``batch``. What it gives takes the place
+        of what the files hold; batches become the attribute ``image_batches``, one for each of ``image_names``.
     unit : {"absorbance", "transmittance", "percent"}, optional
-        What the values are; left out: what the file says, refused where the values contradict it or cannot tell.
+        What the values are (reflectance counts as transmittance); left out: what the file says, refused where the
+        values contradict it or cannot tell.
     floor : float, optional
         Smallest transmittance, in the unit of the values, that is told from zero; smaller ones are set to it.
         Left out: transmittances of zero or less are refused.
-    wavenumber_unit : {"cm-1", "um"}
-        Unit of the axis; micrometres become 10000 / value.
+    wavenumber_unit : {"cm-1", "um", "nm"}, optional
+        Unit of the axis; micrometres become 10000 / value. Left out: what the file says, else cm-1.
     low, high : float, optional
         Part of the axis to keep, cm-1, both ends included.
     step : float, optional
@@ -85,6 +85,9 @@ def import_spectra(
         Lines under the header of a text table that hold no spectra.
     invalid : {"refuse", "drop"}
         What to do with spectra that hold NaN or infinite values.
+    skip_bad : bool
+        Leave out, and note, files that cannot be read, or that the table of labels or the axis of the first does not
+        fit; otherwise the first of them is refused.
     class_names : sequence of str, optional
         In order of severity; left out: sorted.
     positive_classes : sequence of str
@@ -108,19 +111,85 @@ def import_spectra(
         Saying which file, what is wrong with it and which option settles it.
     """
     _check_choice("unit", unit, (None, *UNITS))
-    _check_choice("wavenumber_unit", wavenumber_unit, AXIS_UNITS)
+    _check_choice("wavenumber_unit", wavenumber_unit, (None, *AXIS_UNITS))
     _check_choice("invalid", invalid, ("refuse", "drop"))
     if floor is not None and (unit == "absorbance" or not floor > 0):
         raise SettingsError(f"floor is the smallest transmittance, above zero, and not for absorbance; not {floor}.")
     wanted = {"absorbance": absorbance, "wavenumber": wavenumber, "label": label, "group": group, "image": image}
-    paths, folder = list_files(source, sheet)
-    files = [READERS[path.suffix.lower()](path, wanted, skip_rows=skip_rows) for path in paths]
-    notes = [note for file in files for note in file.notes]
-    described = None if sheet is None else _read_sheet(Path(sheet), paths, folder)
-    columns = [
-        _columns(file, None if described is None else described[k], folder, notes) for k, file in enumerate(files)
-    ]
-    names = {role: sorted({str(name) for one in columns for name in np.unique(one[role])} - {""}) for role in NAMED}
+    grid = {"low": low, "high": high, "step": step}
+    plan = make_plan(
+        source,
+        wanted,
+        sheet=sheet,
+        unit=unit,
+        wavenumber_unit=wavenumber_unit,
+        **grid,
+        skip_rows=skip_rows,
+        skip_bad=skip_bad,
+    )
+    attrs = _attributes(plan, class_names, positive_classes, pixel_size_um)
+    attrs |= {"instrument": instrument, "licence": licence, "is_simulated": False}
+    attrs["provenance"] = provenance or "imported from " + ", ".join(_listed(file.path.name for file in plan.files))
+
+    def blocks_of(planned: PlannedFile, notes: list[str]) -> Iterator[tuple[np.ndarray, dict]]:
+        file = planned.read(planned.path, wanted, skip_rows=skip_rows)
+        columns = columns_of(file, planned.described, planned.name)
+        codes = {role: _codes(columns[role], attrs[NAMED[role]]) for role in NAMED}
+        for spectra, rows in _blocks(file, axis_of(file, wavenumber_unit, **grid), unit, floor, invalid, notes):
+            yield spectra, {**{role: codes[role][rows] for role in NAMED}, **positions(file, columns, rows)}
+
+    if out is None:
+        return _in_memory(plan, blocks_of, attrs, skip_bad)
+    settings = {**wanted, **grid, "unit": unit, "floor": floor, "wavenumber_unit": wavenumber_unit, **attrs}
+    settings |= {"skip_rows": skip_rows, "invalid": invalid, "described": [file.described for file in plan.files]}
+    of = fingerprint([path for file in plan.files for path in file.sources], settings)
+    with ResumingWriter(out, plan.wavenumber, attrs, of=of, overwrite=overwrite) as writer:
+        _write(plan, blocks_of, writer, skip_bad)
+    return open_spectra(out)
+
+
+def plan_import(
+    source,
+    *,
+    absorbance: str | None = None,
+    wavenumber=None,
+    label: str | None = None,
+    group: str | None = None,
+    image: str | None = None,
+    sheet: str | os.PathLike | None = None,
+    unit: str | None = None,
+    wavenumber_unit: str | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    skip_rows: int = 0,
+    skip_bad: bool = True,
+) -> ImportPlan:
+    """Say what `import_spectra` would read, from the files' headers alone.
+
+    The parameters are those of `import_spectra`; here bad files are listed rather than refused, unless `skip_bad` is
+    false.
+
+    Returns
+    -------
+    ImportPlan
+        ``print(plan)`` shows images, spectra, axis, units, classes, groups, and what is left out and why.
+
+    Raises
+    ------
+    DataError, SettingsError
+        When nothing can be read, or an option has no meaning.
+    """
+    _check_choice("unit", unit, (None, *UNITS))
+    _check_choice("wavenumber_unit", wavenumber_unit, (None, *AXIS_UNITS))
+    wanted = {"absorbance": absorbance, "wavenumber": wavenumber, "label": label, "group": group, "image": image}
+    options = {"unit": unit, "wavenumber_unit": wavenumber_unit, "low": low, "high": high, "step": step}
+    return make_plan(source, wanted, sheet=sheet, **options, skip_rows=skip_rows, skip_bad=skip_bad)
+
+
+def _attributes(plan: ImportPlan, class_names, positive_classes, pixel_size_um) -> dict:
+    """The attributes that the headers settle."""
+    names = {"label": sorted(set(plan.classes) - {""}), "group": plan.groups, "image": plan.images}
     if class_names is not None:
         if unknown := sorted(set(names["label"]) - set(class_names)):
             raise DataError(
@@ -129,7 +198,7 @@ def import_spectra(
         names["label"] = list(class_names)
     if unknown := sorted(set(positive_classes) - set(names["label"])):
         raise DataError(f"positive class '{unknown[0]}' is not among the classes {names['label']}.")
-    pixel_sizes = {file.pixel_size_um for file in files if file.pixel_size_um is not None}
+    pixel_sizes = {file.pixel_size_um for file in plan.files if file.pixel_size_um is not None}
     if pixel_size_um is None and len(pixel_sizes) > 1:
         raise DataError(f"the files state pixel sizes {sorted(pixel_sizes)} um; say which holds with --pixel-size-um.")
     attrs = {
@@ -137,52 +206,85 @@ def import_spectra(
         **{NAMED[role]: names[role] for role in NAMED},
         "positive_classes": list(positive_classes),
         "pixel_size_um": float(next(iter(pixel_sizes), np.nan) if pixel_size_um is None else pixel_size_um),
-        "instrument": instrument,
-        "provenance": provenance or "imported from " + ", ".join(_listed(path.name for path in paths)),
-        "licence": licence,
-        "is_simulated": False,
     }
-    if _labels_differ(columns):
+    if plan.labels_differ:
         attrs["label_level"] = "spectrum"
-        notes.append("labels differ within an image: they are taken as labels of single spectra")
-    lookup = {role: {name: k for k, name in enumerate(names[role])} | {"": UNKNOWN} for role in NAMED}
-    axes = [
-        StoredAxis(file.wavenumber, unit=wavenumber_unit, low=low, high=high, step=step, name=file.path.name)
-        for file in files
-    ]
-    for file, axis in zip(files, axes):
-        if not axis.agrees_with(axes[0]):
-            raise DataError(
-                f"'{files[0].path.name}' has {axes[0]} and '{file.path.name}' has {axis}; bring them to one grid "
-                "with --low, --high and --step."
-            )
-
-    def pieces() -> Iterator[tuple[np.ndarray, dict]]:
-        for file, axis, of_file in zip(files, axes, columns):
-            for spectra, rows in _blocks(file, axis, unit, floor, invalid, notes):
-                coords = {
-                    role: np.array([lookup[role][name] for name in of_file[role][rows].tolist()]) for role in NAMED
-                }
-                yield spectra, {**coords, "row": of_file["row"][rows], "col": of_file["col"][rows]}
-
-    if out is None:
-        return _in_memory(pieces(), axes[0].wavenumber, {**attrs, "import_notes": notes})
-    with SpectraWriter(out, axes[0].wavenumber, attrs, overwrite=overwrite) as writer:
-        for spectra, coords in pieces():
-            writer.append(spectra, coords)
-        writer.attrs["import_notes"] = notes
-    return open_spectra(out)
+    if batches := plan.batches:
+        attrs["image_batches"] = [batches.get(image, "") for image in names["image"]]
+    return attrs
 
 
-def _in_memory(pieces, wavenumber, attrs) -> xr.Dataset:
-    found = list(pieces)
-    if not found:
+def _codes(names: np.ndarray, known: list[str]) -> np.ndarray:
+    """Positions of names in a list, UNKNOWN for the empty one."""
+    lookup = {name: k for k, name in enumerate(known)} | {"": UNKNOWN}
+    if names.size and names.strides == (0,):  # one name for all
+        return np.broadcast_to(lookup[str(names[0])], names.shape)
+    return np.array([lookup[name] for name in names.tolist()], dtype=np.int64)
+
+
+def _write(plan: ImportPlan, blocks_of, writer: ResumingWriter, skip_bad: bool) -> None:
+    """Add the files to a store, one after the other, from where an earlier attempt stopped."""
+    said = writer.state.setdefault("notes", {})  # of each file, by its number: a file read again says it once
+    bad = writer.state.setdefault("bad", {})
+    for number in range(writer.file, len(plan.files)):
+        file, notes = plan.files[number], []
+        done = writer.skip if number == writer.file else 0  # spectra of this file that an earlier attempt has written
+        writer.begin(number)
+        try:
+            blocks = blocks_of(file, notes)
+            # A file that may turn out bad is read whole before any of it is written.
+            for spectra, coords in list(blocks) if skip_bad else blocks:
+                passed = min(done, len(spectra))
+                done -= passed
+                if passed < len(spectra):
+                    writer.append(spectra[passed:], {name: values[passed:] for name, values in coords.items()})
+        except DataError as error:
+            if not skip_bad:
+                raise
+            bad[str(number)] = str(error)
+        said[str(number)] = notes
+    _finish(plan, writer.attrs, [n for notes in said.values() for n in notes], bad, writer.recode)
+
+
+def _finish(plan: ImportPlan, attrs: dict, notes: list[str], bad: dict[str, str], recode) -> None:
+    """Complete the attributes by what reading the values has shown; bad files leave no names behind."""
+    left_out = [f"left out: {plan.files[int(number)].name}: {why}" for number, why in bad.items()]
+    if len(bad) == len(plan.files):
+        raise DataError(f"none of the {len(bad)} files can be read; the first: {left_out[0]}")
+    if bad:
+        kept = replace(plan, files=[file for k, file in enumerate(plan.files) if str(k) not in bad])
+        for role, names in (("image", kept.images), ("group", kept.groups)):
+            old = attrs[NAMED[role]]
+            recode(role, np.array([names.index(name) if name in names else UNKNOWN for name in old]))
+            if role == "image" and "image_batches" in attrs:
+                attrs["image_batches"] = [b for name, b in zip(old, attrs["image_batches"]) if name in names]
+            attrs[NAMED[role]] = names
+    if plan.labels_differ:
+        notes = [*notes, "labels differ within an image: they are taken as labels of single spectra"]
+    attrs["import_notes"] = [*plan.notes, *notes, *left_out]
+
+
+def _in_memory(plan: ImportPlan, blocks_of, attrs: dict, skip_bad: bool) -> xr.Dataset:
+    found, notes, bad = [], [], {}
+    for number, file in enumerate(plan.files):
+        try:
+            found += list(blocks_of(file, notes))
+        except DataError as error:
+            if not skip_bad:
+                raise
+            bad[str(number)] = str(error)
+    if not found and not bad:
         raise DataError("no spectrum is left after leaving out those with NaN or infinite values.")
-    coords = {name: np.concatenate([c[name] for _, c in found]) for name in SPECTRUM_COORDS}
+    coords = {name: np.concatenate([c[name] for _, c in found] or [[]]) for name in SPECTRUM_COORDS}
+
+    def recode(role, codes):
+        coords[role] = codes[coords[role].astype(int)]
+
+    _finish(plan, attrs, notes, bad, recode)
     data = xr.Dataset(
         {"absorbance": (("spectrum", "wavenumber"), np.concatenate([spectra for spectra, _ in found]))},
         coords={
-            "wavenumber": ("wavenumber", wavenumber, {"units": "cm-1"}),
+            "wavenumber": ("wavenumber", plan.wavenumber, {"units": "cm-1"}),
             **{name: ("spectrum", values.astype(SPECTRUM_COORDS[name])) for name, values in coords.items()},
         },
         attrs=attrs,
@@ -200,104 +302,18 @@ def _listed(names) -> list[str]:
     return names if len(names) <= 5 else [*names[:4], f"{len(names) - 4} more"]
 
 
-def list_files(source, sheet=None) -> tuple[list[Path], Path]:
-    """The files to read, sorted, and the folder that they are named relative to."""
-    if isinstance(source, (str, os.PathLike)):
-        source = Path(source)
-        if not source.exists():
-            raise DataError(f"there is nothing at '{source}'; check the path.")
-        if source.is_dir() and (source / "zarr.json").is_file():
-            raise DataError(f"'{source}' is a data set already; open it with open_spectra.")
-        folder = source if source.is_dir() else source.parent
-        own = None if sheet is None else Path(sheet).resolve()
-        paths = (
-            sorted(p for p in source.rglob("*") if p.suffix.lower() in READERS and p.resolve() != own)
-            if source.is_dir()
-            else [source]
-        )
-        if not paths:
-            raise DataError(f"the folder '{source}' holds no file of a format that is read: {', '.join(READERS)}.")
-    else:
-        paths = [Path(p) for p in source]
-        if not paths:
-            raise DataError("no files were given to import.")
-        folder = Path(os.path.commonpath([p.resolve().parent for p in paths]))
-        paths = [p.resolve() for p in paths]
-    for path in paths:
-        if not path.is_file():
-            raise DataError(f"there is no file at '{path}'; check the path.")
-        if path.suffix.lower() not in READERS:
-            raise DataError(
-                f"'{path.name}' is of a format that is not read ('{path.suffix}'); read are {', '.join(READERS)}: "
-                "export the spectra to one of them."
-            )
-    return paths, folder
-
-
-def _read_sheet(sheet: Path, paths: list[Path], folder: Path) -> list[dict[str, str]]:
-    """One {label, group, image} per file."""
-    import pandas as pd
-
-    if not sheet.is_file():
-        raise DataError(f"there is no sheet at '{sheet}'; check the path.")
-    table = pd.read_csv(sheet, dtype=str, keep_default_na=False, skipinitialspace=True)
-    roles = [role for role in NAMED if role in table.columns]
-    if "file" not in table.columns or not roles:
-        raise DataError(
-            f"the sheet '{sheet.name}' has columns {list(table.columns)}; it needs 'file' and any of {list(NAMED)}."
-        )
-    if (twice := table.file[table.file.duplicated()]).size:
-        raise DataError(f"the sheet '{sheet.name}' names '{twice.iloc[0]}' twice; keep one line for each file.")
-    rows = {row["file"].strip(): row for row in table.to_dict("records")}
-    keys = [path.resolve().relative_to(folder.resolve()).as_posix() for path in paths]
-    if missing := [key for key in keys if key not in rows]:
-        raise DataError(f"the sheet '{sheet.name}' has no line for '{missing[0]}' ({len(missing)} such files); add it.")
-    if extra := sorted(set(rows) - set(keys)):
-        raise DataError(f"the sheet '{sheet.name}' names '{extra[0]}', which is not among the files; correct its name.")
-    return [{role: rows[key][role].strip() for role in roles} for key in keys]
-
-
-def _columns(file: RawFile, described: Mapping | None, folder: Path, notes: list[str]) -> dict[str, np.ndarray]:
-    """Label, group, image, row and column of each spectrum of a file."""
-    n = int(np.prod(file.shape[:-1]))
-    found = dict(file.columns)
-    for role, name in (described or {}).items():
-        if role in found:
-            notes.append(f"{file.path.name}: the sheet's {role} takes the place of the file's")
-        found[role] = np.broadcast_to(as_text([name]), n)
-    for role in ("group", "image"):
-        if role in found and (nameless := found[role] == "").any():
-            raise DataError(
-                f"'{file.path.name}': {nameless.sum()} of {n} spectra have no {role}; fill it in, or leave the "
-                f"{role} out with --{role} ''."
-            )
-    own = np.broadcast_to(file.path.resolve().relative_to(folder.resolve()).with_suffix("").as_posix(), n)
-    found.setdefault("image", found.get("group", own) if len(file.shape) == 2 else own)
-    found.setdefault("group", found["image"])
-    found.setdefault("label", np.broadcast_to("", n))
-    for role in ("row", "col"):
-        found.setdefault(role, np.broadcast_to(UNKNOWN, n))
-    return found
-
-
-def _labels_differ(columns: list[dict]) -> bool:
-    """Whether some image carries more than one label."""
-    pairs = set().union(*(zip(one["image"].tolist(), one["label"].tolist()) for one in columns))
-    return len(pairs) > len({image for image, _ in pairs})
-
-
 def _blocks(file: RawFile, axis: StoredAxis, unit, floor, invalid, notes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Absorbance (n, n_wavenumbers) float32 on the data set's axis, and the rows of the file that it is."""
-    values = file.load()
-    values = values.reshape(-1, values.shape[-1])
+    loaded = file.load()
+    pixels = loaded if isinstance(loaded, Pixels) else Pixels(loaded)
     name = file.path.name
     if unit is None:
-        unit = detect_unit(values, file.unit, name, notes)
+        unit = detect_unit(_sample(pixels), file.unit, name, notes)
     if floor is not None and unit == "absorbance":
         raise SettingsError(f"'{name}' holds absorbance, to which a floor of the transmittance does not apply.")
     dropped = 0
-    for start in np.arange(0, len(values), CHUNK):
-        block = axis.select(values[start : start + CHUNK])
+    for start in range(0, len(pixels), CHUNK):
+        block = axis.select(pixels.take(start, min(start + CHUNK, len(pixels))))
         usable = np.isfinite(block).all(axis=1)
         if not usable.all():
             if invalid == "refuse":
@@ -309,10 +325,33 @@ def _blocks(file: RawFile, axis: StoredAxis, unit, floor, invalid, notes) -> Ite
             dropped += int((~usable).sum())
             if not usable.any():
                 continue
-        block = axis.resample(to_absorbance(block[usable], unit, floor=floor, name=name))
-        yield block.astype(np.float32), start + np.flatnonzero(usable)
+            block = block[usable]
+        block = axis.resample(to_absorbance(block, unit, floor=floor, name=name))
+        yield _single_precision(block, name), start + np.flatnonzero(usable)
     if dropped:
-        notes.append(f"{name}: {dropped} of {len(values)} spectra with NaN or infinite values were left out")
+        notes.append(f"{name}: {dropped} of {len(pixels)} spectra with NaN or infinite values were left out")
+
+
+def _sample(pixels: Pixels) -> np.ndarray:
+    """Spectra from all over a file, 1000 at most, by whose values their unit is told."""
+    each = 1000 // SAMPLES
+    starts = np.linspace(0, max(len(pixels) - each, 0), SAMPLES).astype(int)
+    if len(pixels) <= each * SAMPLES:
+        starts, each = [0], len(pixels)
+    return np.concatenate([pixels.take(start, min(start + each, len(pixels))) for start in starts])
+
+
+def _single_precision(values: np.ndarray, name: str) -> np.ndarray:
+    """Values as they are stored; what float32 cannot hold is refused."""
+    if values.dtype == np.float32:
+        return values
+    with np.errstate(over="ignore"):
+        stored = values.astype(np.float32)
+    if not np.isfinite(stored).all():
+        raise DataError(
+            f"'{name}' holds values up to {np.abs(values).max():.3g}, which are no absorbance; check the file."
+        )
+    return stored
 
 
 def describe(data: xr.Dataset) -> dict:

@@ -11,7 +11,8 @@ from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.steps import Cut, Resample, check_axis
 
 UNITS = ("absorbance", "transmittance", "percent")
-AXIS_UNITS = ("cm-1", "um")
+AXIS_UNITS = ("cm-1", "um", "nm")
+PER_CM = {"um": 1e4, "nm": 1e7}  # wavenumber times wavelength
 SAME_AXIS = 1e-3  # cm-1; axes stored in float32 or with three decimals differ by less
 
 
@@ -22,7 +23,7 @@ class StoredAxis:
     ----------
     stored : (n_stored,) array
         As in the file, any order.
-    unit : {"cm-1", "um"}
+    unit : {"cm-1", "um", "nm"}
     low, high : float or None
         Ends of the part to keep, cm-1; None: the end of the axis.
     step : float or None
@@ -43,8 +44,10 @@ class StoredAxis:
     def __init__(self, stored, *, unit="cm-1", low=None, high=None, step=None, name="the data"):
         try:
             axis = check_axis(stored)
-            if unit == "um":
-                axis = 1e4 / axis
+            if unit in PER_CM:
+                if (axis <= 0).any():
+                    raise DataError(f"a wavelength of {axis.min():g} {unit} is none; check the axis.")
+                axis = PER_CM[unit] / axis
             elif axis.max() < 100:  # the mid-infrared is 2.5-25 um, 400-4000 cm-1
                 raise DataError(
                     f"the axis spans {axis.min():g}-{axis.max():g}, which looks like micrometres; "
@@ -67,13 +70,13 @@ class StoredAxis:
                 self._resample = Resample(
                     wavenumber=axis[kept], low=self.wavenumber[0], high=self.wavenumber[-1], step=step
                 ).fit()
-            self._columns = order[kept]
+            self._columns = _as_slice(order[kept])
         except DataError as error:
             raise DataError(f"'{name}': {error}") from None
 
     def select(self, values) -> np.ndarray:
-        """The stored columns that matter, ascending: (n, n_stored) to (n, n_kept) float64."""
-        return np.asarray(values)[:, self._columns].astype(np.float64)
+        """The stored columns that matter, ascending: (n, n_stored) to (n, n_kept), of the same type."""
+        return np.asarray(values)[:, self._columns]
 
     def resample(self, absorbance) -> np.ndarray:
         """Selected columns to the grid: (n, n_kept) to (n, n_wavenumbers)."""
@@ -86,6 +89,15 @@ class StoredAxis:
 
     def __str__(self):
         return f"{self.wavenumber.size} wavenumbers over {self.wavenumber[0]:g}-{self.wavenumber[-1]:g} cm-1"
+
+
+def _as_slice(columns: np.ndarray):
+    """Columns that follow one another, in either direction, as a slice: taken without a copy."""
+    step = int(columns[1] - columns[0]) if columns.size > 1 else 1
+    if step not in (1, -1) or (np.diff(columns) != step).any():
+        return columns
+    stop = int(columns[-1]) + step
+    return slice(int(columns[0]), None if stop < 0 else stop, step)
 
 
 def detect_unit(values: np.ndarray, stated: str | None, name: str, notes: list[str]) -> str:
@@ -131,7 +143,9 @@ def detect_unit(values: np.ndarray, stated: str | None, name: str, notes: list[s
 
 
 def to_absorbance(values, unit: str, *, floor: float | None = None, name: str = "the data") -> np.ndarray:
-    """Absorbance from absorbance, transmittance (0-1) or per cent transmittance.
+    """Absorbance from absorbance, transmittance (0-1) or per cent transmittance; of reflectance, log(1/R).
+
+    Values in float32 stay so; others become float64.
 
     Raises
     ------
@@ -145,15 +159,17 @@ def to_absorbance(values, unit: str, *, floor: float | None = None, name: str = 
     """
     if unit not in UNITS:
         raise SettingsError(f"unit must be one of {', '.join(UNITS)}, not {unit!r}.")
-    values = np.asarray(values, np.float64)
+    values = np.asarray(values)
+    if values.dtype != np.float32:  # which logarithms of single precision keep, many times faster
+        values = values.astype(np.float64)
     if unit == "absorbance":
         return values
     if floor is not None:
-        values = np.maximum(values, floor)
+        values = np.maximum(values, values.dtype.type(floor))
     elif (dark := values <= 0).any():
         raise DataError(
             f"'{name}' has {dark.sum()} transmittances of zero or less (lowest {values.min():.3g}), which have no "
             "absorbance; keep a range without them (--low, --high), or give the smallest value that is told from "
             "zero (--floor)."
         )
-    return -np.log10(values / (100.0 if unit == "percent" else 1.0))
+    return -np.log10(values / values.dtype.type(100 if unit == "percent" else 1))

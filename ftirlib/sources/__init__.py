@@ -1,0 +1,1 @@
+"""Sources: public data sets, from the place that holds them to the library's one layout."""

@@ -1,0 +1,258 @@
+"""Fetching a record's files from a local server that speaks as the repository does, and breaks off when told."""
+
+import hashlib
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from colorectal_layout import write_cohort
+
+from ftirlib.errors import DataError
+from ftirlib.sources.colorectal_store import import_colorectal
+from ftirlib.sources.zenodo import RecordFile, choose_colorectal, fetch, get_colorectal, open_record
+
+DOI = "10.5281/zenodo.17790337"
+BODY = bytes(range(256)) * 400
+
+
+class Repository:
+    """A record of files in memory, served on 127.0.0.1."""
+
+    def __init__(self, files):
+        self.files = dict(files)
+        self.asked = []  # (file, first byte asked for)
+        self.break_after = []  # bytes after which each next answer ends
+        self.ranges = True
+        self.refuse = []  # status codes of the next answers
+        repository = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                if self.path.startswith("/api/records/17790337/files/"):
+                    return self.send_file(self.path.removeprefix("/api/records/17790337/files/"))
+                if self.path == "/api/records/17790337":
+                    return self.answer(200, json.dumps(repository.record()).encode())
+                return self.answer(404, b"{}")
+
+            def send_file(self, name):
+                body, first = repository.files[name], 0
+                found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+                if found and repository.ranges:
+                    first = int(found[1])
+                repository.asked.append((name, int(found[1]) if found else 0))
+                if repository.refuse:
+                    return self.answer(repository.refuse.pop(0), b"")
+                whole = body[first:]
+                self.send_response(206 if first else 200)
+                self.send_header("Content-Length", str(len(whole)))
+                if first:
+                    self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
+                self.end_headers()
+                stop = repository.break_after.pop(0) if repository.break_after else len(whole)
+                self.wfile.write(whole[:stop])
+                self.close_connection = True
+
+            def answer(self, status, body):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base = f"http://127.0.0.1:{self.server.server_port}"
+
+    def file(self, name):
+        url = f"{self.base}/api/records/17790337/files/{name}"
+        return RecordFile(name, len(self.files[name]), "md5:" + hashlib.md5(self.files[name]).hexdigest(), url)
+
+    def record(self):
+        listed = [self.file(name) for name in self.files]
+        return {
+            "metadata": {"title": "A cohort", "license": {"id": "cc-by-4.0"}},
+            "files": [{"key": f.key, "size": f.size, "checksum": f.checksum, "links": {"self": f.url}} for f in listed],
+        }
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Make a repository; no proxy before 127.0.0.1."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    running = []
+
+    def serve(files):
+        repository = Repository(files)
+        threading.Thread(target=repository.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        running.append(repository.server)
+        return repository
+
+    yield serve
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+def test_whole_file_is_fetched_once(served, tmp_path):
+    repository = served({"a.txt": BODY})
+    for _ in range(2):
+        assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == BODY
+    assert repository.asked == [("a.txt", 0)]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_broken_fetch_goes_on_where_it_stopped(served, tmp_path):
+    repository = served({"a.txt": BODY})
+    repository.break_after = [1000, 500]
+    assert fetch(repository.file("a.txt"), tmp_path / "a.txt", pause=0).read_bytes() == BODY
+    assert repository.asked == [("a.txt", 0), ("a.txt", 1000), ("a.txt", 1500)]
+
+
+def test_killed_fetch_goes_on_with_the_next_call(served, tmp_path):
+    repository = served({"a.txt": BODY})
+    repository.break_after = [1000]
+    with pytest.raises(DataError, match=f"at 1000 of {len(BODY)} bytes.*goes on from there"):
+        fetch(repository.file("a.txt"), tmp_path / "a.txt", tries=1)
+    assert not (tmp_path / "a.txt").exists()
+    assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == BODY
+    assert repository.asked[-1] == ("a.txt", 1000)
+
+
+def test_server_without_ranges_sends_all_anew(served, tmp_path):
+    repository = served({"a.txt": BODY})
+    repository.ranges = False
+    (tmp_path / "a.txt.part").write_bytes(b"rest of something else")
+    assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == BODY
+
+
+def test_wrong_hash_is_refused_and_removed(served, tmp_path):
+    repository = served({"a.txt": BODY})
+    wanted = repository.file("a.txt")
+    repository.files["a.txt"] = BODY[:-1] + b"?"
+    with pytest.raises(DataError, match="md5 .* but the record says"):
+        fetch(wanted, tmp_path / "a.txt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_longer_leftover_and_changed_file_are_replaced(served, tmp_path):
+    repository = served({"a.txt": BODY})
+    (tmp_path / "a.txt.part").write_bytes(BODY * 2)
+    (tmp_path / "a.txt").write_bytes(b"another version")
+    assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == BODY
+
+
+def test_busy_server_is_asked_again_and_a_missing_file_is_not(served, tmp_path):
+    repository = served({"a.txt": BODY})
+    repository.refuse = [503, 429]
+    assert fetch(repository.file("a.txt"), tmp_path / "a.txt", pause=0).read_bytes() == BODY
+    repository.refuse = [404]
+    with pytest.raises(DataError, match="answers 404"):
+        fetch(repository.file("a.txt"), tmp_path / "b.txt", pause=0)
+    assert len(repository.asked) == 4
+
+
+def test_empty_file_and_unknown_hash(served, tmp_path):
+    repository = served({"a.txt": b""})
+    assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == b""
+    with pytest.raises(DataError, match="crc:1"):
+        fetch(RecordFile("a", 1, "crc:1", repository.base), tmp_path / "b")
+
+
+def test_record_is_listed(served):
+    repository = served({"a.txt": BODY})
+    for doi in (DOI, f"https://doi.org/{DOI}"):
+        record = open_record(doi, base=repository.base)
+        assert (record.doi, record.licence, record.title) == (DOI, "cc-by-4.0", "A cohort")
+        assert record.files == [repository.file("a.txt")]
+
+
+@pytest.mark.parametrize(
+    ("doi", "message"), [("10.1000/5", "no DOI of Zenodo"), ("10.5281/zenodo.1", "does not answer")]
+)
+def test_wrong_doi(served, doi, message):
+    with pytest.raises(DataError, match=message):
+        open_record(doi, base=served({}).base)
+
+
+def test_server_that_is_not_there(served):
+    repository = served({})
+    repository.server.server_close()
+    with pytest.raises(DataError, match="check the network"):
+        open_record(DOI, base="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("answer", [{}, {"files": 3, "metadata": {}}, {"files": [{}], "metadata": {}}, []])
+def test_answer_of_another_form(served, answer):
+    repository = served({})
+    repository.record = lambda: answer
+    with pytest.raises(DataError, match="list of files"):
+        open_record(DOI, base=repository.base)
+
+
+def test_record_cannot_name_files_of_this_machine(served):
+    repository = served({"a.txt": BODY})
+    good = repository.record()
+    good["files"][0]["links"]["self"] = "file:///etc/passwd"
+    repository.record = lambda: good
+    with pytest.raises(DataError, match="only https"):
+        open_record(DOI, base=repository.base)
+
+
+# --- the cohort ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cohort_files(tmp_path_factory):
+    root = write_cohort(tmp_path_factory.mktemp("cohort"), shape=(3, 3))
+    return {p.relative_to(root.parent).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_chosen_cores_are_fetched_into_the_layout(served, cohort_files, tmp_path, flat):
+    repository = served({Path(k).name if flat else k: v for k, v in cohort_files.items()})
+    lines = []
+    folder = get_colorectal(
+        tmp_path / "crc", doi=DOI, cores=["TMA1_B1", "c1"], base=repository.base, report=lines.append
+    )
+    names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert names == {
+        "source.json",
+        "TMA1/TMA1_core_metadata.csv",
+        "TMA1/MIR/spectra/tma1_b1_res8_co16_2.2int_25.txt",
+        "TMA1/MIR/metadata/tma1_b1_res8_co16_2.2int_25.json",
+        "TMA2/TMA2_core_metadata.csv",
+        "TMA2/MIR/spectra/tma2_c1_res8_co16_2.2int_25.txt",
+        "TMA2/MIR/metadata/tma2_c1_res8_co16_2.2int_25.json",
+    }
+    assert "6 files" in lines[0] and "cc-by-4.0" in lines[0]
+    with pytest.warns(UserWarning, match="2941/00"):
+        data = import_colorectal(folder, tmp_path / "crc.zarr", tissue="none")
+    assert data.attrs["image_names"] == ["TMA1_B1", "TMA2_C1"] and data.attrs["group_names"] == ["2941/00"]
+    assert data.attrs["licence"] == "cc-by-4.0"
+    before = len(repository.asked)
+    get_colorectal(tmp_path / "crc", doi=DOI, cores=["TMA1_B1", "c1"], base=repository.base)
+    assert len(repository.asked) == before
+
+
+def test_choice_that_fits_nothing(cohort_files):
+    files = [RecordFile(name, 1, "md5:0", "https://localhost") for name in cohort_files]
+    assert {path.parts[0] for path in choose_colorectal(files, arrays=[3])} == {"TMA3"}
+    with pytest.raises(DataError, match="no core 'Z9'"):
+        choose_colorectal(files, cores=["Z9", "B1"])
+    with pytest.raises(DataError, match="no spectra of the chosen arrays"):
+        choose_colorectal(files, arrays=[8])
+    with pytest.raises(DataError, match="not named as the cores are"):
+        choose_colorectal([RecordFile("all.zip", 1, "md5:0", "https://localhost")])
+
+
+@pytest.mark.parametrize("key", ["../../TMA1_core_metadata.csv", "/TMA1_core_metadata.csv", "x/../tma1_b1_res8.txt"])
+def test_names_in_a_record_lead_nowhere_else(key):
+    files = [RecordFile(key, 1, "md5:0", "https://localhost"), RecordFile("tma1_b2_a.txt", 1, "md5:0", "https://l")]
+    for path in choose_colorectal(files):
+        assert path.parts[0] == "TMA1" and ".." not in path.parts
