@@ -1,0 +1,230 @@
+"""The fusion classifier: from spectra, by way of images, scattering and statistics, to classes.
+
+Abdo et al. 2024 (10.5815/ijisa.2024.04.02). What their abstract leaves open is a parameter here: the picture and its
+size, the scattering's scale, the statistics, the network's layers, the kind of over-sampling, and that it happens
+inside the training side of a split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ftirlib.classify.checks import check_grid
+from ftirlib.classify.fusion.features import FeatureExtractor, FeatureSettings
+from ftirlib.classify.fusion.fused import FusedFeatureClassifier, fuse
+from ftirlib.classify.fusion.head import HeadSettings
+from ftirlib.classify.fusion.oversampling import check_class_sizes
+from ftirlib.classify.fusion.raster import check_drawable
+from ftirlib.errors import DataError
+
+DTYPES = [np.float64, np.float32]
+
+
+class FusionClassifier(ClassifierMixin, BaseEstimator):
+    """Fusion of two image networks, wavelet scattering and statistics, classified by a small CNN.
+
+    Parameters
+    ----------
+    wavenumber : (n_wavenumbers,) array, cm-1, ascending, optional
+        Axis of the spectra it will be given. Without it columns count as evenly spaced, and positions are column
+        numbers.
+    resnet, efficientnet, scattering, statistics : bool
+        Which families of features take part; switch one off for an ablation.
+    image : {"line", "gramian", "recurrence"}
+        As in `Raster`.
+    image_size : int, pixels
+        224 is what the backbones were designed for; 32 to 64 is enough for a trial.
+    weights : mapping, "random" or None
+        {"resnet101": (file, sha256), "efficientnet_b0": (file, sha256)}, safetensors. What is not named is looked for
+        in the cache; what is not there is seeded random weights, with one warning. "random" asks for those.
+    oversampling : {"random", "smote", None}
+        Of the training spectra's features, after scaling.
+    n_neighbors : int
+        Of SMOTE.
+    small_classes : {"error", "adjust"}
+        When a class is too small for SMOTE.
+    scattering_scale : int, optional
+        As in `SpectrumScattering`.
+    head : HeadSettings, optional
+        The classifying network and its training.
+    random_state : int
+        Seed of everything that chance has a part in.
+    device : str
+        "auto" takes an accelerator where there is one.
+    batch_size : int
+        Spectra drawn and sent through the backbones at a time.
+    cache : path, optional
+        Folder for features, which are found again by the content of their spectrum.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) array
+    feature_origin_ : str
+        "ImageNet features", "random features" or "no image features"; belongs on every figure and table.
+    extractor_ : FeatureExtractor
+    classifier_ : FusedFeatureClassifier
+    wavenumber_ : (n_wavenumbers,) array, cm-1
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.vstack([rng.normal(0, 1, (20, 64)), rng.normal(0, 1, (10, 64)).cumsum(axis=1)])
+    >>> model = FusionClassifier(resnet=False, efficientnet=False).fit(X, ["noise"] * 20 + ["walk"] * 10)
+    >>> model.feature_origin_, model.classifier_.fitted_counts_.tolist()
+    ('no image features', [20, 20])
+    """
+
+    def __init__(
+        self,
+        wavenumber=None,
+        *,
+        resnet: bool = True,
+        efficientnet: bool = True,
+        scattering: bool = True,
+        statistics: bool = True,
+        image: str = "line",
+        image_size: int = 224,
+        weights: Mapping | str | None = None,
+        oversampling: str | None = "random",
+        n_neighbors: int = 5,
+        small_classes: str = "error",
+        scattering_scale: int | None = None,
+        head: HeadSettings | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+        batch_size: int = 64,
+        cache=None,
+    ):
+        self.wavenumber = wavenumber
+        self.resnet = resnet
+        self.efficientnet = efficientnet
+        self.scattering = scattering
+        self.statistics = statistics
+        self.image = image
+        self.image_size = image_size
+        self.weights = weights
+        self.oversampling = oversampling
+        self.n_neighbors = n_neighbors
+        self.small_classes = small_classes
+        self.scattering_scale = scattering_scale
+        self.head = head
+        self.random_state = random_state
+        self.device = device
+        self.batch_size = batch_size
+        self.cache = cache
+
+    def fit(self, X, y, *, progress: Callable[[int, int], None] | None = None):
+        """Extract features of spectra (n_spectra, n_wavenumbers) and train the head on them.
+
+        Parameters
+        ----------
+        X : (n_spectra, n_wavenumbers) array
+        y : (n_spectra,) int or str
+        progress : callable, optional
+            Called with the number of spectra whose features are there and their total.
+
+        Raises
+        ------
+        DataError
+            One class, a class with one spectrum (or too few for SMOTE), NaN, a constant spectrum, another axis.
+        SettingsError
+            An option out of its range.
+        ModelError
+            Weights of another architecture or hash.
+        """
+        self._check_axis(X)
+        # finiteness is checked afterwards, in words that say which spectrum
+        X, y = validate_data(self, X, y, dtype=DTYPES, ensure_all_finite=False, ensure_min_features=2)
+        check_drawable(X)
+        check_classification_targets(y)
+        classes, codes = np.unique(y, return_inverse=True)
+        check_class_sizes(codes, classes)
+        self.extractor_ = self._make_extractor(X.shape[1])
+        self.classifier_ = self._make_classifier()
+        features = self.extractor_.extract(X, progress=progress)
+        self.classifier_.fit(fuse(features), y)
+        return self._set()
+
+    def _check_axis(self, X):
+        if isinstance(X, xr.DataArray) and "wavenumber" in X.coords and self.wavenumber is not None:
+            check_grid(X["wavenumber"].values, np.asarray(self.wavenumber, np.float64))
+
+    def _make_extractor(self, n_wavenumbers: int) -> FeatureExtractor:
+        axis = np.arange(float(n_wavenumbers)) if self.wavenumber is None else np.asarray(self.wavenumber, np.float64)
+        if axis.shape != (n_wavenumbers,):
+            raise DataError(
+                f"the spectra have {n_wavenumbers} wavenumbers but the classifier's axis has shape {axis.shape}; give "
+                "one wavenumber per column."
+            )
+        switches = {
+            "resnet101": self.resnet,
+            "efficientnet_b0": self.efficientnet,
+            "scattering": self.scattering,
+            "statistics": self.statistics,
+        }
+        settings = FeatureSettings(
+            families=tuple(name for name, on in switches.items() if on),
+            image=self.image,
+            image_size=self.image_size,
+            scattering_scale=self.scattering_scale,
+            random_state=self.random_state,
+        )
+        return FeatureExtractor(
+            axis,
+            settings,
+            weights=self.weights,
+            device=self.device,
+            batch_size=self.batch_size,
+            cache=self.cache,
+        )
+
+    def _make_classifier(self) -> FusedFeatureClassifier:
+        return FusedFeatureClassifier(
+            oversampling=self.oversampling,
+            n_neighbors=self.n_neighbors,
+            small_classes=self.small_classes,
+            head=self.head,
+            random_state=self.random_state,
+            device=self.device,
+        )
+
+    def _set(self):
+        self.classes_ = self.classifier_.classes_
+        self.feature_origin_, self.wavenumber_ = self.extractor_.feature_origin, self.extractor_.wavenumber
+        self.n_features_in_ = self.wavenumber_.size
+        return self
+
+    def predict_proba(self, X, *, progress: Callable[[int, int], None] | None = None):
+        """Class probabilities (n_spectra, n_classes), columns in the order of ``classes_``."""
+        check_is_fitted(self)
+        self._check_axis(X)
+        X = validate_data(self, X, dtype=DTYPES, ensure_all_finite=False, reset=False)
+        features = self.extractor_.extract(X, progress=progress)
+        return self.classifier_.predict_proba(fuse(features))
+
+    def predict(self, X):
+        """The most probable class of each spectrum; ties go to the class listed first."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def save(self, folder) -> Path:
+        """Write ``head.safetensors`` and ``classifier.json`` to a folder; see `save_fusion`."""
+        from ftirlib.classify.fusion.saving import save_fusion  # which imports this module
+
+        check_is_fitted(self)
+        return save_fusion(self, folder)
+
+    @classmethod
+    def load(cls, folder, *, weights: Mapping | str | None = None, device: str = "auto", cache=None):
+        """Read what `save` wrote; see `load_fusion`."""
+        from ftirlib.classify.fusion.saving import load_fusion
+
+        return load_fusion(cls, folder, weights=weights, device=device, cache=cache)

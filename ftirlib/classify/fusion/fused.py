@@ -1,0 +1,144 @@
+"""Fused features to classes: scaling, over-sampling and head, every part fitted on the training side only.
+
+Abdo et al. 2024 (10.5815/ijisa.2024.04.02) do not say whether they over-sampled before their split; here it cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.preprocessing import LabelEncoder, StandardScaler
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ftirlib.classify.fusion.features import choose_device
+from ftirlib.classify.fusion.head import HeadSettings, head_probabilities, train_head
+from ftirlib.classify.fusion.oversampling import check_class_sizes, oversample
+from ftirlib.errors import SettingsError
+
+
+def fuse(features: Mapping[str, np.ndarray], families: Sequence[str] | None = None) -> np.ndarray:
+    """Features of several families side by side.
+
+    Parameters
+    ----------
+    features : mapping of (n_spectra, n_features) arrays
+        As from `FeatureExtractor.extract`.
+    families : sequence of str, optional
+        Those to keep, whatever their order; default all. For an ablation, leave one out.
+
+    Returns
+    -------
+    (n_spectra, sum of n_features) float32 array
+        In the order of `features`.
+
+    Raises
+    ------
+    SettingsError
+        A family that is not there, or none.
+
+    Examples
+    --------
+    >>> fuse({"scattering": np.zeros((2, 5)), "statistics": np.ones((2, 3))}, ["statistics"]).shape
+    (2, 3)
+    """
+    families = list(features) if families is None else list(families)
+    if unknown := [name for name in families if name not in features]:
+        raise SettingsError(f"there are no features of {unknown[0]!r}; choose of {', '.join(features)}.")
+    if not families:
+        raise SettingsError(f"no feature family is left; keep at least one of {', '.join(features)}.")
+    return np.hstack([features[name] for name in features if name in families]).astype(np.float32)
+
+
+class FusedFeatureClassifier(ClassifierMixin, BaseEstimator):
+    """Standardised features, rare classes over-sampled, a small CNN.
+
+    Parameters
+    ----------
+    oversampling, n_neighbors, small_classes
+        As in `oversample`: its ``method`` and options.
+    head : HeadSettings, optional
+    random_state : int
+        Seed of the over-sampling, the initial weights, the order of spectra and dropout.
+    device : str
+        "auto", or as torch names it.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) array
+    scaler_ : StandardScaler
+        Of the training spectra as they came, before any was copied.
+    head_ : HeadCNN
+    losses_ : list of float
+        Mean cross-entropy of each epoch.
+    class_counts_, fitted_counts_ : (n_classes,) int arrays
+        Training spectra of each class before and after over-sampling.
+    n_neighbors_ : int or None
+        That SMOTE used.
+    n_features_in_ : int
+    """
+
+    def __init__(
+        self,
+        *,
+        oversampling: str | None = "random",
+        n_neighbors: int = 5,
+        small_classes: str = "error",
+        head: HeadSettings | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+    ):
+        self.oversampling = oversampling
+        self.n_neighbors = n_neighbors
+        self.small_classes = small_classes
+        self.head = head
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X, y, *, progress: Callable[[dict], None] | None = None):
+        """Fit on features (n_spectra, n_features) with one label each; returns the estimator.
+
+        Raises
+        ------
+        DataError, SettingsError
+            As `oversample`.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float32, np.float64])
+        check_classification_targets(y)
+        encoder = LabelEncoder().fit(y)
+        codes = encoder.transform(y)
+        check_class_sizes(codes, encoder.classes_)
+        self.classes_ = encoder.classes_
+        self.scaler_ = StandardScaler().fit(X)
+        scaled, fitted, self.n_neighbors_ = oversample(
+            self.scaler_.transform(X),
+            codes,
+            method=self.oversampling,
+            n_neighbors=self.n_neighbors,
+            small_classes=self.small_classes,
+            random_state=self.random_state,
+        )
+        self.class_counts_, self.fitted_counts_ = np.bincount(codes), np.bincount(fitted)
+        self.head_, self.losses_ = train_head(
+            scaled,
+            fitted,
+            len(self.classes_),
+            self.head or HeadSettings(),
+            random_state=self.random_state,
+            device=choose_device(self.device),
+            progress=progress,
+        )
+        return self
+
+    def predict_proba(self, X):
+        """Class probabilities (n_spectra, n_classes), columns in the order of ``classes_``."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
+        return head_probabilities(self.head_, self.scaler_.transform(X))
+
+    def predict(self, X):
+        """The most probable class of each spectrum; ties go to the class listed first."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]

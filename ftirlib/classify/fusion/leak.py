@@ -1,0 +1,136 @@
+"""What a protocol claims: one model scored after over-sampling before or inside, and after random or grouped splits.
+
+Copies made before a split lie on both sides of it (Vandewiele et al. 2021, 10.1016/j.artmed.2020.101987), and so do
+spectra of one preparation after a random one (Guo et al. 2017, 10.1039/C7AY01363A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from imblearn.over_sampling import RandomOverSampler
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from ftirlib.errors import DataError
+
+OVERSAMPLED = ("inside", "before")
+SPLITS = ("grouped", "random")
+
+
+@dataclass(frozen=True)
+class LeakResult:
+    """Predictions under one protocol.
+
+    Attributes
+    ----------
+    oversampled : {"inside", "before"}
+        The training side only, or everything before the split, copies then being scored too.
+    split : {"grouped", "random"}
+    row : (n_scored,) int
+        Spectrum (row of the features) that each scored row is or copies.
+    y_true, predicted : (n_scored,) arrays
+        Labels.
+    group : (n_scored,) array
+    fold : (n_scored,) int
+    is_copy : (n_scored,) bool
+    twin_in_training : (n_scored,) bool
+        Whether the same spectrum was trained on.
+    group_in_training : (n_scored,) bool
+        Whether another spectrum of its group was, or itself.
+    """
+
+    oversampled: str
+    split: str
+    row: np.ndarray
+    y_true: np.ndarray
+    predicted: np.ndarray
+    group: np.ndarray
+    fold: np.ndarray
+    is_copy: np.ndarray
+    twin_in_training: np.ndarray
+    group_in_training: np.ndarray
+
+
+def leak_experiment(
+    features,
+    y,
+    groups,
+    classifier,
+    *,
+    n_splits: int = 4,
+    random_state: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[LeakResult]:
+    """Cross-validate one classifier under four protocols.
+
+    Parameters
+    ----------
+    features : (n_spectra, n_features) array
+        As from `fuse`; extracted without labels, so that they carry nothing over a split.
+    y : (n_spectra,) int or str
+    groups : (n_spectra,) array
+        Preparation or patient of each spectrum.
+    classifier : estimator
+        With a parameter ``oversampling`` that takes "random" and None, such as `FusedFeatureClassifier`; it is cloned.
+    n_splits : int
+    random_state : int
+        Of the splits and of the over-sampling before them.
+    progress : callable, optional
+        Called with the number of fits done and their total.
+
+    Returns
+    -------
+    list of LeakResult
+        Over-sampling inside with grouped and with random splits, then before with both. Random over-sampling
+        throughout: a copy has the group of its spectrum, a point of SMOTE between two groups has none.
+
+    Raises
+    ------
+    DataError
+        Lengths that disagree, or a class in fewer groups than there are splits.
+    """
+    features, y, groups = np.asarray(features), np.asarray(y), np.asarray(groups)
+    if not len(features) == len(y) == len(groups):
+        raise DataError(
+            f"there are {len(features)} rows of features, {len(y)} labels and {len(groups)} groups; give one each per "
+            "spectrum."
+        )
+    for name in np.unique(y):
+        if (n := len(np.unique(groups[y == name]))) < n_splits:
+            raise DataError(
+                f"class {name} occurs in {n} group(s) for {n_splits} splits; lower n_splits or bring more groups of it."
+            )
+    everything = np.arange(len(y))
+    sampler = RandomOverSampler(random_state=random_state)
+    copied = sampler.fit_resample(everything[:, None], y)[0][:, 0]
+    protocols = [(oversampled, split) for oversampled in OVERSAMPLED for split in SPLITS]
+    results = []
+    for oversampled, split in protocols:
+        before = oversampled == "before"
+        row = copied if before else everything
+        model = clone(classifier).set_params(oversampling=None if before else "random")
+        options = {"shuffle": True, "random_state": random_state}
+        if split == "grouped":
+            folds = StratifiedGroupKFold(n_splits, **options).split(row, y[row], groups[row])
+        else:
+            folds = StratifiedKFold(n_splits, **options).split(row, y[row])
+        parts = []
+        for fold, (train, test) in enumerate(folds):
+            predicted = clone(model).fit(features[row[train]], y[row[train]]).predict(features[row[test]])
+            twin = np.isin(row[test], row[train])
+            known = np.isin(groups[row[test]], groups[row[train]])
+            parts.append((test, predicted, np.full(len(test), fold), twin, known))
+            if progress is not None:
+                progress(len(results) * n_splits + fold + 1, len(protocols) * n_splits)
+        test, predicted, fold, twin, known = (np.concatenate(part) for part in zip(*parts))
+        # the sampler keeps the given spectra first, and its copies after them
+        is_copy = test >= len(everything)
+        results.append(
+            LeakResult(
+                oversampled, split, row[test], y[row[test]], predicted, groups[row[test]], fold, is_copy, twin, known
+            )
+        )
+    return results
