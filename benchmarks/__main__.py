@@ -13,11 +13,17 @@ from pathlib import Path
 
 ALL = {
     "importing": [],
+    "importing_files": [],
+    "colorectal": [],
     "training": [],
     "prediction": [],
-    "lime_modes": [],
+    "lime_speed": [],
+    "lime_trust": [],
+    "lime_memory": [],
     "linear": [],
     "phantom": [],
+    "attention": [],
+    "fusion": [],
 }
 
 

@@ -10,19 +10,27 @@ __version__ = "0.1.0"
 _ROOMS = {
     "ftirlib.errors": ["FtirlibError", "DataError", "SettingsError", "ModelError", "StoreError"],
     "ftirlib.spectra.model": ["make_spectra", "open_spectra", "save_spectra", "validate_spectra"],
-    "ftirlib.spectra.readers": ["import_spectra"],
+    "ftirlib.spectra.readers": ["import_spectra", "plan_import"],
     "ftirlib.spectra.phantom": ["simulate_colon"],
+    "ftirlib.spectra.complexes": ["simulate_complexes"],
     "ftirlib.spectra.folds": ["Fold", "four_way_folds"],
+    "ftirlib.sources.public_sets": ["get_public_set", "import_public_set"],
+    "ftirlib.sources.colorectal_store": ["import_colorectal"],
     "ftirlib.classify.baselines": ["NearestMean", "PCALDA", "PCAXGB", "XGB"],
     "ftirlib.classify.mscnn": ["MSCNN", "MSCNNSettings"],
     "ftirlib.classify.training": ["MSCNNClassifier"],
     "ftirlib.classify.ensemble": ["EMSCNN"],
+    "ftirlib.classify.fusion.estimator": ["FusionClassifier"],
     "ftirlib.explain.lime": ["SpectralLime", "Attribution"],
+    "ftirlib.explain.faithfulness": ["perturbation_curves", "infidelity", "max_sensitivity"],
     "ftirlib.explain.vae": ["CrimeVAE"],
     "ftirlib.explain.crime": ["Contexts", "find_contexts"],
     "ftirlib.explain.linear": ["LinearClassifier"],
     "ftirlib.report.scores": ["classification_scores"],
     "ftirlib.report.uncertainty": ["grouped_bootstrap"],
+    "ftirlib.report.band_recovery": ["band_recovery_table"],
+    "ftirlib.report.store_check": ["StoreReport", "check_store"],
+    "ftirlib.report.store_page": ["report_page", "report_text"],
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [*_HOME, "__version__"]

@@ -30,7 +30,7 @@ import numpy as np
 from myst_nb import glue
 
 from ftirlib.report import figures
-from ftirlib.run import context_views, stages
+from ftirlib.run import context_views, stages, sweep_views
 from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
@@ -49,41 +49,50 @@ glue(
     display=False,
 )
 glue("ctx-supervision", ", ".join(stages.vae_names(run)), display=False)
+glue("ctx-patch", sweep_views.patch_text(run, name), display=False)
+glue("ctx-patches", sweep_views.patches_text(run), display=False)
+glue("ctx-latent", run.settings.contexts.latent.replace("+log_variance", "s and log-variances"), display=False)
 
 # %% [markdown]
 # **Finding.** {glue:text}`ctx-count` contexts, found without the test set, sort its {glue:text}`ctx-spectra` explained
 # spectra so that {glue:text}`ctx-purity` of them share their context's most common prediction (autoencoder
-# {glue:text}`ctx-name`, first fold).
+# {glue:text}`ctx-name`, {glue:text}`ctx-patch`; first fold). It is the one whose linear model does best on the
+# validation sets; the test sets had no say.
 
 # %% [markdown]
 # ## Autoencoders
 #
 # A semi-supervised variational autoencoder (M2 {cite}`kingma2014`) learns four dimensions from each spectrum and its
 # LIME weights together. Trained are {glue:text}`ctx-supervision`: encoder and decoder, then the share of spectra whose
-# class the objective sees (C convolutional, P perceptron). Training uses the validation set of each fold, the pictures show the test
-# set.
+# class the objective sees (C convolutional, T transformer, P perceptron). A transformer's token is a patch of points:
+# one in the paper, here {glue:text}`ctx-patches`. Training uses the validation set of each fold, the pictures show the
+# test set.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-training", "caption": "Training of the autoencoder of the first fold: terms of the bound per spectrum, in nats."}, "image": {"alt": "Curves of reconstruction, latent and total loss of the autoencoder over epochs"}}
-history = context_views.vae_history(run, name)
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
-figures.draw_history(axes[0], history, curves={"total": "training", "validation": "held out"})
-figures.draw_history(axes[1], history, curves={"kl": "latent term", "classification": "classification"})
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-training", "caption": "Training of the autoencoders of the first fold: terms of the loss per spectrum, and the bound on spectra held out (lower is better); a marker at the epoch that is kept. {glue:text}`ctx-patches`."}, "image": {"alt": "Curves of reconstruction, latent term, classification and held-out bound of every autoencoder over epochs"}}
+histories = sweep_views.histories(run)
+terms = [term for term in (*figures.TERMS, "validation") if any(h[-1].get(term) for h in histories.values())]
+figure, axes = plt.subplots(2, 2, figsize=(8, 6.6), layout="constrained")
+for ax, term in zip(axes.flat, terms):
+    figures.draw_term(ax, histories, term)
+for ax in axes.flat[len(terms) :]:
+    ax.remove()
+figures.share_legend(axes.flat[: len(terms)], n_columns=6)
 run.publish(figure, "fig-ctx-training")
 
 # %% [markdown]
 # ## The latent space
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-umap", "caption": "Figure 3a-b of the paper for this run: UMAP of the latent means of the test spectra, by context (left) and by label (right)."}, "image": {"alt": "Two scatter plots of the same points, coloured by context and by label"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-umap", "caption": "Figure 3a-b of the paper for this run: UMAP of the latent means of the test spectra, by context (left) and by label (right). {glue:text}`ctx-name`, {glue:text}`ctx-patch`."}, "image": {"alt": "Two scatter plots of the same points, coloured by context and by label"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 4.4), layout="constrained")
 figures.draw_embedding(axes[0], view.points, view.assigned, [str(k) for k in range(view.n_contexts)])
 figures.draw_embedding(axes[1], view.points, view.labelled, data_names)
 run.publish(figure, "fig-ctx-umap")
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-unsupervised", "caption": "Figure 4a of the paper for this run: the same for the autoencoder with the least supervision, by label."}, "image": {"alt": "Scatter plot of the latent space of the least supervised autoencoder, coloured by label"}}
-least = stages.vae_names(run)[0]
-plain = context_views.context_view(run, least)
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-unsupervised", "caption": "Figure 4a of the paper for this run: the same variant with the least supervision, by label ({glue:text}`ctx-patch`)."}, "image": {"alt": "Scatter plot of the latent space of the least supervised autoencoder, coloured by label"}}
+plain = context_views.context_view(run, context_views.least_supervised(run, name))
 figure, ax = plt.subplots(figsize=(5.6, 5), layout="constrained")
 figures.draw_embedding(ax, plain.points, plain.labelled, data_names)
+ax.set_title(sweep_views.title(run, plain.name), pad=48)
 run.publish(figure, "fig-ctx-unsupervised")
 
 # %% [markdown] tags=["needs-positive"]
@@ -91,7 +100,7 @@ run.publish(figure, "fig-ctx-unsupervised")
 #
 # In the binary view a context *opposes* its labels when most of its spectra are labelled, and few predicted, positive.
 
-# %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-counts", "caption": "Figure 3c of the paper for this run: spectra of each context that are labelled, and that are predicted, positive (test set, first fold)."}, "image": {"alt": "Bars of labelled and predicted positive spectra per context"}}
+# %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-counts", "caption": "Figure 3c of the paper for this run: spectra of each context that are labelled, and that are predicted, positive (test set, first fold; {glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "Bars of labelled and predicted positive spectra per context"}}
 chosen = context_views.chosen_contexts(run, view)
 predicted, labelled = context_views.positive_counts(run, view)
 figure, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
@@ -112,7 +121,7 @@ glue("ctx-opposes", opposing, display=False)
 # apart on the map; and the one that most opposes its labels. Here {glue:text}`ctx-opposing`
 # {glue:text}`ctx-opposes`.
 
-# %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-spectra", "caption": "Figure 3d of the paper for this run: mean spectra (above) and mean LIME weights (below) of the contexts chosen by rule."}, "image": {"alt": "Mean spectra and mean LIME weights of three contexts over wavenumber"}}
+# %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-spectra", "caption": "Figure 3d of the paper for this run: mean spectra (above) and mean LIME weights (below) of the contexts chosen by rule ({glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "Mean spectra and mean LIME weights of three contexts over wavenumber"}}
 figure, axes = plt.subplots(2, 1, figsize=(7.5, 6), sharex=True, layout="constrained")
 axis = stages.prepared(run).wavenumber.values
 figures.draw_context_spectra(
@@ -134,7 +143,7 @@ run.publish(figure, "fig-ctx-spectra")
 #
 # {numref}`fig-ctx-image` is the positive-labelled image with most explained pixels of that context.
 
-# %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-image", "caption": "Figure 4b of the paper for this run: absorbance at 1650 cm⁻¹, and the explained pixels of the opposing context."}, "image": {"alt": "False-colour image with dots on the pixels of one context"}}
+# %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-image", "caption": "Figure 4b of the paper for this run: absorbance at 1650 cm⁻¹, and the explained pixels of the opposing context ({glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "False-colour image with dots on the pixels of one context"}}
 picture, marked = context_views.opposing_pixels(run, view, chosen)
 figure, ax = plt.subplots(figsize=(5.4, 4.6), layout="constrained")
 figures.draw_image(
@@ -148,7 +157,7 @@ figures.draw_image(
 ax.set_title(picture.title)
 run.publish(figure, "fig-ctx-image")
 
-# %% tags=["hide-input", "needs-truth", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-reference", "caption": "Figure 4c of the paper for this run: in place of the stained section, the true class of each pixel of the same simulated image."}, "image": {"alt": "Map of the true class of each pixel"}}
+# %% tags=["hide-input", "needs-truth", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-reference", "caption": "Figure 4c of the paper for this run: in place of the stained section, the true class of each pixel of the same simulated image ({glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "Map of the true class of each pixel"}}
 truth = context_views.image_truth(run, picture.title)
 figure, ax = plt.subplots(figsize=(5.4, 4.8), layout="constrained")
 figures.draw_class_map(ax, truth.pixels, data_names, pixel_size_um=truth.pixel_size_um).set_title(truth.title)
@@ -158,6 +167,67 @@ run.publish(figure, "fig-ctx-reference")
 # ```{note}
 # This data set has no images, so there is no picture of where a context lies.
 # ```
+
+# %% [markdown]
+# ## The same for every autoencoder
+#
+# Rows are variants, columns shares of supervision; the rules and the fold are those of the figures above.
+# Latent {glue:text}`ctx-latent` are clustered; the maps are of latent means.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-grid-contexts", "caption": "Figure 3a for every autoencoder: UMAP of the latent means of the test spectra, by context. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of scatter plots of latent spaces, coloured by context"}}
+every = context_views.all_views(run)
+shape = len(run.settings.vaes.variants), len(run.settings.vaes.supervision)
+figure, axes = plt.subplots(*shape, figsize=(8, 3.1 * shape[0]), squeeze=False, layout="constrained")
+for ax, (one, seen) in zip(axes.flat, every.items()):
+    figures.draw_embedding(ax, seen.points, seen.assigned, [str(k) for k in range(seen.n_contexts)])
+    ax.set_title(sweep_views.title(run, one))
+if max(seen.n_contexts for seen in every.values()) <= figures.FEW:  # more are written beside their points
+    figures.share_legend(axes, n_columns=8)
+run.publish(figure, "fig-ctx-grid-contexts")
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-grid-labels", "caption": "Figures 3b and 4a for every autoencoder: the same maps by label. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of scatter plots of latent spaces, coloured by label"}}
+figure, axes = plt.subplots(*shape, figsize=(8, 3.1 * shape[0]), squeeze=False, layout="constrained")
+for ax, (one, seen) in zip(axes.flat, every.items()):
+    figures.draw_embedding(ax, seen.points, seen.labelled, data_names).set_title(sweep_views.title(run, one))
+figures.share_legend(axes)
+run.publish(figure, "fig-ctx-grid-labels")
+
+# %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-grid-counts", "caption": "Figure 3c for every autoencoder: spectra of each context that are labelled, and that are predicted, positive. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of bar charts of labelled and predicted positive spectra per context"}}
+choices = {one: context_views.chosen_contexts(run, seen) for one, seen in every.items()}
+figure, axes = plt.subplots(*shape, figsize=(8, 2.7 * shape[0]), squeeze=False, layout="constrained")
+for ax, (one, seen) in zip(axes.flat, every.items()):
+    figures.draw_context_counts(ax, *context_views.positive_counts(run, seen), highlight=choices[one].numbers)
+    ax.set_title(sweep_views.title(run, one))
+figures.share_legend(axes)
+run.publish(figure, "fig-ctx-grid-counts")
+
+# %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-grid-spectra", "caption": "Figure 3d for every autoencoder: mean spectra (left) and mean LIME weights (right) of two positive contexts and of the one that most opposes its labels, chosen by the same rule. {glue:text}`ctx-patches`."}, "image": {"alt": "Rows of mean spectra and mean weights of three contexts, one row for each autoencoder"}}
+figure, axes = plt.subplots(len(every), 2, figsize=(8, 2.3 * len(every)), squeeze=False, layout="constrained")
+for pair, (one, seen) in zip(axes, every.items()):
+    chosen_here = choices[one]
+    short = context_views.chosen_names(run, seen, chosen_here, why=False)
+    means = seen.table.mean_spectra[chosen_here.numbers], seen.table.mean_weights[chosen_here.numbers]
+    figures.draw_context_spectra(pair, axis, *means, short)
+    pair[0].set_title(sweep_views.title(run, one), loc="left")
+run.publish(figure, "fig-ctx-grid-spectra")
+
+# %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-grid-images", "caption": "Figure 4b for every autoencoder: the explained pixels of the context that most opposes its labels, in the positive-labelled image with most of them. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of absorbance images with dots on the pixels of one context"}}
+pictures = {one: context_views.opposing_pixels(run, seen, choices[one]) for one, seen in every.items()}
+figure, axes = plt.subplots(*shape, figsize=(8, 4 * shape[0]), squeeze=False, layout="constrained")
+for ax, (one, (picture, marked)) in zip(axes.flat, pictures.items()):
+    named = f"context {choices[one].opposing}"
+    figures.draw_image(ax, picture.pixels, pixel_size_um=picture.pixel_size_um, mark=marked, mark_name=named)
+    ax.set_title(f"{sweep_views.title(run, one)}\n{picture.title}")
+run.publish(figure, "fig-ctx-grid-images")
+
+# %% tags=["hide-input", "needs-truth", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-grid-reference", "caption": "Figure 4c for every autoencoder: the true class of each pixel of those images. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of maps of the true class"}}
+figure, axes = plt.subplots(*shape, figsize=(8, 3.9 * shape[0]), squeeze=False, layout="constrained")
+for ax, (one, (picture, _)) in zip(axes.flat, pictures.items()):
+    truth = context_views.image_truth(run, picture.title)
+    figures.draw_class_map(ax, truth.pixels, data_names, pixel_size_um=truth.pixel_size_um)
+    ax.set_title(f"{sweep_views.title(run, one)}\n{picture.title}")
+figures.share_legend(axes, n_columns=5)
+run.publish(figure, "fig-ctx-grid-reference")
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"contexts with test spectra: {int((view.table.size > 0).sum()) > 1}")

@@ -26,12 +26,12 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
-from IPython.display import display
+from IPython.display import HTML, display
 from myst_nb import glue
 
 from ftirlib.report import figures
 from ftirlib.report.scores import SCORE_TITLES
-from ftirlib.run import context_views, stages, tables
+from ftirlib.run import context_views, stages, sweep_views, tables
 from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
@@ -50,13 +50,18 @@ glue("lin-interval", f"{labels.low:.2f} to {labels.high:.2f}", display=False)
 glue("lin-model", f"{model['mean']:.0%}", display=False)
 glue("lin-ensemble", f"{ensemble['mean']:.2f} ± {ensemble.sd:.2f}", display=False)
 glue("lin-contexts", f"{len(context_views.linear_model(run, name).labels)}", display=False)
+glue("lin-patch", sweep_views.patch_text(run, name), display=False)
+glue("lin-patches", sweep_views.patches_text(run), display=False)
+glue("lin-seeds", f"{run.settings.vaes.seeds}", display=False)
+glue("lin-supervision", sweep_views.supervision_text(run), display=False)
 glue("lin-size", f"{context_views.linear_size_kb(run, name):.0f}", display=False)
 
 # %% [markdown]
 # **Finding.** A linear model of {glue:text}`lin-contexts` mean spectra and weights ({glue:text}`lin-name`) gives the
 # ensemble's answer for {glue:text}`lin-model` of the test spectra, and has a balanced accuracy of
 # {glue:text}`lin-labels` against the labels (bootstrap over groups: {glue:text}`lin-interval`); the ensemble has
-# {glue:text}`lin-ensemble`.
+# {glue:text}`lin-ensemble`. Of all autoencoders this one is shown because its linear model does best on the validation
+# sets.
 
 # %% [markdown]
 # ## The model
@@ -66,7 +71,7 @@ glue("lin-size", f"{context_views.linear_size_kb(run, name):.0f}", display=False
 # spectrum are each mapped linearly to −1…1 first. Nothing else is learned: the whole model is one JSON of
 # {glue:text}`lin-size` kB, applied by NumPy alone.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lin-scores", "caption": "Figure 2b of the paper for this run: linear models against the labels (L) and against the ensemble (M). The number after the name is the share of supervision. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups of the scores pooled over folds. Dashed: majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of the linear models against labels and ensemble"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lin-scores", "caption": "Figure 2b of the paper for this run: linear models against the labels (L) and against the ensemble (M). The number after the name is the share of supervision. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups of the scores pooled over folds. Dashed: majority class. {glue:text}`lin-patches`."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of the linear models against labels and ensemble"}}
 both = tables.with_target(linear)
 figure, ax = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
 figures.draw_score_bars(ax, both, scores=["accuracy", "balanced_accuracy", "mcc"])
@@ -80,6 +85,26 @@ display(
 )
 
 # %% [markdown]
+# ## Which is better?
+#
+# Scores of models on the same spectra rise and fall together, so each model is compared with {glue:text}`lin-name` on
+# the same draws of groups: its score less that of {glue:text}`lin-name`, with the bootstrap interval. A star marks an
+# interval that leaves out 0; the intervals are per difference, not for all at once.
+
+# %% tags=["hide-input"]
+pairs = sweep_views.difference_text(sweep_views.paired_models(run, name))
+display(pairs.rename(columns=SCORE_TITLES).style.set_properties(**{"white-space": "pre"}))
+
+# %% [markdown]
+# ## Does supervision help?
+#
+# The balanced accuracy with the most supervision less that with the least, variant by variant: {glue:text}`lin-supervision`.
+# Autoencoders of each kind that differ by seed alone: {glue:text}`lin-seeds` per fold.
+
+# %% tags=["hide-input"]
+display(sweep_views.supervision_table(run).style.hide(axis="index").format(precision=3))
+
+# %% [markdown]
 # ## Reading the model
 #
 # The largest contexts of the first fold, as an auditor would read them: how many validation spectra, which class, how
@@ -87,6 +112,25 @@ display(
 
 # %% tags=["hide-input"]
 display(context_views.audit_table(run, view).style.hide(axis="index").format({"purity": "{:.2f}"}))
+
+# %% [markdown]
+# Where these bands are published, for the same contexts: a peak is named when the centre of a band in the table lies
+# within a quarter of a band's usual width, which suggests an assignment and proves none.
+
+# %% tags=["hide-input"]
+largest = context_views.largest_contexts(view, 3)
+peaks = context_views.naming(run, view)
+shown = peaks[peaks.context.isin(largest)].style.hide(axis="index")
+display(shown.format({"wavenumber": "{:.0f}", "weight": "{:+.2g}", "offset": "{:+.0f}"}, na_rep="none"))
+
+# %% [markdown]
+# ## One page to hand over
+#
+# The model of the first fold as a card that prints on one sheet: what it knows, how far it agrees, how to apply it by
+# hand, and where it ends. Every fold and autoencoder has such a page beside its JSON, under `cards/` in the run's folder.
+
+# %% tags=["hide-input"]
+display(HTML(context_views.card_frame(run, name)))
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"the JSON gives the stored predictions again: {context_views.linear_reproduces(run, name)}")

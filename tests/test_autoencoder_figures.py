@@ -9,7 +9,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from ftirlib.errors import DataError
-from ftirlib.report.figures.autoencoders import TERMS, draw_controls, draw_cost, draw_term
+from ftirlib.report.figures.autoencoders import TERMS, draw_controls, draw_cost, draw_term, share_legend
 
 
 @pytest.fixture
@@ -68,3 +68,19 @@ def test_controls(ax):
         draw_controls(ax, pd.concat([table, table]), value="value", label="Purity")
     with pytest.raises(DataError, match="cannot be drawn"):
         draw_controls(ax, table, value="size", label="Size")
+
+
+def test_one_legend_names_each_thing_once():
+    figure, axes = plt.subplots(1, 2, layout="constrained")
+    for ax in axes:
+        draw_term(ax, {"CP-0": history(0.0), "CP-0.2": history(0.5)}, "kl")
+    axes[1].legend()
+    share_legend(axes)
+    assert all(ax.get_legend() is None for ax in axes)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["CP-0", "CP-0.2"]
+    plt.close(figure)
+
+
+def test_a_legend_of_nothing_is_refused(ax):
+    with pytest.raises(DataError, match="draw into the axes first"):
+        share_legend([ax])

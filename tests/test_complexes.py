@@ -125,6 +125,7 @@ def test_tables_are_within_reason():
             assert (band.free is None) == (band.free_height == 0), band
             assert (band.bound is None) == (band.bound_height == 0), band
             assert band.assignment
+            assert isinstance(band.assumed, bool), band
             if band.free is not None and band.bound is not None:
                 assert abs(band.bound - band.free) <= 60, band
 

@@ -43,6 +43,18 @@ def test_halves_that_say_nothing_are_constant(planted):
     assert np.ptp(control_input("weights alone", spectra, weights, labels)[0], axis=0).max() == 0
 
 
+def test_what_says_nothing_says_the_same_to_further_spectra(planted):
+    spectra, weights, labels, _ = planted
+    known, other = slice(0, 120), slice(120, None)
+    means = spectra[known], weights[known]
+    before = control_input("spectra alone", *means, labels[known])
+    after = control_input("spectra alone", spectra[other], weights[other], labels[other], means=means)
+    np.testing.assert_array_equal(before[1][0], after[1][0])
+    np.testing.assert_array_equal(after[0], spectra[other])
+    with pytest.raises(DataError, match="11 wavenumbers"):
+        control_input("spectra alone", spectra, weights, labels, means=(spectra[:, 1:], weights[:, 1:]))
+
+
 def test_controls_see_what_they_are_given_and_no_more(planted):
     spectra, weights, kind, look = planted
     both = 2 * kind + look

@@ -20,8 +20,10 @@ from ftirlib.report.multiclass import (
     bootstrap_multiclass,
     multiclass_from_confusion,
     multiclass_scores,
+    multiclass_table,
 )
 from ftirlib.report.uncertainty import grouped_bootstrap
+from ftirlib.spectra.folds import Fold
 
 NAMES = ["a", "b", "c"]
 
@@ -93,6 +95,30 @@ def test_bootstrap_is_that_of_the_spectra_themselves(rng):
     for name, interval in found.items():
         assert interval.low <= interval.estimate <= interval.high, name
         assert interval.n_groups == 12
+
+
+def test_table_is_of_each_model_and_score(rng):
+    y, group = rng.integers(0, 3, 80), np.repeat(np.arange(16), 5)
+    folds = [
+        Fold(train=np.flatnonzero(group % 4 != k), validation=[], test=np.flatnonzero(group % 4 == k)) for k in range(4)
+    ]
+    right, wrong = [y[f.test] for f in folds], [(y[f.test] + 1) % 3 for f in folds]
+    options = {
+        "label": y,
+        "group": group,
+        "class_names": NAMES,
+        "n_resamples": 100,
+        "confidence": 0.9,
+        "random_state": 0,
+    }
+    table = multiclass_table({"right": right, "wrong": wrong}, folds=folds, **options)
+    assert list(table.columns) == ["model", "score", "mean", "sd", "low", "high", "majority"]
+    rows = table.set_index(["model", "score"])
+    assert rows["mean"]["right", "mcc"] == rows.low["right", "mcc"] == 1
+    assert rows["mean"]["wrong", "accuracy"] == rows.sd["wrong", "accuracy"] == 0
+    common = [np.bincount(y[f.train]).argmax() for f in folds]
+    expected = np.mean([(y[f.test] == c).mean() for f, c in zip(folds, common)])
+    assert rows.majority["right", "accuracy"] == pytest.approx(expected)
 
 
 def test_bad_input_is_refused():

@@ -124,7 +124,12 @@ def test_conda_environment_agrees_with_pyproject():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert environment["channels"] == ["conda-forge"]
     conda = {}
-    for line in environment["dependencies"]:
+    lines = [line for line in environment["dependencies"] if isinstance(line, str)]
+    (by_pip,) = (line["pip"] for line in environment["dependencies"] if isinstance(line, dict))
+    for line in by_pip:
+        requirement = Requirement(line)
+        conda[canonicalize_name(requirement.name)] = str(requirement.specifier)
+    for line in lines:
         spec = rattler.MatchSpec(line, strict=True)
         name = str(spec.name.normalized if hasattr(spec.name, "normalized") else spec.name)
         assert name not in conda, f"{name} is listed twice in environment.yml"

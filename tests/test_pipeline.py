@@ -6,19 +6,33 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from ftirlib.run import stages
+from ftirlib.explain.crime import Contexts
+from ftirlib.explain.linear import LinearClassifier
+from ftirlib.report import context_controls
+from ftirlib.run import context_views, stages, sweep_views, truth_views
+from ftirlib.run.context_tasks import _autoencoder, token_patch
+from ftirlib.run.predict import EXPLAINED
 from ftirlib.run.runner import open_run
 from ftirlib.run.store import Store
 from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
-SMALL = {"workers": 2, "members.epochs": 2, "vaes.epochs": 2, "explanations.samples": 200, "vaes.supervision": [0.2]}
+SMALL = {
+    "workers": 2,
+    "members.epochs": 2,
+    "explanations.samples": 200,
+    "vaes.epochs": 2,
+    "vaes.variants": ["CP", "TT"],
+    "vaes.supervision": [0.2],
+}
+VAES = ["CP-0.2", "TT-0.2"]
 PLAIN = "--set=preparation.recipe=[{cut: {low: 1000, high: 1800}}, {vector: {}}]"
 FLAGS = [f"--set={name}={value}" for name, value in SMALL.items()]
 
@@ -57,8 +71,9 @@ def test_scores_have_their_majority_and_intervals(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
         table = stages.scores(run)
     assert set(table.columns) == {"model", "target", "score", "mean", "sd", "low", "high", "majority"}
-    assert {"mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb", "mscnn", "emscnn", "CP-0.2"} == set(table.model)
-    assert set(table[table.model == "CP-0.2"].target) == {"labels", "ensemble"}
+    assert {"mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb", "mscnn", "emscnn", *VAES} == set(table.model)
+    for name in VAES:
+        assert set(table[table.model == name].target) == {"labels", "ensemble"}
     counted = table[table.score == "accuracy"]
     assert (counted.low <= counted.high).all() and counted.majority.between(0, 1).all()
 
@@ -101,9 +116,94 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, tmp_path):
 
 
 def test_a_changed_setting_remakes_only_what_depends_on_it(finished):
-    with open_run("smoke", out=finished, changes=SMALL | {"contexts.count": 4}) as run:
-        stages.contexts(run)
+    changes = SMALL | {"contexts.count": 4, "contexts.latent": "mean+log_variance"}
+    with open_run("smoke", out=finished, changes=changes) as run:
+        folders = stages.contexts(run)
         assert {name.split("/")[0] for name in run.made} == {"contexts"}
+        assert Contexts.load(folders[0]["CP-0.2"] / "contexts.npz").centres.shape == (4, 8)
+
+
+def test_a_patch_is_stated_and_scaled_to_the_axis(finished):
+    with open_run("smoke", out=finished, changes=SMALL) as run:
+        assert sweep_views.patches_text(run) == "CP: no tokens; TT: patch of 89 points"
+    assert [token_patch("TT", 89, n) for n in (801, 401, 81, 3)] == [89, 45, 9, 1]
+    values = {"variant": "TT", "patch": 89}
+    with pytest.warns(UserWarning, match="2 x 401 points is no multiple of the patch of 45: .* last 37"):
+        _autoencoder(values, 0.2, 0, 401)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _autoencoder(values, 0.2, 0, 801)
+        _autoencoder(values | {"variant": "CP"}, 0.2, 0, 401)
+
+
+def test_replicates_differ_by_their_seed_and_have_names_of_their_own(tmp_path):
+    with open_run("smoke", out=tmp_path, changes=SMALL | {"vaes.seeds": 2}) as run:
+        assert stages.vae_names(run) == ["CP-0.2", "CP-0.2-seed1", "TT-0.2", "TT-0.2-seed1"]
+        assert stages.vae_names(run, replicates=False) == VAES
+        assert stages._seed(run, 0, 1000) != stages._seed(run, 0, 1001)
+
+
+def test_the_autoencoder_shown_is_chosen_without_the_test_sets(finished):
+    with open_run("smoke", out=finished, changes=SMALL) as run:
+        table = sweep_views.validation_table(run).set_index("model").validation
+        assert context_views.best_vae(run) == table.idxmax()
+        label = stages.prepared(run).label.values
+        recalls = []
+        for fold, paths in zip(stages.folds(run), stages.contexts(run)):
+            answer = np.load(paths["TT-0.2"] / "assigned.npz")["linear_validation"]
+            truth = label[fold.validation]
+            recalls.append(np.mean([(answer[truth == c] == c).mean() for c in np.unique(truth)]))
+        assert table["TT-0.2"] == pytest.approx(np.mean(recalls))
+
+
+def test_models_are_compared_in_pairs(finished):
+    with open_run("smoke", out=finished, changes=SMALL) as run:
+        table = sweep_views.paired_models(run, "CP-0.2").set_index(["model", "score"])
+        rows = np.concatenate([fold.test for fold in stages.folds(run)])
+        label = stages.prepared(run).label.values[rows]
+        found = {n: np.concatenate([a["predicted"] for a in stages.predictions(run)[n]]) for n in VAES}
+    difference = (found["TT-0.2"] == label).mean() - (found["CP-0.2"] == label).mean()
+    assert table.difference["TT-0.2", "accuracy"] == pytest.approx(difference)
+    assert "CP-0.2" not in table.index.get_level_values("model")
+
+
+def test_every_linear_model_has_a_page_beside_its_json(finished):
+    for k in stages.FOLDS:
+        for name in VAES:
+            card = finished / "cards" / f"fold{k}-{name}"
+            page = (card / "card.html").read_text(encoding="utf-8")
+            assert f"Linear model of {name}, fold {k + 1}" in page and "against the ensemble" in page
+            assert "simulated" in page
+            source = finished / "contexts" / f"fold{k}-{name}" / "linear.json"
+            assert (card / "linear.json").read_bytes() == source.read_bytes()
+
+
+def test_controls_lack_one_thing_each_and_are_scored_as_the_autoencoder_is(finished):
+    with open_run("smoke", out=finished, changes=SMALL) as run:
+        made = stages.controls(run)
+        assert set(made) == {*context_controls.TRAINED, *context_controls.PLAIN}
+        view = context_views.context_view(run, "CP-0.2")
+        assert {len(assigned) for assigned in made.values()} == {len(view.rows)}
+        assert np.array_equal(np.bincount(made["sizes alone"]), np.bincount(view.assigned))
+        table = truth_views.control_table(run)
+        assert set(table.contexts) == {*made, "contexts of CP-0.2", "contexts of TT-0.2"}
+        assert (table[table.contexts == "contexts of CP-0.2"].difference == 0).all()
+        assert run.made == []
+
+
+def test_mislabelled_pixels_are_sought_by_contexts_and_by_the_vote(finished):
+    with open_run("smoke", out=finished, changes=SMALL) as run:
+        table = truth_views.mislabel_tables(run).set_index(["suspicion", "level"])
+        truth = stages.prepared(run).truth_mislabelled.values.astype(bool)
+        rows = np.concatenate([context_views.context_view(run, "CP-0.2", k).rows for k in stages.FOLDS])
+    assert set(table.index) == {
+        ("contexts of CP-0.2", "pixel"),
+        ("contexts of CP-0.2", "context"),
+        ("contexts of TT-0.2", "pixel"),
+        ("contexts of TT-0.2", "context"),
+        ("ensemble's vote", "pixel"),
+    }
+    assert (table.xs("pixel", level="level").true == truth[rows].sum()).all()
 
 
 def test_a_linear_models_json_reads_without_the_library(finished):
@@ -120,6 +220,15 @@ def test_new_spectra_are_predicted_with_pictures(finished, tmp_path):
     assert found.sizes["spectrum"] == open_spectra(finished / "prepared" / "spectra.zarr").sizes["spectrum"]
     assert len(list((tmp_path / "out").glob("*.png"))) == len(found.attrs["image_names"])
     assert "simulated" in done.stdout
+    name = found.attrs["autoencoder"]
+    linear = LinearClassifier.load(finished / "contexts" / f"fold0-{name}" / "linear.json")
+    spectra = open_spectra(finished / "prepared" / "spectra.zarr").absorbance.values
+    assert np.array_equal(found.linear_predicted, linear.predict(spectra))
+    assert found.context.max() < len(found.attrs["contexts"]) and (found.context >= 0).sum() == EXPLAINED
+    assert set(found.image.values[found.context >= 0]) == set(range(len(found.attrs["image_names"])))
+    assert f"{EXPLAINED} spectra were explained" in done.stdout
+    with np.load(tmp_path / "out" / "predictions.npz") as arrays:
+        assert np.array_equal(arrays["context"], found.context)
     again = ftirlib("predict", finished, source, tmp_path / "out")
     assert again.returncode == 2 and "exists" in again.stderr
 

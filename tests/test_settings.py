@@ -30,6 +30,13 @@ def test_the_paper_profile_has_the_papers_sizes():
     assert settings.phantom.images * settings.phantom.side**2 == pytest.approx(1.19e6, rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["paper", "quick", "smoke"])
+def test_every_profile_has_the_papers_autoencoders_and_a_patch_that_divides_its_axis(name):
+    vaes = read_settings(name).vaes
+    assert vaes.variants == ["CP", "CT", "TT"] and vaes.supervision == [0.0, 0.2]
+    assert 801 % vaes.patch == 0
+
+
 def test_changes_reach_their_setting_and_keep_the_rest():
     changed = read_settings("smoke", changes={"members.epochs": 7, "ensemble.threshold": "fold_median"})
     plain = read_settings("smoke")
@@ -45,6 +52,12 @@ def test_changes_reach_their_setting_and_keep_the_rest():
         ({"members.epochs": "many"}, "members.epochs"),
         ({"members.epochs": 0}, "greater than or equal to 1"),
         ({"vaes.supervision": [1.5]}, "0..1"),
+        ({"vaes.supervision": [0.2, 0.2]}, "named once"),
+        ({"vaes.variants": ["CP", "PP"]}, "vaes.variants"),
+        ({"vaes.patch": 0}, "vaes.patch"),
+        ({"vaes.seeds": 0}, "vaes.seeds"),
+        ({"vaes.alpha": -1}, "vaes.alpha"),
+        ({"contexts.latent": "log_variance"}, "contexts.latent"),
         ({"explanations.mode": "magic"}, "explanations.mode"),
         ({"members": 3}, "members"),
     ],

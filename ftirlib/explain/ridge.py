@@ -81,7 +81,8 @@ class RidgeOperator:
         self.root = np.sqrt(weights)
         self.centre = self.weights @ design  # (n_features,)
         self.first = design[0]
-        self.design = (design - self.centre) * self.root[:, None]
+        self.design = design - self.centre
+        self.design *= self.root[:, None]  # in place: at full size a copy takes as long as the arithmetic
         n_samples, n_features = design.shape
         self.is_primal = n_samples >= n_features
         gram = self.design.T @ self.design if self.is_primal else self.design @ self.design.T

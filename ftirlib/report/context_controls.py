@@ -33,7 +33,7 @@ class Assigned(NamedTuple):
 
 
 def control_input(
-    control: str, spectra, weights, labels, *, random_state: int = 0
+    control: str, spectra, weights, labels, *, random_state: int = 0, means: tuple | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What an autoencoder is trained on in a control; it is then trained as the real one is.
 
@@ -43,7 +43,8 @@ def control_input(
       together. What is left needs no explanation of the spectrum at hand.
     - ``"spectra alone"``, ``"weights alone"``: the other half is its own mean everywhere, which says nothing.
 
-    Encode further spectra through `control_input` likewise, with labels that are not used.
+    Encode further spectra through `control_input` likewise, with labels that are not used, and with `means`: the
+    half that says nothing must say the same as it did in training.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ def control_input(
     spectra, weights : (n_spectra, n_wavenumbers) array
     labels : (n_spectra,) int
     random_state : int
+    means : (spectra, weights), optional
+        Whose means stand in; default the same.
 
     Returns
     -------
@@ -78,15 +81,18 @@ def control_input(
     labels = np.asarray(labels)
     if labels.shape != spectra.shape[:1]:
         raise DataError(f"labels have shape {labels.shape} for {len(spectra)} spectra; give one each.")
+    stand_in = (spectra, weights) if means is None else _halves(*means)
+    if stand_in[0].shape[1] != spectra.shape[1]:
+        raise DataError(f"the means are at {stand_in[0].shape[1]} wavenumbers but the spectra at {spectra.shape[1]}.")
     order = np.random.default_rng([random_state, TRAINED.index(control)]).permutation(len(labels))
     if control == "permuted labels":
         labels = labels[order]
     elif control == "shuffled weights":
         weights = weights[order]
     elif control == "spectra alone":
-        weights = np.broadcast_to(weights.mean(axis=0), weights.shape)
+        weights = np.broadcast_to(stand_in[1].mean(axis=0), weights.shape)
     else:
-        spectra = np.broadcast_to(spectra.mean(axis=0), spectra.shape)
+        spectra = np.broadcast_to(stand_in[0].mean(axis=0), spectra.shape)
     return spectra, weights, labels
 
 

@@ -7,15 +7,17 @@ kappa of Cohen 1960 (10.1177/001316446002000104); macro averages as in Sokolova 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from ftirlib.errors import DataError
 from ftirlib.report.checks import check_codes
 from ftirlib.report.scores import Scores, confusion_counts
-from ftirlib.report.uncertainty import Interval, grouped_bootstrap
+from ftirlib.report.uncertainty import Interval, fold_summary, grouped_bootstrap
+from ftirlib.spectra.folds import Fold
 
 MULTICLASS_TITLES = {
     "accuracy": "Accuracy",
@@ -170,3 +172,48 @@ def bootstrap_multiclass(
         )
         for i, name in enumerate(MULTICLASS_TITLES)
     }
+
+
+def multiclass_table(
+    answers: Mapping[str, Sequence[np.ndarray]],
+    *,
+    folds: Sequence[Fold],
+    label,
+    group,
+    class_names: Sequence[str],
+    **bootstrap,
+) -> pd.DataFrame:
+    """The eight scores of test-set answers of several models, fold by fold.
+
+    Parameters
+    ----------
+    answers : mapping of model to one (n_test,) int array per fold
+    folds : sequence of Fold
+    label, group : (n_spectra,) int
+    class_names : sequence of str
+    **bootstrap
+        ``n_resamples``, ``confidence`` and ``random_state`` of `bootstrap_multiclass`.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``model, score, mean, sd, low, high, majority``: mean and standard deviation over folds, interval of
+        all test sets together, and the mean of always answering the most frequent class of the training set.
+    """
+    label, group = np.asarray(label), np.asarray(group)
+    truth = [label[fold.test] for fold in folds]
+    common = [np.bincount(label[fold.train], minlength=len(class_names)).argmax() for fold in folds]
+    majority = [multiclass_scores(t, np.full(len(t), c), class_names=class_names) for t, c in zip(truth, common)]
+    groups = np.concatenate([group[fold.test] for fold in folds])
+    rows = []
+    for model, predicted in answers.items():
+        each = [multiclass_scores(t, p, class_names=class_names) for t, p in zip(truth, predicted)]
+        intervals = bootstrap_multiclass(
+            np.concatenate(truth), np.concatenate(predicted), groups, class_names=class_names, **bootstrap
+        )
+        for score in MULTICLASS_TITLES:
+            mean, sd = fold_summary([fold[score] for fold in each])
+            row = {"model": model, "score": score, "mean": mean, "sd": sd}
+            row |= {"low": intervals[score].low, "high": intervals[score].high}
+            rows.append(row | {"majority": fold_summary([fold[score] for fold in majority])[0]})
+    return pd.DataFrame(rows)

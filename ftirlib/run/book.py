@@ -89,6 +89,7 @@ def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
         "data": run.key(RAW),
         "conditions": known,
         "changes": changes,
+        "measured": folder_fingerprint(BOOK / "measured"),
         **room_fingerprint("run"),
     }
 

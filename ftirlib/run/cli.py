@@ -1,4 +1,4 @@
-"""The command line: ``ftirlib simulate | import | check | run | book | predict | status | notebooks``.
+"""The command line: ``ftirlib simulate | get | import | check | run | book | predict | verify | notebooks``.
 
 Every command prints what it wrote; a known error is one sentence and exit status 2.
 """
@@ -128,50 +128,109 @@ def simulate(
 
 @app.command("import")
 def import_(
-    source: Annotated[str, typer.Argument(help="Table or cube (.npz, .csv, .tsv, .mat), or a folder of them.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Instrument files, tables or cubes, a folder of them, a quoted pattern such as 'cores/*.hdr', "
+            "a folder of the colorectal cohort's layout, or the name of a public set.",
+        ),
+    ],
     out: Annotated[str, typer.Argument(help="Store to write, such as mine.zarr.")],
+    dry_run: Annotated[bool, typer.Option(help="Say what would be read and write nothing.")] = False,
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            "--labels", "--sheet", help="CSV or Excel: column file or core, and any of label, group, image, batch."
+        ),
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Array or column of class labels; '' for none.")] = None,
     group: Annotated[str | None, typer.Option(help="Array or column of patients; '' for none.")] = None,
     image: Annotated[str | None, typer.Option(help="Array or column of images; '' for none.")] = None,
-    sheet: Annotated[
-        str | None, typer.Option(help="CSV with columns file, label, group, image: one row a file.")
-    ] = None,
     absorbance: Annotated[str | None, typer.Option(help="Array of spectra.")] = None,
     wavenumber: Annotated[str | None, typer.Option(help="Array of wavenumbers.")] = None,
-    wavenumber_unit: Annotated[str | None, typer.Option(help="cm-1 or um.")] = None,
+    wavenumber_unit: Annotated[str | None, typer.Option(help="cm-1, um or nm.")] = None,
     unit: Annotated[str | None, typer.Option(help="absorbance, transmittance (0..1) or percent.")] = None,
-    floor: Annotated[float | None, typer.Option(help="Least transmittance (0..1); what is below is set to it.")] = None,
+    floor: Annotated[
+        float | None, typer.Option(help="Least transmittance, in the unit of the values; what is below is set to it.")
+    ] = None,
     low: Annotated[float | None, typer.Option(help="Lowest wavenumber to keep, cm-1.")] = None,
     high: Annotated[float | None, typer.Option(help="Highest wavenumber to keep, cm-1.")] = None,
     step: Annotated[float | None, typer.Option(help="Resample to this spacing, cm-1.")] = None,
     skip_rows: Annotated[int | None, typer.Option(help="Rows between a table's header and its spectra.")] = None,
     invalid: Annotated[str | None, typer.Option(help="Unusable spectra: refuse or drop.")] = None,
+    skip_bad: Annotated[bool, typer.Option(help="Leave out, and report, files that cannot be read.")] = False,
     classes: Annotated[str, typer.Option(help="Class names in order of severity, separated by commas.")] = "",
     positive: Annotated[str, typer.Option(help="Positive classes of the binary view, separated by commas.")] = "",
+    arrays: Annotated[str, typer.Option(help="Colorectal cohort: arrays to read, such as 1,3.")] = "",
+    cores: Annotated[str, typer.Option(help="Colorectal cohort: cores to read, such as B3,TMA2_C1.")] = "",
+    tissue: Annotated[str | None, typer.Option(help="Colorectal cohort: tissue mask, kmeans or none.")] = None,
+    minimum_snr: Annotated[float | None, typer.Option(help="Colorectal cohort: least signal-to-noise ratio.")] = None,
     pixel_size_um: Annotated[float | None, typer.Option(help="Width of a pixel, um.")] = None,
     instrument: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
     provenance: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
     licence: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
 ):
-    """Make a data set of tables or cubes of spectra; what was detected is printed."""
-    from ftirlib.run.commands import import_store
+    """Make a data set of files of spectra; what was detected and what was left out is printed."""
+    options = dict(locals())
+    sources, out, dry_run = (options.pop(name) for name in ("sources", "out", "dry_run"))
+    options |= {"arrays": _numbers("--arrays", options["arrays"]), "cores": _names(options["cores"])}
+    options |= {"class_names": _names(options.pop("classes")), "positive_classes": _names(options.pop("positive"))}
+    from ftirlib.run.data_commands import import_store
 
-    options = {k: v for k, v in locals().items() if k not in ("source", "out", "classes", "positive", "import_store")}
-    options |= {"class_names": _names(classes) or None, "positive_classes": _names(positive)}
-    print(import_store(source, out, **options))
+    print(import_store(sources, out, dry_run=dry_run, report=say, **options))
 
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-@app.command()
-def check(data: Annotated[str, typer.Argument(help="Data set made by 'ftirlib import'.")]):
-    """Read a whole data set, say what is in it, or what is wrong with it."""
-    from ftirlib.run.commands import check_store
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(name) for name in _names(text)]
+    except ValueError:
+        raise SettingsError(f"'{option} {text}' is no list of numbers such as 1,3.") from None
 
-    print(check_store(data))
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="Name of a public set; --list shows them.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="Show every set with its size, licence and content.")] = False,
+    archive: Annotated[str | None, typer.Option(help="The package's archive, fetched by other means.")] = None,
+    arrays: Annotated[str, typer.Option(help="Of crc: arrays to fetch, such as 1,3.")] = "",
+    cores: Annotated[str, typer.Option(help="Of crc: cores to fetch, such as B3,TMA2_C1.")] = "",
+    out: Annotated[
+        str | None, typer.Option(help="Folder to put it in; crc: multimodal_CRC_dataset, others: the user's cache.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Of crc: the repository, where it is not Zenodo itself.")] = None,
+):
+    """Fetch a public set by its name; its hash is checked, and its licence shown and kept."""
+    from ftirlib.run.data_commands import get_set, sets_table
+
+    if list_ == bool(name):
+        raise SettingsError("say 'ftirlib get NAME' or 'ftirlib get --list'.")
+    if list_:
+        print(sets_table())
+        return
+    chosen = {"arrays": _numbers("--arrays", arrays), "cores": _names(cores)}
+    print(get_set(name, archive=archive, folder=out, address=address, report=say, **chosen))
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="Data set made by 'ftirlib import'.")],
+    page: Annotated[str | None, typer.Option(help="HTML file to write, with pictures.")] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="CSV or Excel: columns core and batch (day, instrument, array) of each image.")
+    ] = None,
+):
+    """Read a whole data set and say what it is fit for; exit status 1 when something makes results wrong."""
+    from ftirlib.run.data_commands import check_data
+
+    text, fit = check_data(data, page=page, batch=batch)
+    print(text)
+    raise typer.Exit(0 if fit else 1)
 
 
 @app.command()
@@ -209,9 +268,7 @@ def notebooks(
 def main() -> None:
     """Run the command line; a known error is one line and exit status 2."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        sys.exit(app(standalone_mode=False))  # a command that ends with typer.Exit returns its status
     except FtirlibError as error:
         say(f"ftirlib: {error}")
         sys.exit(2)

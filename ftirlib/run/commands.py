@@ -7,13 +7,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ftirlib.errors import StoreError
 from ftirlib.run.runner import Run
 from ftirlib.run.store import Store
-from ftirlib.spectra.folds import N_SETS
-from ftirlib.spectra.model import has_images, has_truth, open_spectra, validate_spectra
+from ftirlib.spectra.model import has_images, has_truth
 
 
 def peak_memory_mb() -> float:
@@ -39,33 +37,6 @@ def simulate_store(run: Run, out: Path, *, overwrite: bool) -> str:
         f"{describe(data)}\nwrote {out} in {time.time() - started:.0f} s, "
         f"at most {peak_memory_mb():.0f} MB of memory; simulated, not measured"
     )
-
-
-def import_store(source: str, out: str, **options) -> str:
-    """Import a table or cube."""
-    from ftirlib.spectra.readers import import_spectra
-
-    data = import_spectra(source, out, **{k: v for k, v in options.items() if v is not None})
-    notes = "".join(f"detected: {note}\n" for note in data.attrs.get("import_notes", []))
-    return f"{notes}{describe(data)}\nwrote {out}"
-
-
-def check_store(path: str) -> str:
-    """Validate a data set, values included."""
-    data = validate_spectra(open_spectra(path))
-    labelled = data.label.values >= 0
-    lines = [describe(data)]
-    if labelled.any():
-        groups = pd.DataFrame({"class": data.label.values[labelled], "group": data.group.values[labelled]})
-        rarest = groups.groupby("class")["group"].nunique()
-        lines.append(
-            "grouped folds: possible"
-            if len(rarest) > 1 and rarest.min() >= N_SETS
-            else f"grouped folds: not possible, some class has fewer than {N_SETS} groups"
-        )
-    else:
-        lines.append("no labels: the data can be predicted, not learned from")
-    return "\n".join(lines)
 
 
 def describe(data) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,12 @@ import pandas as pd
 
 from ftirlib.explain.crime import Contexts, ContextTable, extreme_contexts, opposing_context
 from ftirlib.explain.linear import LinearClassifier
+from ftirlib.explain.naming import name_peaks, naming_table
 from ftirlib.run import stages, tasks
 from ftirlib.run.runner import Run
 from ftirlib.run.stages import SHOWN
+from ftirlib.run.sweep_views import validation_table
 from ftirlib.run.views import Picture, absorbance_picture, explained
-from ftirlib.spectra.bands import assign
 from ftirlib.spectra.model import as_image, iter_blocks
 
 
@@ -28,7 +30,7 @@ class ContextView:
     rows : (n,) int
         Prepared spectra.
     points : (n, 2) float
-        UMAP of the latent means; None for folds that are not shown.
+        UMAP of the latent means; None for folds, and replicates, that are not shown.
     assigned, predicted, labelled : (n,) int
         Context; the ensemble's class; the image's label.
     table : ContextTable
@@ -74,7 +76,7 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
         return ContextView(
             name=name,
             rows=latent["test_rows"],
-            points=stages.embeddings(run)[name] if fold == SHOWN else None,
+            points=stages.embeddings(run).get(name) if fold == SHOWN else None,
             assigned=assigned["test"],
             predicted=latent["test_predicted"],
             labelled=latent["test_labelled"],
@@ -86,11 +88,16 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
 
 
 def best_vae(run: Run) -> str:
-    """The autoencoder whose linear model has the highest balanced accuracy against the labels."""
-    table = stages.scores(run)
-    rows = table[(table.score == "balanced_accuracy") & (table.target == "labels")]
-    rows = rows[rows.model.isin(stages.vae_names(run))]
-    return str(rows.loc[rows["mean"].idxmax(), "model"])
+    """The autoencoder to show: its linear model has the highest balanced accuracy on the validation sets.
+
+    The test sets have no say. Of replicates the first stands for all; of equals, the first.
+    """
+
+    def choose():
+        table = validation_table(run).set_index("model").loc[stages.vae_names(run, replicates=False)]
+        return str(table.validation.idxmax())
+
+    return run.once("best_vae", choose)
 
 
 def positive_codes(run: Run) -> list[int]:
@@ -148,11 +155,22 @@ def chosen_contexts(run: Run, view: ContextView) -> ChosenContexts:
     return ChosenContexts([int(k) for k in numbers], names, int(opposing), opposes)
 
 
-def chosen_names(run: Run, view: ContextView, chosen: ChosenContexts) -> list[str]:
-    """Legend of Figure 3d: number, class, and why."""
+def all_views(run: Run) -> dict[str, ContextView]:
+    """Contexts of every autoencoder of the shown fold, of the first seed."""
+    return {name: context_view(run, name) for name in stages.vae_names(run, replicates=False)}
+
+
+def least_supervised(run: Run, name: str) -> str:
+    """The autoencoder of the same variant with the least supervision."""
+    return f"{name.split('-')[0]}-{min(run.settings.vaes.supervision):g}"
+
+
+def chosen_names(run: Run, view: ContextView, chosen: ChosenContexts, *, why: bool = True) -> list[str]:
+    """Legend of Figure 3d: number, class, and why it was chosen."""
     names = stages.prepared(run).attrs["class_names"]
     label = [names[k] if k >= 0 else "empty" for k in view.table.label[chosen.numbers]]
-    return [f"{k} ({name}): {why}" for k, name, why in zip(chosen.numbers, label, chosen.reasons)]
+    short = [f"{k} ({name})" for k, name in zip(chosen.numbers, label)]
+    return [f"{text}: {reason}" for text, reason in zip(short, chosen.reasons)] if why else short
 
 
 def opposing_pixels(run: Run, view: ContextView, chosen: ChosenContexts) -> tuple[Picture, np.ndarray]:
@@ -182,14 +200,29 @@ def image_truth(run: Run, title: str) -> Picture:
     return Picture(title, pixels, float(data.attrs["pixel_size_um"]))
 
 
-def vae_history(run: Run, name: str) -> pd.DataFrame:
-    """Training curves of an autoencoder of the shown fold."""
-    return pd.DataFrame(tasks.read_json(stages.vaes(run)[SHOWN][name] / "history.json"))
-
-
 def linear_model(run: Run, name: str, fold: int = SHOWN) -> LinearClassifier:
     """The linear model of an autoencoder's contexts."""
     return LinearClassifier.load(stages.contexts(run)[fold][name] / "linear.json")
+
+
+def naming(run: Run, view: ContextView) -> pd.DataFrame:
+    """Peaks of the mean weights of every context on the validation spectra, with assignments and their sources."""
+    data, table = stages.prepared(run), view.validation_table
+    return naming_table(data.wavenumber.values, table.mean_weights, table.label, data.attrs["class_names"])
+
+
+def card(run: Run, name: str, fold: int = SHOWN) -> str:
+    """The linear model's page, HTML that needs no other file."""
+    return (stages.cards(run) / f"fold{fold}-{name}" / "card.html").read_text(encoding="utf-8")
+
+
+def card_frame(run: Run, name: str, fold: int = SHOWN, height: int = 900) -> str:
+    """The page within a page, in its own style."""
+    text = html.escape(card(run, name, fold), quote=True)
+    return (
+        f'<div><iframe srcdoc="{text}" title="Model card of {html.escape(name)}" '
+        f'style="width:100%;height:{height}px;border:1px solid #ccc"></iframe></div>'
+    )
 
 
 def linear_size_kb(run: Run, name: str) -> float:
@@ -205,11 +238,16 @@ def linear_reproduces(run: Run, name: str) -> bool:
     return bool(np.array_equal(np.concatenate([linear_model(run, name).predict(b) for _, b in blocks]), stored))
 
 
+def largest_contexts(view: ContextView, most: int) -> np.ndarray:
+    """Numbers of the contexts with most validation spectra, the largest first."""
+    return np.argsort(-view.validation_table.size, kind="stable")[:most]
+
+
 def audit_table(run: Run, view: ContextView, most: int = 10) -> pd.DataFrame:
     """The largest contexts as a reader audits them: size, class, purity, and the bands that weigh most."""
     names = stages.prepared(run).attrs["class_names"]
     axis = stages.prepared(run).wavenumber.values
-    order = np.argsort(-view.validation_table.size, kind="stable")[:most]
+    order = largest_contexts(view, most)
     table = view.validation_table
     return pd.DataFrame(
         {
@@ -217,20 +255,6 @@ def audit_table(run: Run, view: ContextView, most: int = 10) -> pd.DataFrame:
             "spectra": table.size[order],
             "class": [names[k] if k >= 0 else "empty" for k in table.label[order]],
             "purity": np.round(table.purity[order], 2),
-            "heaviest bands": [heaviest_bands(axis, table.mean_weights[k]) for k in order],
+            "heaviest weights, cm⁻¹": ["; ".join(map(str, name_peaks(axis, table.mean_weights[k]))) for k in order],
         }
     )
-
-
-def heaviest_bands(wavenumber: np.ndarray, weights: np.ndarray, n: int = 3, apart: float = 20.0) -> str:
-    """Where the weights are largest (at least `apart` cm-1 from each other), with the bands' assignments."""
-    left = np.abs(np.nan_to_num(weights)).astype(float)
-    found = []
-    for _ in range(n):
-        peak = int(left.argmax())
-        if left[peak] == 0:
-            break
-        named = assign(wavenumber[peak])
-        found.append(f"{wavenumber[peak]:.0f}" + (f" ({named[0].assignment})" if named else ""))
-        left[np.abs(wavenumber - wavenumber[peak]) < apart] = 0
-    return "; ".join(found)

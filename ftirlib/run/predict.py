@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ftirlib.errors import DataError, StoreError
+from ftirlib.errors import DataError, SettingsError, StoreError
+from ftirlib.run.reasons import NewReasons, reasons_for
 from ftirlib.run.runner import read_run_settings
 from ftirlib.run.settings import Settings
 from ftirlib.run.store import Store
@@ -26,16 +27,19 @@ from ftirlib.spectra.model import (
     open_spectra,
 )
 
+EXPLAINED = 200  # spectra that get a context unless told otherwise: each costs as much as thousands of predictions
 
-def predict_store(finished: Path, data: str, out: Path) -> str:
-    """Classify a data set with the ensembles of all folds of a finished run.
+
+def predict_store(finished: Path, data: str, out: Path, *, explained: int = EXPLAINED) -> str:
+    """Classify a data set with the ensembles of all folds of a finished run, and give the first fold's reasons.
 
     Parameters
     ----------
     finished : folder of a run that has its ensembles
     data : path of a data set
-    out : folder to write: ``predictions.zarr`` (vote shares, class, agreement of the folds), the same as
-        ``predictions.npz``, and a picture of each image
+    out : folder to write: ``predictions.zarr`` (vote shares, class, agreement of the folds, and the reasons of
+        `ftirlib.run.reasons`), the same as ``predictions.npz``, and a picture of each image
+    explained : spectra at most that are explained by LIME to find their contexts, as many from each image
 
     Returns
     -------
@@ -44,15 +48,19 @@ def predict_store(finished: Path, data: str, out: Path) -> str:
 
     Raises
     ------
+    SettingsError
+        When `explained` is below zero.
     StoreError
         When the run is not finished, or `out` exists.
     DataError
         When the data cannot be prepared as the run's were, such as an axis that does not cover the model's.
     """
+    if explained < 0:
+        raise SettingsError(f"explained is {explained}; give a number of spectra, 0 for none.")
     finished, out = Path(finished), Path(out)
     settings = read_run_settings(finished)
     store = Store(finished)
-    for name in ("prepared", "ensemble"):
+    for name in ("prepared", "folds", "ensemble"):
         if store.damaged(name):
             raise StoreError(f"'{finished}' has no whole '{name}'; finish it with 'ftirlib run --out {finished}'.")
     if out.exists():
@@ -65,8 +73,9 @@ def predict_store(finished: Path, data: str, out: Path) -> str:
         prepared = _prepare(source, model, settings, work)
         votes, agreement = _vote(store, prepared, model)
         predicted = votes.argmax(axis=1)
-        _write(work, prepared, predicted, votes, agreement, model)
-        pictures = _draw(work, source, prepared, predicted, list(model.attrs["class_names"]))
+        reasons = reasons_for(store, settings, model, prepared, explained=explained)
+        _write(work, prepared, predicted, votes, agreement, model, reasons)
+        pictures = _draw(work, source, prepared, predicted, votes.max(axis=1), model.attrs["class_names"], reasons)
         shutil.rmtree(work / "prepared.zarr")
         os.replace(work, out)
     finally:
@@ -77,6 +86,7 @@ def predict_store(finished: Path, data: str, out: Path) -> str:
     return (
         f"{len(predicted)} of {source.sizes['spectrum']} spectra usable and classified: {shares}\n"
         f"the folds' ensembles agree on {(agreement == 1).mean():.0%} of them; they were trained on {trained}\n"
+        f"{_told(reasons, predicted)}\n"
         f"wrote {out} ({len(pictures)} pictures)"
     )
 
@@ -136,43 +146,81 @@ def _vote(store: Store, prepared: xr.Dataset, model: xr.Dataset) -> tuple[np.nda
     return np.concatenate(votes), np.concatenate(agreement)
 
 
-def _write(work: Path, prepared: xr.Dataset, predicted, votes, agreement, model: xr.Dataset) -> None:
+def _told(reasons: NewReasons | None, predicted: np.ndarray) -> str:
+    if reasons is None:
+        return "the run has no contexts: no reasons are given"
+    same = (reasons.arrays["linear_predicted"] == predicted).mean()
+    return (
+        f"the linear model of {reasons.name} gives the same class for {same:.0%}; {reasons.n_explained} spectra were "
+        "explained and have a context"
+    )
+
+
+def _write(work: Path, prepared: xr.Dataset, predicted, votes, agreement, model: xr.Dataset, reasons) -> None:
     arrays = {
         "predicted": predicted.astype(np.int16),
         "votes": votes.astype(np.float32),
         "agreement": agreement.astype(np.float32),
         **{name: prepared[name].values for name in ("image", "row", "col")},
+        **(reasons.arrays if reasons else {}),
     }
     names = list(model.attrs["class_names"])
-    np.savez(work / "predictions.npz", **arrays, class_names=np.array(names))
+    described = {"autoencoder": reasons.name, "contexts": reasons.contexts} if reasons else {}
+    texts = {name: np.array(value) for name, value in described.items()}
+    np.savez(work / "predictions.npz", **arrays, **texts, class_names=np.array(names))
     dims = {name: ("spectrum", "class")[: values.ndim] for name, values in arrays.items()}
     data = xr.Dataset({name: (dims[name], values) for name, values in arrays.items()})
     data.attrs = {
         "class_names": names,
         "image_names": list(prepared.attrs["image_names"]),
         "trained_on_simulated": bool(model.attrs["is_simulated"]),
+        **described,
     }
     data.to_zarr(work / "predictions.zarr", zarr_format=3, consolidated=False)
 
 
-def _draw(work: Path, source: xr.Dataset, prepared: xr.Dataset, predicted, names: list[str]) -> list[Path]:
-    """One picture of each image: where its tissue is predicted to be what."""
+def _draw(work: Path, source: xr.Dataset, prepared: xr.Dataset, predicted, confidence, names, reasons) -> list[Path]:
+    """One picture of each image: predicted class, share of the votes for it, and contexts where there are any."""
     if not has_images(source):
         return []
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
-    from ftirlib.report.figures import draw_class_map, use_style
+    from ftirlib.report.figures import draw_class_map, draw_image, use_style
 
     use_style()
     made = []
+    shown = {"share of the votes": confidence}
+    if reasons:
+        shown["most similar context, linear model"] = _known(reasons.arrays["linear_context"])
+        shown["context of explained pixels"] = _known(reasons.arrays["context"])
     for image in np.unique(prepared.image.values):
         codes = as_image(prepared, int(image), predicted, fill=UNKNOWN)
-        figure, ax = plt.subplots(figsize=(6, 6), layout="constrained")
-        draw_class_map(ax, codes, names, pixel_size_um=float(source.attrs["pixel_size_um"]), background="not used")
+        size = float(source.attrs["pixel_size_um"])
+        n_rows = (len(shown) + 2) // 2
+        figure, axes = plt.subplots(n_rows, 2, figsize=(10, 5.2 * n_rows), layout="constrained")
+        draw_class_map(axes.flat[0], codes, names, pixel_size_um=size, background="not used")
+        axes.flat[0].set_title("predicted class")
+        for ax, (title, values) in zip(axes.flat[1:], shown.items()):
+            pixels = as_image(prepared, int(image), values, fill=np.nan)
+            kind = "Share" if title.startswith("share") else "Context"
+            if np.isnan(pixels).all():
+                ax.set_axis_off()
+                ax.text(0.5, 0.5, "no pixel of this image was explained", ha="center", transform=ax.transAxes)
+                continue
+            draw_image(ax, pixels, pixel_size_um=size, colour_name=kind).set_title(title)
+            if kind == "Context":  # the same colours in both panels and in every image, at whole numbers
+                drawn = ax.images[0]
+                drawn.set_clim(0, max(len(reasons.contexts) - 1, 1))
+                drawn.colorbar.set_ticks(MaxNLocator(8, integer=True))
         name = str(source.attrs["image_names"][image])
-        ax.set_title(f"{name}: predicted class")
+        figure.suptitle(name)
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
         made.append(work / f"{image:04d}-{safe}.png")
         figure.savefig(made[-1], dpi=150)
         plt.close(figure)
     return made
+
+
+def _known(numbers: np.ndarray) -> np.ndarray:
+    return np.where(numbers == UNKNOWN, np.nan, numbers)

@@ -91,10 +91,15 @@ class VaesGroup(Group):
     variants: list[Literal["CP", "CT", "TT"]] = Field(min_length=1)
     supervision: list[float] = Field(min_length=1, description="shares of spectra whose label the objective sees")
     labels: Literal["model", "image"] = Field(description="labels that supervise: the ensemble's, or the images'")
+    seeds: int = Field(ge=1, le=100, description="autoencoders of each variant and share that differ by seed alone")
+    patch: int = Field(
+        ge=1, le=801, description="points a token of CT and TT, for an axis of 801; 1 as published; CP has no tokens"
+    )
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
     beta: float = Field(ge=0, description="weight of the latent term")
+    alpha: float = Field(ge=0, description="weight of the classification loss")
 
     @field_validator("supervision")
     @classmethod
@@ -103,12 +108,52 @@ class VaesGroup(Group):
             raise ValueError("each share must lie in 0..1")
         return values
 
+    @field_validator("variants", "supervision")
+    @classmethod
+    def _once(cls, values):
+        if len(set(values)) < len(values):
+            raise ValueError("each may be named once")
+        return values
+
 
 class ContextsGroup(Group):
     """K-means of the latent space."""
 
+    latent: Literal["mean", "mean+log_variance"] = Field(description="what of the latent space is clustered")
     count: int | Literal["auto"] = Field(description="contexts; auto: the stated rule for small data")
     stability_floor: float | None = Field(description="least stability of the weights; null takes any")
+
+
+class FusionGroup(Group):
+    """The fusion classifier of the second paper: its data, features and network."""
+
+    data: Path | None = Field(description="a data set, absolute or relative to the project; null: simulated complexes")
+    preparations: int = Field(ge=24, description="simulated powders, over all six classes")
+    replicates: int = Field(ge=1, description="spectra of each powder")
+    step: float = Field(gt=0, description="spacing of the simulated axis, 400 to 4000 cm-1")
+    recipe: list[dict[str, dict[str, Any]]] = Field(description="steps in order, the same for every model compared")
+    families: list[Literal["resnet101", "efficientnet_b0", "scattering", "statistics"]] = Field(min_length=2)
+    image: Literal["line", "gramian", "recurrence"] = Field(description="how a spectrum becomes an image")
+    image_size: int = Field(ge=32, description="pixels; the backbones were designed for 224")
+    weights: dict[str, tuple[Path, str]] | Literal["random"] | None = Field(
+        description="{backbone: [safetensors file, sha256]}; null: the cached files, random where there are none"
+    )
+    oversampling: Literal["random", "smote"] | None = Field(description="of rare classes, inside the training side")
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, value):
+        return None if value is None else (PROJECT / value).resolve()  # notebooks run in a folder of their own
+
+    @field_validator("families")
+    @classmethod
+    def _once(cls, values):
+        if len(set(values)) < len(values):
+            raise ValueError("each may be named once")
+        return values
 
 
 class ScoresGroup(Group):
@@ -135,6 +180,7 @@ class Settings(Group):
     explanations: ExplanationsGroup
     vaes: VaesGroup
     contexts: ContextsGroup
+    fusion: FusionGroup
     scores: ScoresGroup
 
 

@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ftirlib.explain.crime import Contexts
+from ftirlib.report import context_controls
 from ftirlib.report.comparison import score_table
-from ftirlib.run import tasks
+from ftirlib.run import context_tasks, tasks
 from ftirlib.run.runner import Run, Task
-from ftirlib.run.store import folder_fingerprint
+from ftirlib.run.store import file_hash, folder_fingerprint
 from ftirlib.spectra.folds import N_SETS, Fold
-from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.model import has_truth, open_spectra
 
 FOLDS = range(N_SETS)
 SHOWN = 0  # where one fold has to stand for all in a picture: the first, whatever it looks like
@@ -197,44 +199,60 @@ def _ensemble_key(run: Run) -> str:
     return run.key("ensemble")
 
 
-def vae_names(run: Run) -> list[str]:
-    """Names of the autoencoders as in Figure 2b, such as CP-0.2: variant and supervision."""
+def vae_names(run: Run, *, replicates: bool = True) -> list[str]:
+    """Names of the autoencoders as in Figure 2b, such as CP-0.2: variant and supervision, then the seed if not first.
+
+    Without `replicates`, of the first seed only: what pictures show.
+    """
     settings = run.settings.vaes
-    return [f"{variant}-{share:g}" for variant in settings.variants for share in settings.supervision]
+    return [
+        f"{variant}-{share:g}" + (f"-seed{replicate}" if replicate else "")
+        for variant in settings.variants
+        for share in settings.supervision
+        for replicate in range(settings.seeds if replicates else 1)
+    ]
 
 
 def vaes(run: Run) -> list[dict[str, Path]]:
     """Folders of the autoencoders: fold -> name."""
 
     def make():
-        found = explanations(run)
-        common, inputs = _common(run)
-        inputs |= {"ensemble": _ensemble_key(run)}
-        values = run.settings.vaes.model_dump()
-        variants, shares, labels = (values.pop(name) for name in ("variants", "supervision", "labels"))
         todo = []
         for k in FOLDS:
-            explained = {side: str(path) for side, path in found[k].items()}
-            keys = {f"explanations/fold{k}-{side}": run.key(f"explanations/fold{k}-{side}") for side in explained}
-            for variant in variants:
-                for share in shares:
-                    arguments = {
-                        **common,
-                        "explanations": explained,
-                        "predictions": str(ensemble_path(run) / f"fold{k}"),
-                        "fold": k,
-                        "settings": values | {"variant": variant},
-                        "supervision": share,
-                        "labels": labels,
-                        "floor": run.settings.contexts.stability_floor,
-                        "seed": _seed(run, k, 1000),
-                    }
-                    depends = values | {"labels": labels, "floor": arguments["floor"]}
-                    todo.append(Task(f"vaes/fold{k}-{variant}-{share:g}", tasks.vae, arguments, depends, inputs | keys))
+            for variant in run.settings.vaes.variants:
+                for share in run.settings.vaes.supervision:
+                    for replicate in range(run.settings.vaes.seeds):
+                        name = vae_names(run)[len(todo) % len(vae_names(run))]
+                        arguments, depends, inputs = _autoencoder(run, k, variant, share, replicate)
+                        todo.append(Task(f"vaes/fold{k}-{name}", context_tasks.vae, arguments, depends, inputs))
         made = iter(run.artefacts("autoencoders", todo, "explain"))
         return [{name: next(made) for name in vae_names(run)} for _ in FOLDS]
 
     return run.once("vaes", make)
+
+
+def _autoencoder(run: Run, k: int, variant: str, share: float, replicate: int = 0) -> tuple[dict, dict, dict]:
+    """Arguments, settings and input keys of one autoencoder."""
+    explained = {side: str(path) for side, path in explanations(run)[k].items()}
+    common, inputs = _common(run)
+    inputs |= {"ensemble": _ensemble_key(run)}
+    inputs |= {f"explanations/fold{k}-{side}": run.key(f"explanations/fold{k}-{side}") for side in explained}
+    values = run.settings.vaes.model_dump(exclude={"variants", "supervision", "labels", "seeds"})
+    if variant == "CP":
+        values["patch"] = 1  # it has no tokens, and is not made again when their size changes
+    floor, labels = run.settings.contexts.stability_floor, run.settings.vaes.labels
+    arguments = {
+        **common,
+        "explanations": explained,
+        "predictions": str(ensemble_path(run) / f"fold{k}"),
+        "fold": k,
+        "settings": values | {"variant": variant},
+        "supervision": share,
+        "labels": labels,
+        "floor": floor,
+        "seed": _seed(run, k, 1000 + replicate),
+    }
+    return arguments, values | {"labels": labels, "floor": floor}, inputs
 
 
 def contexts(run: Run) -> list[dict[str, Path]]:
@@ -254,6 +272,7 @@ def contexts(run: Run) -> list[dict[str, Path]]:
                     "explanations": {side: str(p) for side, p in found[k].items()},
                     "fold": k,
                     "vae": str(path),
+                    "latent": settings["latent"],
                     "count": settings["count"],
                     "floor": settings["stability_floor"],
                     "seed": _seed(run, k, 2000),
@@ -261,7 +280,7 @@ def contexts(run: Run) -> list[dict[str, Path]]:
                 todo.append(
                     Task(
                         f"contexts/fold{k}-{name}",
-                        tasks.contexts,
+                        context_tasks.contexts,
                         arguments,
                         settings,
                         inputs | {key: run.key(key)},
@@ -273,13 +292,88 @@ def contexts(run: Run) -> list[dict[str, Path]]:
     return run.once("contexts", make)
 
 
+def cards(run: Run) -> Path:
+    """Folder with ``fold<k>-<name>/card.html``, the page of each linear model, beside its ``linear.json``."""
+
+    def make():
+        models = contexts(run)
+        common, inputs = _common(run)
+        names = [f"fold{k}-{name}" for k in FOLDS for name in vae_names(run)]
+        inputs |= {"ensemble": _ensemble_key(run)} | {f"contexts/{n}": run.key(f"contexts/{n}") for n in names}
+        bootstrap = {"n_resamples": run.settings.scores.resamples, "confidence": run.settings.scores.confidence}
+        arguments = {
+            **common,
+            "explanations": [{side: str(p) for side, p in fold.items()} for fold in explanations(run)],
+            "predictions": [str(ensemble_path(run) / f"fold{k}") for k in FOLDS],
+            "vaes": [{name: str(p) for name, p in fold.items()} for fold in vaes(run)],
+            "contexts": [{name: str(p) for name, p in fold.items()} for fold in models],
+            "about": f"of the validation set, profile {run.settings.profile}, seed {run.settings.seed}",
+            "bootstrap": bootstrap | {"random_state": run.settings.seed},
+        }
+        return run.artefact(Task("cards", context_tasks.cards, arguments, bootstrap, inputs), "report")
+
+    return run.once("cards", make)
+
+
+def control_reference(run: Run) -> str:
+    """The autoencoder that controls are made of: the first variant, as the cheapest, with the most supervision."""
+    settings = run.settings.vaes
+    return f"{settings.variants[0]}-{max(settings.supervision):g}"
+
+
+def controls(run: Run) -> dict[str, np.ndarray]:
+    """Contexts of the shown fold's test spectra that lack one part of the method: control -> (n_test,) int.
+
+    Only the truth of simulated data can score them: for other data there are none.
+    """
+
+    def make():
+        if not has_truth(prepared(run)):
+            return {}
+        reference, settings = control_reference(run), run.settings.contexts
+        variant, share = run.settings.vaes.variants[0], max(run.settings.vaes.supervision)
+        folder = contexts(run)[SHOWN][reference]
+        n_contexts = len(Contexts.load(folder / "contexts.npz"))
+        arguments, depends, inputs = _autoencoder(run, SHOWN, variant, share)
+        key = f"contexts/fold{SHOWN}-{reference}"
+        inputs |= {key: run.key(key)}
+        # what a control is stands in one file of the report's: the others are not to make it again
+        depends |= settings.model_dump() | {"controls": file_hash(Path(context_controls.__file__))}
+        extra = {"latent": settings.latent, "n_contexts": n_contexts, "context_seed": _seed(run, SHOWN, 2000)}
+        # without supervision no label is read, so permuting them changes nothing
+        trained = [control for control in context_controls.TRAINED if share > 0 or control != "permuted labels"]
+        plain = {
+            "spectra": arguments["spectra"],
+            "explanations": arguments["explanations"],
+            "contexts": str(folder),
+            "n_contexts": n_contexts,
+            "seed": run.settings.seed,
+        }
+        todo = [Task("controls/plain", context_tasks.plain_controls, plain, depends, inputs)] + [
+            Task(
+                f"controls/{control.replace(' ', '-')}",
+                context_tasks.control,
+                arguments | extra | {"control": control},
+                depends,
+                inputs,
+            )
+            for control in trained
+        ]
+        first, *others = (tasks.read_arrays(p / "assigned.npz") for p in run.artefacts("controls", todo, "explain"))
+        made = {name.removesuffix("|test"): values for name, values in first.items() if name.endswith("|test")}
+        return made | {control: values["test"] for control, values in zip(trained, others)}
+
+    return run.once("controls", make)
+
+
 def embeddings(run: Run) -> dict[str, np.ndarray]:
     """UMAP of the latent means of the shown fold's test spectra, for the pictures: name -> (n_test, 2)."""
 
     def make():
-        latents = {name: str(path) for name, path in vaes(run)[SHOWN].items()}
+        models = vaes(run)[SHOWN]
+        latents = {name: str(models[name]) for name in vae_names(run, replicates=False)}
         keys = {f"vaes/fold{SHOWN}-{name}": run.key(f"vaes/fold{SHOWN}-{name}") for name in latents}
-        task = Task("embeddings", tasks.embedding, {"latents": latents, "seed": run.settings.seed}, {}, keys)
+        task = Task("embeddings", context_tasks.embedding, {"latents": latents, "seed": run.settings.seed}, {}, keys)
         return tasks.read_arrays(run.artefact(task, "explain") / "embeddings.npz")
 
     return run.once("embeddings", make)
@@ -355,6 +449,8 @@ STAGES = {
     "explanations": explanations,
     "vaes": vaes,
     "contexts": contexts,
+    "cards": cards,
+    "controls": controls,
     "embeddings": embeddings,
     "scores": scores,
 }

@@ -14,7 +14,7 @@ import numpy as np
 
 from ftirlib.errors import DataError
 from ftirlib.spectra.folds import Fold
-from ftirlib.spectra.model import iter_blocks, open_spectra, read_absorbance
+from ftirlib.spectra.model import open_spectra, read_absorbance
 
 SIDES = ("train", "validation", "test")
 LEAST_STEPS, LEAST_BATCH = 16, 8  # of an epoch of training; spectra in a step
@@ -192,42 +192,6 @@ def explain(folder, work, *, spectra, folds, ensemble, fold, side, mode, samples
     lime.explain_to(folder / "attribution.zarr", voters, data, labels=predicted[:, None], rows=chosen)
 
 
-def vae(folder, work, *, spectra, explanations, predictions, folds, fold, settings, supervision, labels, floor, seed):
-    """One autoencoder: trained on explained validation spectra, then every explained spectrum's place in it."""
-    from ftirlib.explain.vae import CrimeVAE
-
-    data = open_spectra(spectra)
-    rows = read_fold(folds, fold)
-    votes = read_arrays(Path(predictions) / "probabilities.npz")
-    places, found = {}, {}
-    for side in SIDES[1:]:
-        found[side] = explained(spectra, explanations[side])
-        chosen = found[side]["rows"]
-        places |= {
-            f"{side}_rows": chosen,
-            f"{side}_predicted": votes[side][np.searchsorted(getattr(rows, side), chosen)].argmax(1),
-            f"{side}_labelled": data.label.values[chosen].astype(np.int64),
-        }
-    known = found["validation"]
-    model = CrimeVAE(**settings, supervision=supervision, random_state=seed)
-    model.fit(
-        known["absorbance"],
-        known["weights"],
-        labels=places["validation_predicted" if labels == "model" else "validation_labelled"],
-        n_classes=len(data.attrs["class_names"]),
-        groups=data.group.values[known["rows"]],
-        stability=None if floor is None else known["stability"],
-        stability_floor=floor,
-        checkpoint=work / "training.safetensors",
-    )
-    model.save(folder / "model")
-    write_json(folder / "history.json", model.history_)
-    for side in SIDES[1:]:
-        mean, log_variance = model.encode(found[side]["absorbance"], found[side]["weights"])
-        places |= {f"{side}_mean": mean, f"{side}_log_variance": log_variance}
-    np.savez(folder / "latent.npz", **places)
-
-
 def explained(spectra: str, explanation: str) -> dict[str, np.ndarray]:
     """Rows, spectra, LIME weights of the predicted class and their stability, of one explanation artefact."""
     from ftirlib.explain.attribution import Attribution
@@ -239,51 +203,3 @@ def explained(spectra: str, explanation: str) -> dict[str, np.ndarray]:
         "weights": attribution.weights[:, 0],
         "stability": attribution.stability[:, 0],
     }
-
-
-def contexts(folder, work, *, spectra, explanations, folds, fold, vae, count, floor, seed):
-    """Contexts of one autoencoder, and the linear model made of them, tried on the whole test set."""
-    from ftirlib.explain.crime import default_n_contexts, find_contexts
-    from ftirlib.explain.linear import LinearClassifier
-
-    data = open_spectra(spectra)
-    latent = read_arrays(Path(vae) / "latent.npz")
-    known = explained(spectra, explanations["validation"])
-    n_contexts = default_n_contexts(len(latent["validation_mean"])) if count == "auto" else count
-    groups = find_contexts(
-        latent["validation_mean"],
-        n_contexts=n_contexts,
-        random_state=seed,
-        stability=None if floor is None else known["stability"],
-        stability_floor=floor,
-    )
-    groups.save(folder / "contexts.npz")
-    table = groups.describe(
-        spectra=known["absorbance"],
-        weights=known["weights"],
-        predicted=latent["validation_predicted"],
-        labelled=latent["validation_labelled"],
-        n_classes=len(data.attrs["class_names"]),
-    )
-    linear = LinearClassifier.from_contexts(
-        table.mean_spectra, table.mean_weights, table.label, data.attrs["class_names"], data.wavenumber.values
-    )
-    linear.save(folder / "linear.json")
-    test = read_fold(folds, fold).test
-    np.savez(
-        folder / "assigned.npz",
-        validation=groups.assign(latent["validation_mean"]),
-        test=groups.assign(latent["test_mean"]),
-        linear_test=np.concatenate([linear.predict(block) for _, block in iter_blocks(data, test)]),
-    )
-
-
-def embedding(folder, work, *, latents, seed):
-    """Maps of the test spectra's latent means, for pictures; together, as the first in a process costs most."""
-    from ftirlib.explain.crime import embed
-
-    places = {
-        name: embed(read_arrays(Path(path) / "latent.npz")["test_mean"], random_state=seed)
-        for name, path in latents.items()
-    }
-    np.savez(folder / "embeddings.npz", **places)

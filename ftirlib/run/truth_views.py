@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ftirlib.report.context_controls import agreement_differences, context_controls
+from ftirlib.report.mislabels import OPPOSING, QUALITIES, detection, mislabel_table
 from ftirlib.report.truth import band_mask, band_recovery, context_agreement, ranking, ranking_curve
 from ftirlib.report.uncertainty import Interval, fold_summary
 from ftirlib.run import stages
@@ -24,39 +26,134 @@ def agreement_table(run: Run) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``clusters, purity, purity_sd, adjusted_rand, adjusted_rand_sd``, over the folds' test sets. The
-        last row is one single cluster: the purity that costs nothing.
+        Columns ``clusters, purity, purity_sd, adjusted_rand, adjusted_rand_sd, within, within_sd, within_folds``,
+        over the folds' test sets. ``within`` is the adjusted Rand index among the spectra of one true class (see
+        `_within_classes`), over the folds in which it is defined. The last row is one single cluster: the purity
+        that costs nothing.
     """
-    pathway = stages.prepared(run).truth_pathway.values.astype(int)
+    data = stages.prepared(run)
+    pathway, truth = (data[key].values.astype(int) for key in ("truth_pathway", "truth_class"))
     found: dict[str, list[dict]] = {}
-    for name in stages.vae_names(run):
-        for k in stages.FOLDS:
-            view = context_view(run, name, k)
-            found.setdefault(f"contexts of {name}", []).append(context_agreement(view.assigned, pathway[view.rows]))
-    n_contexts = context_view(run, stages.vae_names(run)[0]).n_contexts
+
+    def add(what, assigned, rows):
+        within = _within_classes(assigned, pathway[rows], truth[rows])
+        found.setdefault(what, []).append(context_agreement(assigned, pathway[rows]) | {"within": within})
+
     for k in stages.FOLDS:
-        for what, assigned, rows in _plain_clusters(run, k, n_contexts):
-            found.setdefault(what, []).append(context_agreement(assigned, pathway[rows]))
+        views = {name: context_view(run, name, k) for name in stages.vae_names(run)}
+        for name, view in views.items():
+            add(contexts_of(name), view.assigned, view.rows)
+        known, tested = explained(run, "validation", k), explained(run, "test", k)
+        plain = context_controls(
+            known["absorbance"],
+            known["weights"],
+            n_contexts=next(iter(views.values())).n_contexts,
+            tried=(tested["absorbance"], tested["weights"]),
+            random_state=run.settings.seed,
+        )
+        for what, assigned in plain.items():
+            add(what, assigned.tried, tested["rows"])
     rows = []
     for what, agreements in found.items():
-        purity = fold_summary([a["purity"] for a in agreements])
-        rand = fold_summary([a["adjusted_rand"] for a in agreements])
-        rows.append((what, purity.mean, purity.sd, rand.mean, rand.sd))
+        row = {"clusters": what}
+        for measure in ("purity", "adjusted_rand", "within"):
+            # a fold without two pathways to one class lacks `within` for every kind of cluster alike
+            values = [a[measure] for a in agreements if not np.isnan(a[measure])]
+            mean, sd = fold_summary(values) if values else (np.nan, np.nan)
+            row |= {measure: mean, f"{measure}_sd": sd}
+        rows.append(row | {"within_folds": len(values)})
     least = fold_summary([a["largest_share"] for a in next(iter(found.values()))])
-    rows.append(("one single cluster", least.mean, least.sd, 0.0, 0.0))
-    return pd.DataFrame(rows, columns=["clusters", "purity", "purity_sd", "adjusted_rand", "adjusted_rand_sd"])
+    one = {"purity": least.mean, "purity_sd": least.sd, "adjusted_rand": 0.0, "adjusted_rand_sd": 0.0}
+    none = {"within": 0.0 if len(values) else np.nan, "within_sd": 0.0 if len(values) else np.nan}
+    return pd.DataFrame([*rows, {"clusters": "one single cluster", **one, **none, "within_folds": len(values)}])
 
 
-def _plain_clusters(run: Run, fold: int, n_clusters: int):
-    """K-means found on the validation spectra, or their weights, and applied to the test spectra."""
-    from sklearn.cluster import KMeans
+def _within_classes(assigned, pathway, truth) -> float:
+    """Adjusted Rand index among the spectra of each true class that several pathways lead to, averaged by spectra.
 
-    known, tested = explained(run, "validation", fold), explained(run, "test", fold)
-    for what, key in (("K-means of the spectra", "absorbance"), ("K-means of the weights", "weights")):
-        means = KMeans(min(n_clusters, len(known[key])), n_init=10, random_state=run.settings.seed)
-        # one dtype for both: scikit-learn's K-means refuses to mix them
-        means.fit(known[key].astype(np.float64))
-        yield what, means.predict(tested[key].astype(np.float64)), tested["rows"]
+    NaN where no class has two pathways here: do contexts tell pathways to the same class apart?
+    """
+    sizes, values = [], []
+    for code in np.unique(truth[truth >= 0]):
+        mine = truth == code
+        if len(np.unique(pathway[mine])) > 1:
+            sizes.append(mine.sum())
+            values.append(context_agreement(assigned[mine], pathway[mine])["adjusted_rand"])
+    return float(np.average(values, weights=sizes)) if values else float("nan")
+
+
+def contexts_of(name: str) -> str:
+    """What an autoencoder's contexts are called beside their controls."""
+    return f"contexts of {name}"
+
+
+def control_table(run: Run) -> pd.DataFrame:
+    """Contexts of every autoencoder and every control against the planted pathways, on the shown fold's test set.
+
+    Returns
+    -------
+    DataFrame
+        Of `agreement_differences`: with intervals, and the reference's lead (`stages.control_reference`).
+    """
+
+    def make():
+        data = stages.prepared(run)
+        views = {name: context_view(run, name) for name in stages.vae_names(run)}
+        rows = next(iter(views.values())).rows
+        return agreement_differences(
+            {contexts_of(name): view.assigned for name, view in views.items()} | stages.controls(run),
+            data.truth_pathway.values.astype(int)[rows],
+            data.group.values[rows],
+            reference=contexts_of(stages.control_reference(run)),
+            **_bootstrap(run),
+        )
+
+    return run.once("control_table", make)
+
+
+def shown_controls(table: pd.DataFrame) -> pd.DataFrame:
+    """`control_table` as a page shows it: a row per kind of context; * where the reference's lead leaves out 0."""
+    decided = (table.difference_low > 0) | (table.difference_high < 0)
+    text = pd.DataFrame(
+        {
+            "contexts": table.contexts,
+            "measure": table.measure,
+            "value": [f"{r.value:.2f} [{r.low:.2f}, {r.high:.2f}]" for r in table.itertuples()],
+            "lead": [
+                f"{r.difference:+.2f} [{r.difference_low:+.2f}, {r.difference_high:+.2f}]{' *' if d else ''}"
+                for r, d in zip(table.itertuples(), decided)
+            ],
+        }
+    )
+    names = {"adjusted_rand": "adjusted Rand index", "purity": "purity"}
+    wide = {}
+    for measure, title in names.items():
+        mine = text[text.measure == measure].set_index("contexts")
+        wide |= {title: mine.value, f"lead of the reference, {title}": mine.lead}
+    return pd.DataFrame(wide).reset_index()
+
+
+def lead_text(run: Run, control: str, measure: str = "adjusted_rand") -> str:
+    """The reference's lead over one control, and whether it can be told from none."""
+    table = control_table(run)
+    row = table[(table.contexts == control) & (table.measure == measure)].iloc[0]
+    lead = f"{row.difference:+.2f} [{row.difference_low:+.2f}, {row.difference_high:+.2f}]"
+    if row.difference_low > 0:
+        return f"{lead}, better than this control"
+    if row.difference_high < 0:
+        return f"{lead}, worse than this control"
+    return f"{lead}, not distinguishable from this control"
+
+
+def controls_text(run: Run) -> str:
+    """Over how many controls the reference leads, trails, or cannot be told from, in the adjusted Rand index."""
+    table = control_table(run)
+    rows = table[(table.measure == "adjusted_rand") & table.contexts.isin(list(stages.controls(run)))]
+    better, worse = int((rows.difference_low > 0).sum()), int((rows.difference_high < 0).sum())
+    return (
+        f"{stages.control_reference(run)} follows the pathways better than {better}, worse than {worse}, and cannot be "
+        f"told from {len(rows) - better - worse}"
+    )
 
 
 def mislabel_scores(run: Run, name: str) -> dict[str, np.ndarray]:
@@ -65,57 +162,118 @@ def mislabel_scores(run: Run, name: str) -> dict[str, np.ndarray]:
     Returns
     -------
     dict
-        ``rows``; ``truth`` (bool); ``contexts``: share of opposing predictions in the pixel's context on the
-        validation set; ``ensemble``: one minus the ensemble's vote for the label.
+        ``rows``; ``truth`` (bool); ``assigned``: context, numbered on from fold to fold; ``score``: suspicion of
+        each of these contexts on the validation set; ``predicted``, ``labelled``; ``ensemble``: one minus the
+        ensemble's vote for the label, per pixel.
     """
     data = stages.prepared(run)
     label, truth = data.label.values.astype(int), data.truth_mislabelled.values.astype(bool)
     votes = np.zeros((data.sizes["spectrum"], len(data.attrs["class_names"])))
     for fold, one in zip(stages.folds(run), stages.ensemble(run)):
         votes[fold.test] = one["test"]
-    rows, suspects = [], []
-    for k in stages.FOLDS:
-        view = context_view(run, name, k)
-        scores = view.validation_table.mislabel_score
-        rows.append(view.rows)
-        # a context without validation spectra says nothing: the average suspicion
-        suspects.append(np.where(np.isnan(scores), np.nanmean(scores), scores)[view.assigned])
-    rows = np.concatenate(rows)
+    views = [context_view(run, name, k) for k in stages.FOLDS]
+    first = np.cumsum([0, *(view.n_contexts for view in views)])
+    rows = np.concatenate([view.rows for view in views])
     return {
         "rows": rows,
         "truth": truth[rows],
-        "contexts": np.concatenate(suspects),
+        "assigned": np.concatenate([view.assigned + start for view, start in zip(views, first)]),
+        "score": np.concatenate([view.validation_table.mislabel_score for view in views]),
+        "predicted": np.concatenate([view.predicted for view in views]),
+        "labelled": label[rows],
         "ensemble": 1 - votes[rows, label[rows]],
     }
 
 
-def mislabel_table(run: Run, name: str) -> pd.DataFrame:
-    """AUROC with its interval over groups, precision and recall of the two suspicions."""
-    scores = mislabel_scores(run, name)
-    rows = []
-    for what in ("contexts", "ensemble"):
-        found = ranking(scores[what], scores["truth"])
-        interval = over_groups(run, lambda s, t: ranking(s, t)["auroc"], scores["rows"], scores[what], scores["truth"])
-        rows.append(
-            {
-                "suspicion": what,
-                "auroc": interval.estimate,
-                "low": interval.low,
-                "high": interval.high,
-                "precision": found["precision"],
-                "recall": found["recall"],
-                "mislabelled": found["prevalence"],
-            }
-        )
-    return pd.DataFrame(rows)
+def mislabel_tables(run: Run) -> pd.DataFrame:
+    """How well suspicion of every autoencoder's contexts, and the ensemble's own vote, find mislabelled pixels.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `ftirlib.report.mislabels.mislabel_table` after ``suspicion``, which names whose it is.
+    """
+
+    def make():
+        bootstrap = _bootstrap(run)
+        group, tables = stages.prepared(run).group.values, []
+        for name in stages.vae_names(run, replicates=False):
+            found = mislabel_scores(run, name)
+            one = mislabel_table(
+                *(found[key] for key in ("assigned", "predicted", "labelled", "truth")),
+                group[found["rows"]],
+                n_contexts=len(found["score"]),
+                score=found["score"],
+                **bootstrap,
+            )
+            tables.append(one.assign(suspicion=contexts_of(name)))
+        interval = over_groups(run, _qualities, found["rows"], found["ensemble"], found["truth"])
+        row = {
+            "suspicion": "ensemble's vote",
+            "level": "pixel",
+            "n": len(found["rows"]),
+            "true": int(found["truth"].sum()),
+        }
+        row["flagged"] = int((found["ensemble"] > OPPOSING).sum())
+        for k, quality in enumerate(QUALITIES):
+            row |= {quality: interval.estimate[k]}
+            row |= {f"{quality}_low": interval.low[k], f"{quality}_high": interval.high[k]}
+        table = pd.concat([*tables, pd.DataFrame([row])], ignore_index=True)
+        return table[["suspicion", *(c for c in table if c != "suspicion")]]
+
+    return run.once("mislabel_tables", make)
+
+
+def _qualities(score, truth) -> np.ndarray:
+    found = detection(score, truth)
+    return np.array([found[quality] for quality in QUALITIES])
+
+
+def _bootstrap(run: Run) -> dict:
+    settings = run.settings.scores
+    return {
+        "n_resamples": settings.resamples,
+        "confidence": settings.confidence,
+        "random_state": run.settings.seed,
+    }
+
+
+def shown_mislabels(table: pd.DataFrame) -> pd.DataFrame:
+    """`mislabel_tables` as a page shows it: each quality with its interval."""
+    shown = table[["suspicion", "level", "n", "true", "flagged"]].copy()
+    for quality in QUALITIES:
+        name = "AUROC" if quality == "auroc" else quality
+        shown[name] = [
+            "undefined" if np.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+            for value, low, high in zip(table[quality], table[f"{quality}_low"], table[f"{quality}_high"])
+        ]
+    return shown
+
+
+def mislabel_lead(run: Run, name: str) -> Interval:
+    """AUROC of the contexts' suspicion less that of the ensemble's vote, on the same pixels and draws of groups."""
+    found = mislabel_scores(run, name)
+    return over_groups(
+        run,
+        lambda ours, votes, truth: ranking(ours, truth)["auroc"] - ranking(votes, truth)["auroc"],
+        found["rows"],
+        _of_pixels(found),
+        found["ensemble"],
+        found["truth"],
+    )
+
+
+def _of_pixels(found: dict) -> np.ndarray:
+    """Suspicion of each pixel's context; a context without validation spectra says nothing: the average."""
+    return np.where(np.isnan(found["score"]), np.nanmean(found["score"]), found["score"])[found["assigned"]]
 
 
 def mislabel_curves(run: Run, name: str) -> dict[str, tuple]:
     """Receiver operating characteristics of the two suspicions, for drawing."""
-    scores = mislabel_scores(run, name)
+    found = mislabel_scores(run, name)
     return {
-        f"{what}": (*ranking_curve(scores[what], scores["truth"]), ranking(scores[what], scores["truth"])["auroc"])
-        for what in ("contexts", "ensemble")
+        what: (*ranking_curve(score, found["truth"]), ranking(score, found["truth"])["auroc"])
+        for what, score in (("contexts", _of_pixels(found)), ("ensemble", found["ensemble"]))
     }
 
 

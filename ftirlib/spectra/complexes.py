@@ -68,7 +68,7 @@ class ComplexesSettings:
         Of the six classes among the preparations, in the order of `CLASS_NAMES`: free ligands are bought and measured
         often, complexes have to be made.
     low, high, step : float, cm-1
-        The axis. Bands between a metal and nitrogen lie below 400 cm-1 for 2,2'-bipyridine and are out of range.
+        The axis. Bands between a metal and the nitrogen of 2,2'-bipyridine are weak, low, and left out.
     group_by : {"preparation", "instrument"}
         What the group of a spectrum is: one powder, or one of four spectrometers (to test on one never seen).
     unreacted : (low, high)

@@ -42,7 +42,7 @@ class HeadSettings:
         A value out of its range.
     """
 
-    channels: tuple[int, ...] = (16, 32)
+    channels: tuple[int, ...] = (8, 16)
     kernel: int = 9
     stride: int = 4
     pooled: int = 64

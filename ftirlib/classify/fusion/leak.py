@@ -6,7 +6,7 @@ spectra of one preparation after a random one (Guo et al. 2017, 10.1039/C7AY0136
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,11 @@ from imblearn.over_sampling import RandomOverSampler
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from ftirlib.errors import DataError
+from ftirlib.errors import DataError, SettingsError
 
 OVERSAMPLED = ("inside", "before")
 SPLITS = ("grouped", "random")
+PROTOCOLS = tuple((oversampled, split) for oversampled in OVERSAMPLED for split in SPLITS)
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,10 @@ def leak_experiment(
     *,
     n_splits: int = 4,
     random_state: int = 0,
+    protocols: Sequence[tuple[str, str]] = PROTOCOLS,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[LeakResult]:
-    """Cross-validate one classifier under four protocols.
+    """Cross-validate one classifier under up to four protocols.
 
     Parameters
     ----------
@@ -78,20 +80,26 @@ def leak_experiment(
     n_splits : int
     random_state : int
         Of the splits and of the over-sampling before them.
+    protocols : sequence of (oversampled, split)
+        Of `PROTOCOLS`; each gives the same result alone as among the others.
     progress : callable, optional
         Called with the number of fits done and their total.
 
     Returns
     -------
     list of LeakResult
-        Over-sampling inside with grouped and with random splits, then before with both. Random over-sampling
-        throughout: a copy has the group of its spectrum, a point of SMOTE between two groups has none.
+        One a protocol, in the order asked for. Random over-sampling throughout: a copy has the group of its spectrum, a
+        point of SMOTE between two groups has none.
 
     Raises
     ------
     DataError
         Lengths that disagree, or a class in fewer groups than there are splits.
+    SettingsError
+        An unknown protocol.
     """
+    if unknown := [one for one in protocols if tuple(one) not in PROTOCOLS]:
+        raise SettingsError(f"there is no protocol {unknown[0]}; choose of {PROTOCOLS}.")
     features, y, groups = np.asarray(features), np.asarray(y), np.asarray(groups)
     if not len(features) == len(y) == len(groups):
         raise DataError(
@@ -106,7 +114,6 @@ def leak_experiment(
     everything = np.arange(len(y))
     sampler = RandomOverSampler(random_state=random_state)
     copied = sampler.fit_resample(everything[:, None], y)[0][:, 0]
-    protocols = [(oversampled, split) for oversampled in OVERSAMPLED for split in SPLITS]
     results = []
     for oversampled, split in protocols:
         before = oversampled == "before"

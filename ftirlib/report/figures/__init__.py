@@ -4,15 +4,20 @@ One module a subject; `use_style` sets the look and `publish` saves the files.
 """
 
 from ftirlib.report.figures.architecture import draw_architecture
+from ftirlib.report.figures.autoencoders import TERMS, draw_controls, draw_cost, draw_term, share_legend
 from ftirlib.report.figures.bars import draw_confusion, draw_folds, draw_score_bars
-from ftirlib.report.figures.contexts import draw_context_counts, draw_embedding
+from ftirlib.report.figures.contexts import FEW, draw_context_counts, draw_embedding
 from ftirlib.report.figures.curves import draw_agreement, draw_distribution, draw_history, draw_reliability, draw_roc
+from ftirlib.report.figures.faithfulness import draw_perturbation_curves
 from ftirlib.report.figures.maps import class_legend, draw_class_map, draw_image
 from ftirlib.report.figures.spectra import draw_attribution, draw_context_spectra, draw_mean_spectra
 from ftirlib.report.figures.style import STYLE, class_colours, class_marks, publish, use_style
+from ftirlib.report.figures.trade_off import draw_trade_off
 
 __all__ = [
+    "FEW",
     "STYLE",
+    "TERMS",
     "class_colours",
     "class_legend",
     "class_marks",
@@ -23,15 +28,21 @@ __all__ = [
     "draw_confusion",
     "draw_context_counts",
     "draw_context_spectra",
+    "draw_controls",
+    "draw_cost",
     "draw_distribution",
     "draw_embedding",
     "draw_folds",
     "draw_history",
     "draw_image",
     "draw_mean_spectra",
+    "draw_perturbation_curves",
     "draw_reliability",
     "draw_roc",
     "draw_score_bars",
+    "draw_term",
+    "draw_trade_off",
     "publish",
+    "share_legend",
     "use_style",
 ]

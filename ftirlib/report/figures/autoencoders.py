@@ -61,6 +61,35 @@ def draw_term(ax: Axes, histories: Mapping[str, Sequence[Mapping]], term: str) -
     return ax
 
 
+def share_legend(axes: Sequence[Axes], *, n_columns: int = 4) -> None:
+    """Put one legend under a grid of axes that all have the same names, in place of theirs.
+
+    Parameters
+    ----------
+    axes : sequence of Axes
+        Of one figure with the constrained layout. What any of them names is named once.
+    n_columns : int
+
+    Raises
+    ------
+    DataError
+        No axes has a legend, or names to make one of.
+    """
+    named = {}
+    for ax in np.ravel(axes):
+        if legend := ax.get_legend():
+            found = zip([text.get_text() for text in legend.get_texts()], legend.legend_handles)
+            legend.remove()
+        else:
+            handles, labels = ax.get_legend_handles_labels()
+            found = zip(labels, handles)
+        for name, handle in found:
+            named.setdefault(name, handle)
+    if not named:
+        raise DataError("no legend to share; draw into the axes first.")
+    ax.figure.legend(handles=list(named.values()), labels=list(named), loc="outside lower center", ncols=n_columns)
+
+
 def draw_cost(ax: Axes, tokens, costs: Mapping[str, Sequence[float]], *, unit: str, limit: float | None = None) -> Axes:
     """Draw time or memory against the length of the sequence, both logarithmic.
 

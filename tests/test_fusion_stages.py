@@ -1,0 +1,146 @@
+"""The chapter's stages: every spectrum tested once by models of other groups, nothing made twice, any classes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ftirlib.errors import SettingsError
+from ftirlib.report.multiclass import MULTICLASS_TITLES
+from ftirlib.run import fusion_stages, fusion_views
+from ftirlib.run.runner import open_run
+from ftirlib.run.settings import PROJECT, read_settings
+from ftirlib.spectra.model import save_spectra
+
+TINY = {
+    "workers": 1,
+    "fusion.families": ["scattering", "statistics"],
+    "fusion.replicates": 1,
+    "fusion.step": 12.0,
+    "fusion.epochs": 2,
+    "baselines.models": ["mean-mse"],
+    "members.epochs": 1,
+}
+
+
+class Here:
+    """An executor that works at once, in this process: stages need no other, and starting one costs seconds."""
+
+    def submit(self, function, *arguments):
+        from concurrent.futures import Future
+
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def open_here(out, **changes):
+    run = open_run("smoke", out=out, changes=TINY | changes)
+    run._executor = Here()
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fusion") / "run"
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    run = open_here(folder)
+    fusion_stages.scores(run)
+    fusion_stages.ablation(run)
+    fusion_stages.leak(run)
+    fusion_stages.tsne(run)
+    return run
+
+
+def test_every_spectrum_is_tested_once_and_no_group_is_on_two_sides(run):
+    data = fusion_stages.spectra(run)
+    tested = np.concatenate([fold.test for fold in fusion_stages.folds(run)])
+    np.testing.assert_array_equal(np.sort(tested), np.arange(data.sizes["spectrum"]))
+    assert fusion_views.shared_groups(run) == 0
+    for model, per_fold in fusion_stages.models(run).items():
+        assert [one["test"].shape for one in per_fold] == [(len(f.test), 6) for f in fusion_stages.folds(run)], model
+
+
+def test_all_models_have_all_scores_with_intervals(run):
+    table = fusion_stages.scores(run)
+    assert set(table.model) == {"fusion", "mscnn", "mean-mse"}
+    assert list(table[table.model == "fusion"].score) == list(MULTICLASS_TITLES)
+    accuracy = table[table.score == "accuracy"]
+    assert (accuracy.low <= accuracy.high).all()
+    error = table[table.score == "error"]["mean"].to_numpy()
+    np.testing.assert_allclose(accuracy["mean"].to_numpy() + error, 1)
+
+
+def test_ablation_of_two_families_leaves_out_each(run):
+    assert list(fusion_stages.variants(run)) == ["all", "without scattering", "without statistics"]
+    three = open_here("unused", **{"fusion.families": ["efficientnet_b0", "scattering", "statistics"]})
+    assert list(fusion_stages.variants(three))[4:] == ["only efficientnet_b0", "only scattering", "only statistics"]
+    assert len(fusion_stages.ablation(run)) == 3 * len(MULTICLASS_TITLES)
+
+
+def test_honest_protocol_shares_nothing_and_copies_are_only_made_before(run):
+    leaks, n = fusion_stages.leak(run), fusion_stages.spectra(run).sizes["spectrum"]
+    assert not leaks["inside", "grouped"]["group_in_training"].any()
+    assert not leaks["before", "grouped"]["group_in_training"].any()
+    assert leaks["before", "random"]["twin_in_training"].any()
+    assert len(leaks["inside", "random"]["y_true"]) == n < len(leaks["before", "random"]["y_true"])
+
+
+def test_nothing_is_made_twice_and_a_torn_artefact_is_made_again_alike(run, folder):
+    again = open_here(folder)
+    np.testing.assert_array_equal(fusion_stages.tsne(again), fusion_stages.tsne(run))
+    first = fusion_stages.fused(again, ["all"])["all"]
+    assert again.made == []
+    victim = folder / "fusion" / "models" / "all-fold1" / "probabilities.npz"
+    victim.write_bytes(victim.read_bytes()[:-1] + b"\1")
+    third = open_here(folder)
+    mended = fusion_stages.fused(third, ["all"])["all"]
+    assert third.made == ["fusion/models/all-fold1"]
+    np.testing.assert_array_equal(mended[1]["test"], first[1]["test"])
+
+
+def test_manifest_says_which_weights_the_features_have(folder, run, tmp_path):
+    made_from = json.loads((folder / "fusion" / "features" / "manifest.json").read_text())["made_from"]
+    assert made_from["settings"]["weights"] == {}
+    assert fusion_stages.feature_origin(run) == "no image features"
+    other = open_here(tmp_path, **{"fusion.families": ["efficientnet_b0", "statistics"], "fusion.weights": "random"})
+    made_from = json.loads((fusion_stages.features_path(other) / "manifest.json").read_text())["made_from"]
+    assert made_from["settings"]["weights"] == {"efficientnet_b0": "random features"}
+    assert "Random features" in fusion_views.origin_note(other)
+
+
+def test_chapter_has_words_for_every_number(run):
+    prose = fusion_views.prose(run)
+    assert all(isinstance(text, str) and text for text in prose.values())
+    assert "simulated" in prose["data"] and "all simulated" in prose["about"]
+    for table in (fusion_views.class_table(run), fusion_views.leak_table(run), fusion_views.eight_scores(run)):
+        assert len(table)
+    sizes = fusion_views.class_table(run)
+    assert (sizes["after over-sampling"] == sizes["trained on"].max()).all()
+
+
+def test_published_scores_imply_a_chance_agreement():
+    assert fusion_views.implied_chance(0.75, 0.5) == 0.5
+    published = fusion_views.implied_chance(fusion_views.PUBLISHED["accuracy"], fusion_views.PUBLISHED["kappa"])
+    assert published == pytest.approx(0.23 / 0.32)
+
+
+def test_a_data_set_of_two_classes_takes_the_place_of_the_simulation(toy_spectra, tmp_path):
+    save_spectra(toy_spectra.isel(spectrum=slice(None, None, 2)), tmp_path / "toy.zarr")
+    run = open_here(tmp_path / "run", **{"fusion.data": str(tmp_path / "toy.zarr")})
+    names = fusion_stages.spectra(run).attrs["class_names"]
+    assert fusion_views.data_name(run) == "data set toy (simulated)"
+    assert fusion_stages.fused(run, ["all"])["all"][0]["test"].shape[1] == len(names) == 2
+
+
+def test_relative_data_is_of_the_project_whatever_the_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings("smoke", changes={"fusion.data": "data/mine.zarr"})
+    assert settings.fusion.data == PROJECT / "data" / "mine.zarr"
+    with pytest.raises(SettingsError, match="fusion.families"):
+        read_settings("smoke", changes={"fusion.families": ["statistics"]})
+    with pytest.raises(SettingsError, match="each may be named once"):
+        read_settings("smoke", changes={"fusion.families": ["statistics", "statistics"]})
