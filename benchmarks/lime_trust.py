@@ -145,7 +145,7 @@ def planted_bands(subject, spectra, rows, found: dict) -> list[dict]:
         bands=subject.planted_bands,
         pathway_names=subject.pathway_names,
     )
-    return table.to_dict("records")
+    return table.astype(object).where(table.notna(), None).to_dict("records")  # JSON has no word for NaN
 
 
 def faithfulness(subject, spectra, found: dict) -> list[dict]:
@@ -289,7 +289,8 @@ def show(result: dict) -> None:
             print("  " + ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
     print("planted bands, AUROC")
     for row in result["bands"]:
-        print(f"{row['attribution']:10} {row['pathway']:24} {row['auroc']:.2f} [{row['low']:.2f}, {row['high']:.2f}]")
+        ends = "one patient" if row["low"] is None else f"[{row['low']:.2f}, {row['high']:.2f}]"
+        print(f"{row['attribution']:10} {row['pathway']:24} {row['auroc']:.2f} {ends}")
     print("deletion gain")
     for row in result["faithfulness"]:
         print(f"{row['mode']:10} {row['gain']:.3f} +- {row['standard_error']:.3f}")

@@ -76,7 +76,7 @@ glue("intro-stability", f"{np.nanmedian(views.stability(run)):.2f}", display=Fal
 # advantage that its truth is known, and the method is scored against it in [](08_truth.ipynb). No number here is a claim about patients.
 # ```
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-overview", "caption": "Every model of this run against the labels of the test sets: mean over four folds, whiskers one standard deviation, brackets the bootstrap interval over groups, dashed lines the majority class. CP are linear models of contexts; the number is the share of supervision."}, "image": {"alt": "Grouped bars of accuracy and balanced accuracy for every model"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-overview", "caption": "Every model of this run against the labels of the test sets: mean over four folds, whiskers one standard deviation, brackets the bootstrap interval over groups, dashed lines the majority class. CP, CT and TT are linear models of contexts (convolutional or transformer encoder, perceptron or transformer decoder); the number is the share of supervision."}, "image": {"alt": "Grouped bars of accuracy and balanced accuracy for every model"}}
 figure, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
 figures.draw_score_bars(ax, table[table.target == "labels"], scores=["accuracy", "balanced_accuracy"])
 run.publish(figure, "fig-overview")

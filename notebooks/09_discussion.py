@@ -45,6 +45,7 @@ glue("disc-gap", f"{abs(gap):.2f} {beats}", display=False)
 glue("disc-top", str(top.model), display=False)
 glue("disc-supervised", tables.supervision_text(run), display=False)
 glue("disc-members", f"{run.settings.members.count}", display=False)
+glue("disc-patch", f"{run.settings.vaes.patch}", display=False)
 glue("disc-contexts", f"{run.settings.contexts.count}", display=False)
 
 # %% [markdown]
@@ -87,6 +88,8 @@ glue("disc-contexts", f"{run.settings.contexts.count}", display=False)
 # - *Validation score.* Members are chosen by balanced accuracy; the paper's threshold is on accuracy.
 # - *Similarity of the linear model.* Both spectra are multiplied by the signed, scaled weights before the ordinary
 #   cosine, as in the framework the paper builds on {cite}`zaki2024`.
+# - *Tokens of the transformers.* The paper gives each wavenumber a token; this run's patch is {glue:text}`disc-patch`
+#   points.
 # - *Size.* {glue:text}`disc-members` networks a fold and a number of contexts set to *{glue:text}`disc-contexts`* in this run; the
 #   `paper` profile has the published sizes.
 #
@@ -94,9 +97,11 @@ glue("disc-contexts", f"{run.settings.contexts.count}", display=False)
 #
 # - Four folds share training patients, so their standard deviation is too small; intervals over groups stand beside it.
 # - Explanations by the authors' settings (binned, a few thousand perturbations) hardly repeat under other random
-#   numbers; [](05_explanations.ipynb) measures it for this run's settings, and clusters inherit it.
+#   numbers; [](05_explanations.ipynb) measures it for this run's settings, [](10_trust.ipynb) for all modes, and
+#   clusters inherit it.
 # - The autoencoders see few patients: what they learn beyond those they are trained on is little, as their held-out
-#   curves show ([](06_contexts.ipynb)).
+#   curves show ([](06_contexts.ipynb)). Where the truth is known, [](08_truth.ipynb) sets simpler
+#   means beside them.
 # - The simulation knows only the variation it was given. Real tissue has more.
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]

@@ -233,6 +233,12 @@ def test_new_spectra_are_predicted_with_pictures(finished, tmp_path):
     assert again.returncode == 2 and "exists" in again.stderr
 
 
+def test_spectra_that_were_prepared_already_are_refused(finished, tmp_path):
+    done = ftirlib("predict", finished, finished / "prepared" / "spectra.zarr", tmp_path / "out")
+    one_sentence(done, "has been prepared already")
+    assert not (tmp_path / "out").exists()
+
+
 def one_sentence(done, words):
     """A known error: exit status 2, one line, the words in it, and no traceback."""
     assert done.returncode == 2, done.stderr

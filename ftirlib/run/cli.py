@@ -238,11 +238,12 @@ def predict(
     finished: Annotated[str, typer.Argument(help="Folder of a finished run.")],
     data: Annotated[str, typer.Argument(help="Data set made by 'ftirlib import'.")],
     out: Annotated[str, typer.Argument(help="Folder to write.")],
+    explained: Annotated[int, typer.Option(help="Most spectra explained to find their contexts; 0 for none.")] = 200,
 ):
-    """Classify new spectra with a finished run's networks: Zarr, and a picture of each image."""
+    """Classify new spectra with a finished run's networks and give reasons: Zarr, and a picture of each image."""
     from ftirlib.run.predict import predict_store
 
-    print(predict_store(Path(finished), data, Path(out)))
+    print(predict_store(Path(finished), data, Path(out), explained=explained))
 
 
 @app.command()

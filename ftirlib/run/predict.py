@@ -67,6 +67,11 @@ def predict_store(finished: Path, data: str, out: Path, *, explained: int = EXPL
         raise StoreError(f"'{out}' exists; choose another folder for the predictions.")
     model = open_spectra(store.path("prepared") / "spectra.zarr")
     source = open_spectra(data)
+    if source.attrs.get("recipe"):
+        raise DataError(
+            f"'{data}' has been prepared already ({len(source.attrs['recipe'])} steps); give the spectra as they were "
+            "imported: the run prepares them as its own were."
+        )
     work = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     work.mkdir(parents=True)
     try:

@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 ROOMS = ("spectra", "classify", "explain", "report", "run")
 PACKAGES = {
     "spectra": ["numpy", "scipy", "xarray", "zarr", "pybaselines"],
-    "classify": ["torch", "scikit-learn", "xgboost-cpu", "xgboost"],
+    "classify": ["torch", "scikit-learn", "xgboost-cpu", "xgboost", "kymatio", "imbalanced-learn"],
     "explain": ["umap-learn"],
     "report": ["pandas"],
     "run": [],

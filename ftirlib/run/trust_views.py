@@ -126,7 +126,7 @@ def band_table(trust: dict) -> pd.DataFrame:
             "pathway": row["pathway"],
             "spectra": row["spectra"],
             "AUROC": f"{row['auroc']:.2f}",
-            "over patients": f"{row['low']:.2f} to {row['high']:.2f}" if row["low"] == row["low"] else "one patient",
+            "over patients": f"{row['low']:.2f} to {row['high']:.2f}" if row["low"] is not None else "one patient",
             "by a random shift": f"{row['moved_share']:.2f}",
         }
         for row in trust["bands"]
