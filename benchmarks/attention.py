@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from machine import machine
 
 from ftirlib.explain.decoders import TransformerDecoder
 from ftirlib.explain.m2 import M2, M2Settings
@@ -124,7 +125,8 @@ def main():
     held = worst < given.limit and all(row["loss_falls"] for row in steps)
     print(f"largest step {worst:.2f} GB, limit {given.limit:g} GB; the loss falls: {held}")
     if given.json:
-        given.json.write_text(json.dumps(rows, indent=1))
+        sizes = {"wavenumbers": given.wavenumbers, "batch": given.batch, "limit_gb": given.limit, "threads": THREADS}
+        given.json.write_text(json.dumps({"sizes": sizes, "machine": machine(), "rows": rows}, indent=2) + "\n")
     return 0 if held else 1
 
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lime_subject import machine
+from machine import machine
 from prediction import CHUNK, EMSCNN, open_spectra, write_ensemble, write_store
 
 from ftirlib import SpectralLime

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lime_subject import SAMPLED, by_package, machine, make_subject, relative, timed
+from lime_subject import SAMPLED, by_package, make_subject, relative, timed
+from machine import machine
 
 from ftirlib import SpectralLime
 from ftirlib.explain.limit import GradientForward

@@ -5,22 +5,17 @@ Shared by `lime_speed`, `lime_trust` and `lime_memory`; not a benchmark by itsel
 
 from __future__ import annotations
 
-import datetime
-import os
-import platform
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from lime.lime_tabular import LimeTabularExplainer
 
 from ftirlib import MSCNNClassifier
 from ftirlib.classify.training import TrainingSettings
 from ftirlib.run.settings import read_settings
-from ftirlib.run.tables import processor_name
 from ftirlib.spectra.model import read_absorbance
 from ftirlib.spectra.phantom import simulate_colon
 from ftirlib.spectra.phantom_settings import PhantomSettings
@@ -103,14 +98,3 @@ def timed(call):
 def relative(weights, reference) -> float:
     """Norm of the difference over the norm of the reference, all spectra together."""
     return float(np.linalg.norm(np.subtract(weights, reference)) / np.linalg.norm(reference))
-
-
-def machine() -> dict:
-    return {
-        "day": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "processor": processor_name(),
-        "cores": os.cpu_count(),
-        "torch": torch.__version__,
-        "torch_threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-    }

@@ -13,7 +13,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from lime_subject import SAMPLED, by_package, machine, make_subject, relative, timed
+from lime_subject import SAMPLED, by_package, make_subject, relative, timed
+from machine import machine
 from scipy.stats import norm, qmc
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score

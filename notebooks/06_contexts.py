@@ -30,7 +30,7 @@ import numpy as np
 from myst_nb import glue
 
 from ftirlib.report import figures
-from ftirlib.run import context_views, stages, sweep_views
+from ftirlib.run import context_views, measured_views, stages, sweep_views
 from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
@@ -78,6 +78,24 @@ for ax in axes.flat[len(terms) :]:
     ax.remove()
 figures.share_legend(axes.flat[: len(terms)], n_columns=6)
 run.publish(figure, "fig-ctx-training")
+
+# %% [markdown]
+# {numref}`fig-ctx-cost` is why the profiles differ in their patch: what one training step of the transformer pair (TT)
+# costs against the length of its sequence, {glue:text}`ctx-cost-batch` spectra a step on one thread. At one token a
+# wavenumber ({glue:text}`ctx-cost-tokens` tokens for a spectrum and its weights) it takes
+# {glue:text}`ctx-cost-seconds` and {glue:text}`ctx-cost-memory` of memory; attention written out, with its matrix of
+# tokens by tokens, is what the fused kernel spares. Measured once (`benchmarks/attention.py`), not by this run.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-cost", "caption": "Seconds of a training step of TT, and of its decoder's attention alone, against the number of tokens."}, "image": {"alt": "Log-log lines of seconds against tokens for a step, fused attention and attention written out"}}
+cost = measured_views.measured("attention")
+tokens, seconds, memory = measured_views.attention_costs(cost)
+glue("ctx-cost-batch", f"{cost['sizes']['batch']}", display=False)
+glue("ctx-cost-tokens", f"{tokens[-1]:,}", display=False)
+glue("ctx-cost-seconds", measured_views.seconds_text(seconds["a step of training"][-1]), display=False)
+glue("ctx-cost-memory", f"{memory[-1]:.1f} GB", display=False)
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+figures.draw_cost(ax, tokens, seconds, unit="Seconds")
+run.publish(figure, "fig-ctx-cost")
 
 # %% [markdown]
 # ## The latent space

@@ -30,7 +30,7 @@ from IPython.display import display
 from myst_nb import glue
 
 from ftirlib.report import figures
-from ftirlib.run import context_views, stages, sweep_views, tables, truth_views, views
+from ftirlib.run import context_views, purity_views, stages, sweep_views, tables, truth_views, views
 from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
@@ -109,6 +109,22 @@ glue("truth-labels", f"{against_labels['mean']:.2f}", display=False)
 columns = {"purity": "purity", "adjusted_rand": "adjusted Rand index", "within": "within a class"}
 shown = agreement.assign(**{column: tables.plus_minus(agreement, column) for column in columns})
 display(shown[["clusters", *columns]].rename(columns=columns).style.hide(axis="index"))
+
+# %% [markdown] tags=["needs-truth"]
+# {numref}`fig-truth-purity` changes the number of contexts: any clustering gets purer with more clusters, and what
+# counts is whether one curve lies above another.
+
+# %% tags=["hide-input", "needs-truth"] mystnb={"figure": {"name": "fig-truth-purity", "caption": "Purity of one planted pathway against the number of contexts, mean over the folds' test sets; dashed, one single cluster. {glue:text}`truth-patches`."}, "image": {"alt": "Purity against number of contexts for the autoencoder and three clusterings without one"}}
+figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
+figures.draw_trade_off(
+    ax,
+    purity_views.purity_curves(run, name),
+    x_name="Contexts",
+    y_name="Purity",
+    y_scale="linear",
+    mark=float(rows.purity["one single cluster"]),
+)
+run.publish(figure, "fig-truth-purity")
 
 # %% [markdown] tags=["needs-truth"]
 # ## Is the autoencoder worth its price?

@@ -30,7 +30,7 @@ from IPython.display import Markdown
 from myst_nb import glue
 
 from ftirlib.report import figures
-from ftirlib.run import trust_views as trust
+from ftirlib.run import measured_views as trust
 from ftirlib.run.runner import open_run
 from ftirlib.run.tables import markdown
 

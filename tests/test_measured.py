@@ -6,31 +6,31 @@ import pytest
 from conftest import ROOT
 
 from ftirlib.errors import StoreError
-from ftirlib.run import trust_views
+from ftirlib.run import measured_views
 from ftirlib.run.tables import markdown
 
 
 def test_the_readme_shows_the_measured_ratios():
-    table = markdown(trust_views.ratio_table(trust_views.measured("lime_speed")))
+    table = markdown(measured_views.ratio_table(measured_views.measured("lime_speed")))
     assert table.strip() in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_mode_has_its_place_in_the_tables():
-    trust, speed = trust_views.measured("lime_trust"), trust_views.measured("lime_speed")
+    trust, speed = measured_views.measured("lime_trust"), measured_views.measured("lime_speed")
     modes = ["instance", "mean", "quartile", "decile", "limit"]
-    assert [row.split(",")[0] for row in trust_views.ratio_table(speed)["mode"]] == modes
-    assert trust_views.mode_table(trust)["mode"].tolist() == modes
-    assert list(trust_views.repeat_curves(trust)) == modes
-    assert set(trust_views.context_table(trust)["mode"]) == {"decile", "limit"}
-    assert set(trust_views.band_table(trust)["mode"]) == set(modes)
+    assert [row.split(",")[0] for row in measured_views.ratio_table(speed)["mode"]] == modes
+    assert measured_views.mode_table(trust)["mode"].tolist() == modes
+    assert list(measured_views.repeat_curves(trust)) == modes
+    assert set(measured_views.context_table(trust)["mode"]) == {"decile", "limit"}
+    assert set(measured_views.band_table(trust)["mode"]) == set(modes)
     for against in ("samples", "seconds"):
-        assert len(trust_views.error_curves(trust, against)) == 3
-    assert {"independent", "orthogonal", "Sobol"} < set(trust_views.noise_curves(trust))
+        assert len(measured_views.error_curves(trust, against)) == 3
+    assert {"independent", "orthogonal", "Sobol"} < set(measured_views.noise_curves(trust))
 
 
 def test_error_falls_with_work_as_the_chapter_says():
     """The extension of the package's time rests on it: error with the root of the samples."""
-    curves = trust_views.error_curves(trust_views.measured("lime_trust"), "samples")
+    curves = measured_views.error_curves(measured_views.measured("lime_trust"), "samples")
     for samples, error in curves.values():
         # Below some thousand samples there are fewer than a few for each of the coefficients, and the law is steeper.
         pairs = sorted(pair for pair in zip(samples, error) if len(samples) > 3 or pair[0] >= 4000)
@@ -44,15 +44,15 @@ def test_error_falls_with_work_as_the_chapter_says():
     [(0.00512, "5.1 ms"), (0.0371, "37 ms"), (2.13, "2.1 s"), (34.2, "34 s"), (480.0, "8 min")],
 )
 def test_seconds_read_well(seconds, text):
-    assert trust_views.seconds_text(seconds) == text
+    assert measured_views.seconds_text(seconds) == text
 
 
 def test_a_missing_measurement_says_how_to_make_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(trust_views, "MEASURED", tmp_path)
+    monkeypatch.setattr(measured_views, "MEASURED", tmp_path)
     with pytest.raises(StoreError, match=r"make it with: python benchmarks/lime_speed.py"):
-        trust_views.measured("lime_speed")
+        measured_views.measured("lime_speed")
     (tmp_path / "lime_speed.json").write_text("{")
     with pytest.raises(StoreError, match="cannot be read"):
-        trust_views.measured("lime_speed")
+        measured_views.measured("lime_speed")
     (tmp_path / "lime_speed.json").write_text(json.dumps({"a": 1}))
-    assert trust_views.measured("lime_speed") == {"a": 1}
+    assert measured_views.measured("lime_speed") == {"a": 1}

@@ -1,6 +1,6 @@
-"""What the chapter on trust shows: the numbers that the benchmarks of explanations left in the book's folder.
+"""What chapters show of numbers measured outside the run: those that benchmarks left in the book's folder.
 
-`benchmarks/lime_speed.py` and `benchmarks/lime_trust.py` write them; LIME as in Ribeiro, Singh & Guestrin (2016,
+`benchmarks/lime_speed.py`, `lime_trust.py` and `attention.py` write them; LIME as in Ribeiro, Singh & Guestrin (2016,
 doi:10.1145/2939672.2939778).
 """
 
@@ -144,3 +144,13 @@ def context_table(trust: dict) -> pd.DataFrame:
         }
         for row in trust["contexts"]
     )
+
+
+def attention_costs(found: dict) -> tuple[list[int], dict[str, list[float]], list[float]]:
+    """Tokens, seconds by what was measured, and memory of a whole step in GB, of the transformer autoencoder."""
+    table = pd.DataFrame(found["rows"])
+    names = {"step": "a step of training", "fused": "attention, fused", "written out": "attention, written out"}
+    tokens = sorted(table["tokens"].unique().tolist())
+    by_kind = {what: table[table["what"] == what].set_index("tokens").loc[tokens] for what in names}
+    seconds = {title: by_kind[what]["seconds"].tolist() for what, title in names.items()}
+    return tokens, seconds, by_kind["step"]["gb"].tolist()
