@@ -14,6 +14,8 @@ from matplotlib.ticker import LogFormatterSciNotation, NullFormatter, PercentFor
 from ftirlib.errors import DataError
 from ftirlib.report.figures.style import GREY, class_marks, legend_above
 
+FEW = 8  # positions along the axis that are named themselves
+
 
 def draw_trade_off(
     ax: Axes,
@@ -66,8 +68,13 @@ def draw_trade_off(
     if percent:
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(LogFormatterSciNotation())
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    places = sorted({float(value) for x, *_ in curves.values() for value in x})
+    if len(places) <= FEW:
+        ax.set_xticks(places, [f"{value:,g}" for value in places])
+        ax.minorticks_off()
+    else:
+        ax.xaxis.set_major_formatter(LogFormatterSciNotation())
+        ax.xaxis.set_minor_formatter(NullFormatter())
     if legend:
         legend_above(ax, ax.get_legend_handles_labels()[0], n_columns=3)
     return ax
