@@ -17,7 +17,7 @@ RUN_OPTIONS := --profile "$(PROFILE)" --seed "$(SEED)" \
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env book test lint unit nbval notebooks bench lock clean distclean
+.PHONY: help env book test lint unit long nbval notebooks bench lock clean distclean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -36,7 +36,10 @@ lint: env  ## style, and that each notebook's two files agree
 	$(BIN)/python tools/pairs.py notebooks
 
 unit: env  ## unit tests
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not long"
+
+long: env  ## the tests that take minutes each: whole roads, from files to a book
+	$(BIN)/pytest -m long
 
 # Results go to an empty folder: with results at hand the notebooks would only read back what is to be checked.
 nbval: env  ## run the notebooks and compare with their stored outputs
