@@ -26,13 +26,12 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
-from IPython.display import Markdown
+from IPython.display import display
 from myst_nb import glue
 
 from ftirlib.report import figures
 from ftirlib.run import measured_views as trust
 from ftirlib.run.runner import open_run
-from ftirlib.run.tables import markdown
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
@@ -87,7 +86,7 @@ glue("trust-fits-limit", f"{banks['limit']['between fits']:.2f}", display=False)
 # network. The floor is what cannot be left out (see below) at the rate at which this machine multiplies large matrices.
 
 # %% tags=["hide-input"]
-Markdown(markdown(trust.ratio_table(speed)))
+display(trust.ratio_table(speed).rename(columns=lambda name: name.replace("`", "")).style.hide(axis="index"))
 
 # %% [markdown]
 # What makes the difference is what spectra share. *instance*: one bank of noise, so one solve matrix, and the affine
@@ -158,7 +157,7 @@ run.publish(figure, "fig-trust-repeat")
 # deleting wavenumbers in the order of their contribution lowers the class's probability more than a random order does.
 
 # %% tags=["hide-input"]
-Markdown(markdown(trust.mode_table(found)))
+display(trust.mode_table(found).style.hide(axis="index"))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trust-deletion", "caption": "Mean probability of the predicted class while wavenumbers are replaced by the background's mean, those with the largest contribution first; in grey, in random order. Simulated spectra."}, "image": {"alt": "Deletion curves of five modes against the share of wavenumbers deleted"}}
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
@@ -178,7 +177,7 @@ run.publish(figure, "fig-trust-deletion")
 # more often than single wavenumbers would: the last column is the share of shifts along the axis that do as well.
 
 # %% tags=["hide-input"]
-Markdown(markdown(trust.band_table(found)))
+display(trust.band_table(found).style.hide(axis="index"))
 
 # %% [markdown]
 # ## Do contexts survive other random numbers?
@@ -190,7 +189,7 @@ Markdown(markdown(trust.band_table(found)))
 # be asked of another bank.
 
 # %% tags=["hide-input"]
-Markdown(markdown(trust.context_table(found)))
+display(trust.context_table(found).style.hide(axis="index"))
 
 # %% [markdown]
 # ## Better noise
