@@ -20,12 +20,12 @@ from ftirlib.explain.limit import AveragedGradient, GradientForward
 from ftirlib.explain.local import AroundInstance, AroundMean, Binned
 from ftirlib.explain.noise import KINDS, GaussianNoise, band_numbers
 from ftirlib.explain.selection import METHODS, Selection
+from ftirlib.spectra.units import SAME_AXIS
 
 MODES = ("instance", "mean", "quartile", "decile", "limit")
 RIDGE = 1.0  # the package's
 BLOCK = 256  # spectra explained together, at most
 BLOCK_VALUES = 2**20  # perturbed predictions held at a time; some ten arrays of this size are alive in a solve
-SAME_AXIS = 1e-3  # cm-1; far below any instrument's spacing, above the rounding of a float32 axis
 
 
 class SpectralLime:

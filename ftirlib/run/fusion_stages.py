@@ -14,8 +14,7 @@ import xarray as xr
 
 from ftirlib.run import fusion_tasks, tasks
 from ftirlib.run.runner import Run, Task
-from ftirlib.run.stages import FOLDS
-from ftirlib.run.store import folder_fingerprint
+from ftirlib.run.stages import FOLDS, given_or_made
 from ftirlib.spectra.folds import N_SETS, Fold
 from ftirlib.spectra.model import open_spectra
 
@@ -27,14 +26,10 @@ FUSION, MSCNN = "fusion", "mscnn"  # names of the two systems in tables
 def _raw_path(run: Run) -> str:
     def locate():
         settings = run.settings.fusion
-        if settings.data is None:
-            values = {"n_preparations": settings.preparations, "n_replicates": settings.replicates}
-            values |= {"step": settings.step}
-            arguments = {"options": values, "seed": run.settings.seed}
-            return str(run.artefact(Task(RAW, fusion_tasks.simulate, arguments, values), "spectra") / "spectra.zarr")
-        open_spectra(settings.data)
-        run.remember(RAW, folder_fingerprint(settings.data))
-        return str(settings.data)
+        values = {"n_preparations": settings.preparations, "n_replicates": settings.replicates}
+        values |= {"step": settings.step}
+        arguments = {"options": values, "seed": run.settings.seed}
+        return given_or_made(run, settings.data, Task(RAW, fusion_tasks.simulate, arguments, values))
 
     return run.once("fusion_raw_path", locate)
 

@@ -14,8 +14,7 @@ from ftirlib.report.uncertainty import Interval, fold_summary, grouped_bootstrap
 from ftirlib.run import fusion_stages, tables, tasks
 from ftirlib.run.fusion_stages import FUSION
 from ftirlib.run.runner import Run
-from ftirlib.run.views import ClassSpectra
-from ftirlib.spectra.model import iter_blocks
+from ftirlib.run.views import ClassSpectra, mean_spectra
 
 # as printed, but for the "%" that their abstract puts behind three of them
 PUBLISHED = {
@@ -148,18 +147,7 @@ def class_table(run: Run) -> pd.DataFrame:
 
 def class_spectra(run: Run) -> ClassSpectra:
     """Mean and standard deviation of the spectra of each class, as the models see them."""
-    data = fusion_stages.spectra(run)
-    names, label = list(data.attrs["class_names"]), data.label.values
-    sums, squares = np.zeros((2, len(names), data.sizes["wavenumber"]))
-    for start, block in iter_blocks(data):
-        codes = label[start : start + len(block)]
-        for k in np.unique(codes[codes >= 0]):
-            mine = block[codes == k].astype(np.float64)
-            sums[k] += mine.sum(axis=0)
-            squares[k] += (mine**2).sum(axis=0)
-    count = np.array([(label == k).sum() for k in range(len(names))])[:, None]
-    means = sums / count
-    return ClassSpectra(data.wavenumber.values, means, np.sqrt(np.maximum(squares / count - means**2, 0)), names)
+    return mean_spectra(fusion_stages.spectra(run))
 
 
 def example_images(run: Run) -> list[tuple[str, np.ndarray]]:

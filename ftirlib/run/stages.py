@@ -33,16 +33,20 @@ def spectra(run: Run) -> xr.Dataset:
 
 def _raw_path(run: Run) -> str:
     def locate():
-        settings = run.settings
-        if settings.data is None:
-            values = settings.phantom.model_dump()
-            arguments = {"phantom": values, "seed": settings.seed}
-            return str(run.artefact(Task(RAW, tasks.simulate, arguments, values), "spectra") / "spectra.zarr")
-        open_spectra(settings.data)
-        run.remember(RAW, folder_fingerprint(settings.data))
-        return str(settings.data)
+        values = run.settings.phantom.model_dump()
+        arguments = {"phantom": values, "seed": run.settings.seed}
+        return given_or_made(run, run.settings.data, Task(RAW, tasks.simulate, arguments, values))
 
     return run.once("raw_path", locate)
+
+
+def given_or_made(run: Run, given: Path | None, simulation: Task) -> str:
+    """Path of the user's data set, known to the run under the task's name; of what the task makes without one."""
+    if given is None:
+        return str(run.artefact(simulation, "spectra") / "spectra.zarr")
+    open_spectra(given)
+    run.remember(simulation.name, folder_fingerprint(given))
+    return str(given)
 
 
 def prepared(run: Run) -> xr.Dataset:

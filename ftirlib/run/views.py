@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from ftirlib.report.calibration import Reliability, reliability
 from ftirlib.report.scores import confusion_counts
@@ -58,8 +59,12 @@ class ClassSpectra:
 
 
 def class_spectra(run: Run) -> ClassSpectra:
-    """Spectra as the models see them, averaged by label in one pass over the store."""
-    data = stages.prepared(run)
+    """Spectra as the models see them, averaged by label."""
+    return mean_spectra(stages.prepared(run))
+
+
+def mean_spectra(data: xr.Dataset) -> ClassSpectra:
+    """Mean and standard deviation of the spectra of each label, in one pass over the store."""
     names = list(data.attrs["class_names"])
     label = data.label.values
     count = np.zeros(len(names))

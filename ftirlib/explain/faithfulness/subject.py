@@ -14,10 +14,10 @@ from ftirlib.errors import DataError, SettingsError
 from ftirlib.explain.attribution import Attribution
 from ftirlib.explain.forward import Forward
 from ftirlib.explain.inputs import SpectraTable, axis_range
+from ftirlib.spectra.units import SAME_AXIS
 
 ROWS = 4096  # perturbed spectra held at a time: 26 MB of float64 at 801 wavenumbers
 STORED = 1024  # explanations read from disk at a time
-SAME_AXIS = 1e-3  # cm-1; far below any instrument's spacing, above the rounding of a float32 axis
 BINNED, CONTINUOUS = ("quartile", "decile"), ("instance", "mean", "limit")
 
 
