@@ -129,7 +129,8 @@ run.publish(figure, "fig-fusion-map")
 # {glue:text}`fusion-paper-chance` of the spectra; here chance agrees for {glue:text}`fusion-chance`.
 
 # %% tags=["hide-input"]
-display(fusion_views.eight_scores(run).style.hide(axis="index").set_caption(note))
+eight = fusion_views.eight_scores(run).style.hide(axis="index").set_properties(**{"white-space": "pre"})
+display(eight.set_caption(f"Mean ± SD over folds; [bootstrap interval over groups]. {note}"))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-confusion", "caption": "Confusion matrix of the fusion classifier over the test sets of all folds; shares are of each label. The title says what weights the image networks have."}, "image": {"alt": "Confusion matrix of labels against predictions of the fusion classifier"}}
 figure, ax = plt.subplots(figsize=(7.2, 6.4), layout="constrained")
@@ -147,29 +148,31 @@ run.publish(figure, "fig-fusion-confusion")
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-models", "caption": "Test-set scores of all models on the same folds: mean over folds, whiskers one standard deviation, brackets the bootstrap interval over groups, dashed lines the majority class. The title says what weights the image networks have."}, "image": {"alt": "Grouped bars of accuracy, F1 and Matthews correlation of the fusion classifier, one MSCNN and the baselines"}}
 table = fusion_stages.scores(run)
 figure, ax = plt.subplots(figsize=(7.5, 4.8), layout="constrained")
-figures.draw_score_bars(ax, table, scores=["accuracy", "f1", "mcc"])
+figures.draw_score_bars(ax, fusion_views.titled(table), scores=["Accuracy", "F1 (macro)", "MCC"])
 figure.suptitle(note, fontsize=10)
 run.publish(figure, "fig-fusion-models")
 
 # %% tags=["hide-input"]
-display(fusion_views.wide(table).style.set_caption(note).set_properties(**{"white-space": "pre"}))
+parts = [part.style.set_properties(**{"white-space": "pre"}) for part in fusion_views.wide(table)]
+display(*[part.set_caption(note) for part in parts])
 
 # %% [markdown]
 # ## Ablation
 #
-# The same network on the same folds without each family of features, and with each family alone. Without
-# {glue:text}`fusion-without` it scores highest, with all of them {glue:text}`fusion-all`; alone,
-# {glue:text}`fusion-alone`. (Matthews correlation; differences smaller than the intervals mean nothing.)
+# The same network on the same folds without each family of features, and with each family alone. In Matthews
+# correlation, all families together reach {glue:text}`fusion-all`; with one left out, at most {glue:text}`fusion-without`;
+# alone, {glue:text}`fusion-alone`. Differences smaller than the intervals mean nothing.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-ablation", "caption": "Ablation of the feature families: bars, whiskers and brackets as above. The title says what weights the image networks have."}, "image": {"alt": "Grouped bars of accuracy and Matthews correlation with all families, without each and with each alone"}}
 ablation = fusion_stages.ablation(run)
 figure, ax = plt.subplots(figsize=(7.5, 5.4), layout="constrained")
-figures.draw_score_bars(ax, ablation, scores=["accuracy", "mcc"])
+figures.draw_score_bars(ax, fusion_views.titled(ablation), scores=["Accuracy", "MCC"])
 figure.suptitle(note, fontsize=10)
 run.publish(figure, "fig-fusion-ablation")
 
 # %% tags=["hide-input"]
-display(fusion_views.wide(ablation).style.set_caption(note).set_properties(**{"white-space": "pre"}))
+parts = [part.style.set_properties(**{"white-space": "pre"}) for part in fusion_views.wide(ablation)]
+display(*[part.set_caption(note) for part in parts])
 
 # %% [markdown]
 # ## What a protocol can claim
@@ -180,11 +183,14 @@ display(fusion_views.wide(ablation).style.set_caption(note).set_properties(**{"w
 # three quarters of the groups, those above on half, so the first row is not the table above.
 
 # %% tags=["hide-input"]
-display(fusion_views.leak_table(run).style.hide(axis="index").set_caption(f"Bootstrap intervals over groups. {note}"))
+leaks = fusion_views.leak_table(run).style.hide(axis="index")
+leaks = leaks.set_properties(subset=fusion_views.LEAK_SCORES, **{"white-space": "pre"})
+display(leaks.set_caption(f"Bootstrap intervals over groups. {note}"))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-leak", "caption": "One classifier under four protocols: bars, whiskers and brackets as above; dashed the share of the largest class, before copies. The title says what weights the image networks have."}, "image": {"alt": "Grouped bars of accuracy, F1 and Matthews correlation under four protocols"}}
 figure, ax = plt.subplots(figsize=(7.5, 4.6), layout="constrained")
-figures.draw_score_bars(ax, fusion_views.leak_bars(run), scores=["accuracy", "f1", "mcc"])
+bars = fusion_views.titled(fusion_views.leak_bars(run))
+figures.draw_score_bars(ax, bars, scores=["Accuracy", "F1 (macro)", "MCC"])
 figure.suptitle(note, fontsize=10)
 run.publish(figure, "fig-fusion-leak")
 

@@ -1,6 +1,10 @@
 """Fixtures shared by all tests: real spectra where they are at hand, small simulated ones always."""
 
+import os
 from pathlib import Path
+
+# Read when NumPy and torch load. Tests are small: a second thread waits more than it works, on another test's core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -8,6 +12,13 @@ import pytest
 from ftirlib.spectra.model import make_spectra
 
 ROOT = Path(__file__).resolve().parents[1]
+WHOLE_RUNS = ("test_pipeline.py", "test_real_runs.py", "test_guide.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Hand out files of whole runs first: the last of them would keep one worker busy while the others are done."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.name not in WHOLE_RUNS)
 
 
 @pytest.fixture(scope="session")

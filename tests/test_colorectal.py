@@ -333,6 +333,13 @@ def test_values_of_zero_are_refused_unless_a_floor_is_given(cohort, tmp_path):
     assert read_absorbance(data, slice(None)).max() == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize("floor", [0, -1.0, 1e-50, 100, np.nan])
+def test_a_floor_without_a_finite_absorbance_is_refused(original, tmp_path, floor):
+    with pytest.raises(SettingsError, match="above 0 and below 100 per cent"):
+        import_colorectal(original, tmp_path / "b.zarr", floor=floor)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_range_and_licence(original, tmp_path):
     data = import_colorectal(original, tmp_path / "b.zarr", arrays=[3], low=1000, high=1800, licence="CC-BY-4.0")
     assert (data.wavenumber.values[0], data.wavenumber.values[-1]) == (1000, 1800)

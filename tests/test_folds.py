@@ -76,6 +76,14 @@ def test_impossible_splits_are_named(label, group, words):
         four_way_folds(label, list(group))
 
 
+def test_classes_are_called_by_their_names():
+    label, group = [0] * 13 + [2] * 3, list(range(16))
+    with pytest.raises(DataError, match=r"class 'mucinous' occurs in 3 group\(s\)"):
+        four_way_folds(label, group, class_names=["normal", "absent", "mucinous"])
+    with pytest.raises(DataError, match="up to 2 but there are 2 class names"):
+        four_way_folds(label, group, class_names=["normal", "mucinous"])
+
+
 def test_a_group_on_two_sides_is_named():
     fold = Fold(train=np.array([0, 1]), validation=np.array([2]), test=np.array([3]))
     check_fold(fold, ["a", "a", "b", "c"])

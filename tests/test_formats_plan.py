@@ -11,7 +11,7 @@ import xarray as xr
 from instrument_files import AXIS, tissue_cube, write_agilent, write_envi, write_fsm, write_jcamp
 
 from ftirlib.errors import DataError
-from ftirlib.spectra import readers, resume
+from ftirlib.spectra import blocks, resume
 from ftirlib.spectra.formats import FORMATS
 from ftirlib.spectra.formats.finding import find_files
 from ftirlib.spectra.formats.raw import Pixels
@@ -192,22 +192,22 @@ def test_nothing_but_bad_files_is_an_error(tmp_path):
 
 
 def small_chunks(monkeypatch, size=8):
-    monkeypatch.setattr(readers, "CHUNK", size)
+    monkeypatch.setattr(blocks, "CHUNK", size)
     monkeypatch.setattr("ftirlib.spectra.model.CHUNK", size)
 
 
 def stop_at(monkeypatch, name, error=KeyboardInterrupt):
     """Make the import stop as if killed when it comes to the spectra of a file."""
-    take = readers._blocks
+    read = blocks.read_blocks
 
-    def blocks(file, *rest):
-        for k, block in enumerate(take(file, *rest)):
+    def stopping(file, *rest):
+        for k, block in enumerate(read(file, *rest)):
             if file.path.name == name and k == 1:
                 raise error
             yield block
 
-    monkeypatch.setattr(readers, "_blocks", blocks)
-    return lambda: monkeypatch.setattr(readers, "_blocks", take)
+    monkeypatch.setattr(blocks, "read_blocks", stopping)
+    return lambda: monkeypatch.setattr(blocks, "read_blocks", read)
 
 
 @pytest.mark.filterwarnings("ignore:Object at")  # of Zarr, about the note beside the arrays
@@ -226,7 +226,7 @@ def test_an_interrupted_import_continues(skip_bad, cohort, labels, tmp_path, mon
     restore()
     read = []
     monkeypatch.setattr(
-        readers, "_blocks", lambda f, *rest, take=readers._blocks: read.append(f.path.name) or take(f, *rest)
+        blocks, "read_blocks", lambda f, *rest, take=blocks.read_blocks: read.append(f.path.name) or take(f, *rest)
     )
     found = import_spectra(cohort, out, **options)
     assert read == ["core9.npz", "map.fsm"]  # the two that were complete are not read again
@@ -254,19 +254,19 @@ def test_what_is_no_import_is_not_removed(cohort, tmp_path):
 
 
 def _killed(folder, out):
-    readers.CHUNK = 8
+    blocks.CHUNK = 8
     import ftirlib.spectra.model as model
 
     model.CHUNK = 8
-    take = readers._blocks
+    read = blocks.read_blocks
 
-    def blocks(file, *rest):
-        for k, block in enumerate(take(file, *rest)):
+    def stopping(file, *rest):
+        for k, block in enumerate(read(file, *rest)):
             if file.path.name == "map.fsm" and k == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
             yield block
 
-    readers._blocks = blocks
+    blocks.read_blocks = stopping
     import_spectra(folder, out)
 
 

@@ -102,12 +102,12 @@ def test_nothing_is_made_twice_and_a_torn_artefact_is_made_again_alike(run, fold
     np.testing.assert_array_equal(mended[1]["test"], first[1]["test"])
 
 
-def test_manifest_says_which_weights_the_features_have(folder, run, tmp_path):
-    made_from = json.loads((folder / "fusion" / "features" / "manifest.json").read_text())["made_from"]
+def test_manifest_says_which_weights_the_features_have(run, tmp_path):
+    made_from = json.loads((fusion_stages.features_paths(run)[0] / "manifest.json").read_text())["made_from"]
     assert made_from["settings"]["weights"] == {}
     assert fusion_stages.feature_origin(run) == "no image features"
     other = open_here(tmp_path, **{"fusion.families": ["efficientnet_b0", "statistics"], "fusion.weights": "random"})
-    made_from = json.loads((fusion_stages.features_path(other) / "manifest.json").read_text())["made_from"]
+    made_from = json.loads((fusion_stages.features_paths(other)[0] / "manifest.json").read_text())["made_from"]
     assert made_from["settings"]["weights"] == {"efficientnet_b0": "random features"}
     assert "Random features" in fusion_views.origin_note(other)
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 import rattler
 import yaml
+from conftest import WHOLE_RUNS
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -62,14 +64,20 @@ def project_files():
     return [ROOT / name for name in listing.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
 
 
+@cache
 def text_files():
+    """Names and text of the project's own files; of notebooks without pictures, whose letters say nothing."""
+    found = {}
     for path in project_files():
-        if "_static/mathjax" in path.as_posix():
+        name = path.relative_to(ROOT).as_posix()
+        if "_static/mathjax" in name:
             continue
         try:
-            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
+        found[name] = re.sub(r'"image/png": "[^"]*"', '"image/png": ""', text) if name.endswith(".ipynb") else text
+    return found
 
 
 # --- versions and ranges ---------------------------------------------------------------------------------------------
@@ -192,6 +200,10 @@ def test_make_help_lists_every_target():
     assert {line.split()[0] for line in shown.stdout.splitlines()} == set(phony.split())
 
 
+def test_files_handed_out_first_are_there():
+    assert set(WHOLE_RUNS) <= {path.name for path in (ROOT / "tests").glob("test_*.py")}
+
+
 def test_local_links_of_readme_lead_somewhere():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", readme):
@@ -279,11 +291,9 @@ FORBIDDEN = {
 def test_no_file_holds(what):
     pattern = re.compile(FORBIDDEN[what], flags=re.MULTILINE)
     found = []
-    for name, text in text_files():
+    for name, text in text_files().items():
         if name == "tests/test_packaging.py":
             continue
-        if name.endswith(".ipynb"):  # the letters of an encoded picture say nothing
-            text = re.sub(r'"image/png": "[^"]*"', '"image/png": ""', text)
         for match in pattern.finditer(text):
             found.append(f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match.group().strip()}")
     assert not found, f"{what} in:\n" + "\n".join(found)

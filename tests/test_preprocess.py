@@ -42,10 +42,10 @@ def tissue(rng):
 
 def test_every_step_can_be_named():
     steps = [{"cut": {"low": 1000}}, {"resample": {"step": 4.0}}, {"savgol": {}}, {"rubberband": None}]
-    for last in ("emsc", "vector", "snv", "amide"):
+    for last in ("emsc", "me_emsc", "vector", "snv", "amide"):
         recipe = build_recipe([*steps, {last: {}}], AXIS)
         assert recipe.transform(tissue_reference(AXIS)[None]).shape == (1, recipe.wavenumber_.size)
-    assert set(STEPS) == {"cut", "resample", "savgol", "rubberband", "emsc", "vector", "snv", "amide"}
+    assert set(STEPS) == {"cut", "resample", "savgol", "rubberband", "emsc", "me_emsc", "vector", "snv", "amide"}
 
 
 def test_a_recipe_is_its_steps_in_order(tissue):

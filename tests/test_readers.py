@@ -6,7 +6,7 @@ import xarray as xr
 from scipy.io import savemat
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.spectra import readers
+from ftirlib.spectra import blocks
 from ftirlib.spectra.bands import tissue_reference
 from ftirlib.spectra.formats import as_text
 from ftirlib.spectra.model import open_spectra
@@ -63,7 +63,7 @@ def test_a_table_in_an_archive(save, spectra):
 def test_disk_and_memory_agree_whatever_the_block(save, spectra, tmp_path, monkeypatch):
     path = save(absorbance=spectra, wavenumber=AXIS, label=LABEL, patient=PATIENT)
     in_memory = import_spectra(path, low=1100, high=1700, step=5)
-    monkeypatch.setattr(readers, "CHUNK", 4)
+    monkeypatch.setattr(blocks, "CHUNK", 4)
     import_spectra(path, tmp_path / "out.zarr", low=1100, high=1700, step=5)
     xr.testing.assert_allclose(open_spectra(tmp_path / "out.zarr").load(), in_memory, rtol=1e-6)
 

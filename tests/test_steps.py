@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.bands import tissue_reference
 from ftirlib.spectra.emsc import EMSC
+from ftirlib.spectra.me_emsc import MEEMSC
 from ftirlib.spectra.steps import (
     SNV,
     AmideINormalise,
@@ -35,6 +36,7 @@ ALL_STEPS = [
     SavitzkyGolay(wavenumber=AXIS, window=28, derivative=1),
     RubberBand(wavenumber=AXIS),
     EMSC(wavenumber=AXIS, interferents=["paraffin"]),
+    MEEMSC(wavenumber=AXIS, interferents=["paraffin"], max_iterations=3, tolerance=0.01),
 ]
 each_step = pytest.mark.parametrize("step", ALL_STEPS, ids=lambda step: type(step).__name__)
 
@@ -229,7 +231,7 @@ def test_normalised_lengths(tissue):
     np.testing.assert_allclose(amide[:, (AXIS >= 1600) & (AXIS <= 1700)].max(axis=1), 1)
 
 
-@pytest.mark.parametrize("step", [VectorNormalise, SNV, AmideINormalise, EMSC])
+@pytest.mark.parametrize("step", [VectorNormalise, SNV, AmideINormalise, EMSC, MEEMSC])
 def test_a_zero_spectrum_is_named(step, tissue):
     tissue[5] = 0
     with pytest.raises(DataError, match=r"1 of 12 spectra .*row 5"):

@@ -147,9 +147,9 @@ def test_spectra_of_one_patient_are_not_independent(shared_data):
 def test_a_thousand_resamples_of_twenty_thousand_spectra_take_under_a_second(rng):
     patient = rng.integers(90, size=20_000)
     y, p = rng.integers(3, size=(2, 20_000))
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone, however busy the machine is
     bootstrap_scores(y, p, patient, n_resamples=1000, **NAMES)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_fold_summary():

@@ -49,6 +49,14 @@ class Terms:
         return self.reconstruction + beta * self.kl + self.label
 
 
+def best_noise(mean_square: Tensor) -> Tensor:
+    """The standard deviation at which the likelihood is largest: the root of the mean square error, of each half.
+
+    Rybkin et al. 2021 (arXiv:2006.13202), with one value per half and per epoch.
+    """
+    return mean_square.sqrt().clamp_min(SMALLEST_NOISE)
+
+
 class M2(nn.Module):
     """q(y|x), q(z|x, y) and p(x|z) or p(x|z, y) for x = (scaled spectrum, scaled weights).
 
@@ -98,9 +106,12 @@ class M2(nn.Module):
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
         expected = self.decode(mean + torch.exp(0.5 * log_variance) * noise, y)
         halves = (x - expected).square().unflatten(-1, (2, -1)).sum(-1)  # (..., 2)
-        spread = self.noise.square()
-        constant = self.settings.n_wavenumbers * (0.5 * math.log(2 * math.pi) * 2 + self.noise.log().sum())
-        return (0.5 * halves / spread).sum(-1) + constant, kl, halves
+        return self.reconstruction(halves, self.noise), kl, halves
+
+    def reconstruction(self, halves: Tensor, noise: Tensor) -> Tensor:
+        """-log p(x|z), (...), from the squared errors of the two halves (..., 2) and a noise for each (2,)."""
+        constant = self.settings.n_wavenumbers * (math.log(2 * math.pi) + noise.log().sum())
+        return (0.5 * halves / noise.square()).sum(-1) + constant
 
     def labelled(self, x: Tensor, h: Tensor, label: Tensor, noise: Tensor) -> Terms:
         """Terms of -log p(x, y) for known classes `label` (n,); the label term is -log p(y)."""
@@ -119,11 +130,8 @@ class M2(nn.Module):
         return Terms((q * nll).sum(-1), (q * kl).sum(-1), label, (q[..., None] * halves).sum(1).T)
 
     def set_noise(self, mean_square: Tensor) -> None:
-        """Set the two standard deviations to the root of the mean square errors (2,): the likelihood's maximum.
-
-        Rybkin et al. 2021 (arXiv:2006.13202), with one value per half and per epoch.
-        """
-        self.noise.copy_(mean_square.sqrt().clamp_min(SMALLEST_NOISE))
+        """Set the two standard deviations to those that suit these mean square errors (2,) best."""
+        self.noise.copy_(best_noise(mean_square))
 
     @torch.no_grad()
     def layer_table(self) -> list[dict]:

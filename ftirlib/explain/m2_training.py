@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ftirlib.classify.checkpoint import resume, save_checkpoint
 from ftirlib.errors import ModelError
-from ftirlib.explain.m2 import M2, Terms
+from ftirlib.explain.m2 import M2, Terms, best_noise
 
 TOKENS_AT_ONCE = 2**16  # decoded tokens, over spectra and classes, whose activations are held: about 1.5 GB
 UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
@@ -60,7 +60,7 @@ def train(
     seen : (n_spectra,) int tensor
         Class, or -1 where it is summed out.
     outside : (n_validation, 2 n_wavenumbers) tensor
-        Chooses the epoch by its mean bound; none: the last epoch is kept.
+        Chooses the epoch (`held_out`); none: the last epoch is kept.
     objective : Objective
     checkpoint : path, optional
     made_from : mapping
@@ -88,7 +88,7 @@ def train(
         chance = generator(objective.random_state, len(history))
         entry = {"epoch": len(history) + 1, **_one_epoch(network, x, seen, optimizer, objective, chance)}
         if len(outside):
-            entry["validation"] = -bound(network, outside, objective).mean().item()
+            entry["validation"] = held_out(network, outside, objective)
         entry["noise_spectrum"], entry["noise_weights"] = network.noise.tolist()
         if not all(math.isfinite(value) for value in entry.values()):
             raise ModelError(
@@ -117,12 +117,36 @@ def best_epoch(history: list[dict]) -> int:
 @torch.no_grad()
 def bound(network: M2, x: Tensor, objective: Objective) -> Tensor:
     """The unlabelled bound of each spectrum (n,), with one draw of z each, the same at every call."""
+    return -_unlabelled(network, x, objective).negative(objective.beta)
+
+
+@torch.no_grad()
+def held_out(network: M2, x: Tensor, objective: Objective) -> float:
+    """Minus the mean unlabelled bound of spectra not trained on, at the noise that suits them where it is learned.
+
+    A patient unlike the others is decoded worse than those trained on. At their noise, which falls from epoch to
+    epoch, its bound falls too however much more of it z has come to tell, and the first epoch would be kept. The noise
+    is no part of what an epoch is kept for: it takes no part in finding z.
+    """
+    terms = _unlabelled(network, x, objective)
+    if objective.noise == "learned":
+        halves = terms.squared_error.mean(1)  # (2,)
+        terms.reconstruction = network.reconstruction(halves, best_noise(halves / network.settings.n_wavenumbers))
+    return terms.negative(objective.beta).mean().item()
+
+
+def _unlabelled(network: M2, x: Tensor, objective: Objective) -> Terms:
+    """Terms of the unlabelled bound of each spectrum, batch by batch."""
     draws = _normal(x, network, generator(objective.random_state, None))  # all at once, whatever the batch
-    out = []
+    parts = []
     for rows, noise in zip(x.split(objective.batch), draws.split(objective.batch)):
         features = network.encoder(rows)
-        out.append(-network.unlabelled(rows, features, network.classifier(features), noise).negative(objective.beta))
-    return torch.cat(out)
+        parts.append(network.unlabelled(rows, features, network.classifier(features), noise))
+    return _joined(parts)
+
+
+def _joined(parts: list[Terms]) -> Terms:
+    return Terms(**{f.name: torch.cat([getattr(part, f.name) for part in parts], dim=-1) for f in fields(Terms)})
 
 
 def generator(seed: int, epoch: int | None) -> torch.Generator:
@@ -183,5 +207,4 @@ def _terms(network: M2, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Terms, 
     if not known.all():
         free = ~known
         parts.append(network.unlabelled(x[free], features[free], logits[free], noise[free]))
-    joined = {f.name: torch.cat([getattr(part, f.name) for part in parts], dim=-1) for f in fields(Terms)}
-    return Terms(**joined), cross_entropy
+    return _joined(parts), cross_entropy

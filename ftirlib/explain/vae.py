@@ -92,7 +92,8 @@ class CrimeVAE(BaseEstimator):
     history_ : list of dict
         Per epoch, in nats per spectrum: reconstruction, kl, label, classification (mean cross-entropy),
         total = reconstruction + beta kl + label + alpha classification, validation (minus the unlabelled
-        bound), and the two noise levels after it.
+        bound of the spectra held out, where noise is learned at the noise that suits them), and the two noise levels
+        after it.
     best_epoch_ : int
         The epoch, from 1, with the least `validation`.
     labelled_ : (n_labelled,) int
@@ -179,8 +180,7 @@ class CrimeVAE(BaseEstimator):
             Chooses the epoch. Default: a share `holdout` of the spectra, whole groups where `groups` is given.
         groups : (n_spectra,) int, optional
             Patient of each spectrum; without it single spectra are held out, neighbours of those trained on.
-            A whole group is held out however few there are: of four, one is a quarter of the data, and where it is
-            unlike the others an early epoch is kept in which z is hardly used (`history_`: kl).
+            A whole group is held out however few there are: of four, one is a quarter of the data.
         stability : (n_spectra,) float, optional
             Stability of each explanation; refused when low, as `check_stability` says.
         stability_floor : float or None

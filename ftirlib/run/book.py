@@ -57,8 +57,8 @@ def parameters(run: Run, changes: dict) -> dict:
     settings = run.settings
     return {
         "profile": settings.profile,
-        "data": str(settings.data or ""),
-        "out": str(settings.out),
+        "data": settings.data or "",
+        "out": settings.out,
         "seed": settings.seed,
         "changes": changes,
     }
@@ -189,7 +189,7 @@ def build_book(run: Run, changes: dict | None = None, *, strict: bool = True) ->
     FtirlibError
         When a notebook fails, or Sphinx warns.
     """
-    site = run.settings.out / "site"
+    site = run.store.root / "site"
     pages = site / "notebooks"
     executed = []
     run.close()  # its workers would only hold memory while notebooks run
@@ -229,8 +229,9 @@ def build_book(run: Run, changes: dict | None = None, *, strict: bool = True) ->
 
 def html_folder(run: Run) -> Path:
     """Where the pages go: the project's ``_build/html`` for the published book, else beside the run's results."""
-    published = run.settings.data is None and run.settings.out == PROJECT / "results" / run.settings.profile
-    return (PROJECT if published else run.settings.out) / "_build" / "html"
+    root = run.store.root
+    published = run.settings.data is None and root == PROJECT / "results" / run.settings.profile
+    return (PROJECT if published else root) / "_build" / "html"
 
 
 def write_tables(run: Run, folder: Path) -> None:

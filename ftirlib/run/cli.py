@@ -243,7 +243,7 @@ def predict(
     """Classify new spectra with a finished run's networks and give reasons: Zarr, and a picture of each image."""
     from ftirlib.run.predict import predict_store
 
-    print(predict_store(Path(finished), data, Path(out), explained=explained))
+    print(predict_store(finished, data, Path(out), explained=explained))
 
 
 @app.command()
@@ -251,7 +251,7 @@ def verify(finished: Annotated[str, typer.Argument(help="Folder of a run.")]):
     """Check every file of a run against its manifest."""
     from ftirlib.run.commands import verify_run
 
-    text, whole = verify_run(Path(finished))
+    text, whole = verify_run(finished)
     print(text)
     raise typer.Exit(0 if whole else 1)
 

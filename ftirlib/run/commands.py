@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.errors import StoreError
+from ftirlib.run.remote import open_store
 from ftirlib.run.runner import Run
-from ftirlib.run.store import Store
 from ftirlib.spectra.model import has_images, has_truth
+from ftirlib.spectra.places import is_remote
 
 
 def peak_memory_mb() -> float:
@@ -58,11 +59,11 @@ def describe(data) -> str:
     return "\n".join(lines)
 
 
-def verify_run(root: Path) -> tuple[str, bool]:
+def verify_run(root: str | Path) -> tuple[str, bool]:
     """Every artefact of a run against its manifest: the text, and whether all are whole."""
-    if not root.is_dir():
+    store = open_store(root)
+    if not is_remote(root) and not store.root.is_dir():
         raise StoreError(f"there is no run at '{root}'.")
-    store = Store(root)
     names = store.names()
     if not names:
         raise StoreError(f"'{root}' holds no artefacts; is it the folder of a run?")

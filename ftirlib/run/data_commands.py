@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.run.cluster import open_executor
 from ftirlib.run.commands import describe
 from ftirlib.run.store import write_text
 from ftirlib.sources.catalogue import SETS, RecordSet, find_set, list_sets
@@ -26,17 +28,28 @@ COHORT_TAKES = (*COHORT_ONLY, "low", "high", "floor", "skip_bad", "licence", "ov
 
 
 def import_store(
-    sources: list[str], out: str, *, dry_run: bool, report: Callable[[str], None] = lambda line: None, **options
+    sources: list[str],
+    out: str,
+    *,
+    dry_run: bool,
+    workers: int = 1,
+    scheduler: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
+    **options,
 ) -> str:
     """Import files, a folder of the colorectal cohort's layout, or a public set by its name.
 
-    Options that were not given are None or empty; one that does not apply to the source is refused.
+    With one worker and no scheduler this process reads the files itself; otherwise local processes, or those of the
+    Dask cluster at the scheduler's address, read as many images at a time as there are `workers`, and this process
+    writes. Options that were not given are None or empty; one that does not apply to the source is refused.
     """
+    if workers < 1:
+        raise SettingsError(f"--workers is the number of processes that read, one or more, not {workers}.")
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     given = {name: value for name, value in given.items() if value not in ("", [])}
     given |= {name: "" for name in ("label", "group", "image") if options.get(name) == ""}  # there is none
     if len(sources) == 1 and is_colorectal(sources[0]):
-        return _import_cohort(sources[0], out, dry_run, report, given)
+        return _import_cohort(sources[0], out, dry_run, (workers, scheduler), report, given)
     if wrong := [name for name in COHORT_ONLY if name in given]:
         raise SettingsError(
             f"{_flag(wrong[0])} is for the colorectal cohort, and '{sources[0]}' is no folder of its layout "
@@ -51,12 +64,23 @@ def import_store(
         read = signature(plan_import).parameters.keys() - {"skip_bad"}  # a plan lists bad files
         plan = plan_import(source, **{name: value for name, value in given.items() if name in read})
         return f"{plan}\ndry run: nothing was written"
-    data = import_spectra(source, out, **given)
+    with _readers(workers, scheduler) as readers:
+        data = import_spectra(source, out, **readers, **given)
     notes = "".join(f"detected: {note}\n" for note in data.attrs.get("import_notes", []))
     return f"{notes}{describe(data)}\nwrote {out}"
 
 
-def _import_cohort(folder: str, out: str, dry_run: bool, report, given: dict) -> str:
+@contextmanager
+def _readers(workers: int, scheduler: str | None) -> Iterator[dict]:
+    """Those who read the files, as options of an import; none for one worker, which is this process."""
+    if workers == 1 and not scheduler:
+        yield {}
+        return
+    with open_executor(scheduler or None, workers) as executor:
+        yield {"executor": executor, "ahead": 2 * workers}
+
+
+def _import_cohort(folder: str, out: str, dry_run: bool, workplace: tuple, report, given: dict) -> str:
     classes = given.pop("class_names", CLASSES)
     if wrong := [name for name in given if name not in COHORT_TAKES]:
         raise SettingsError(
@@ -67,9 +91,9 @@ def _import_cohort(folder: str, out: str, dry_run: bool, report, given: dict) ->
         chosen = {name: given[name] for name in ("arrays", "cores", "low", "high") if name in given}
         survey = survey_colorectal(folder, classes=classes, **chosen)
         return f"colorectal cohort\n{survey}\ndry run: nothing was written"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _readers(*workplace) as readers:
         warnings.simplefilter("ignore", UserWarning)  # the notes say the same and are printed
-        data = import_colorectal(folder, out, classes=classes, report=report, **given)
+        data = import_colorectal(folder, out, classes=classes, report=report, **readers, **given)
     notes = "".join(f"note: {note}\n" for note in data.attrs["import_notes"])
     return f"{notes}{describe(data)}\nwrote {out}"
 

@@ -14,13 +14,16 @@ import xarray as xr
 
 from ftirlib.run import fusion_tasks, tasks
 from ftirlib.run.runner import Run, Task
+from ftirlib.run.settings import PROJECT
 from ftirlib.run.stages import FOLDS, given_or_made
+from ftirlib.run.store import fingerprint, folder_fingerprint
 from ftirlib.spectra.folds import N_SETS, Fold
 from ftirlib.spectra.model import open_spectra
 
 RAW, PREPARED, SPLIT, FEATURES, MAP = (f"fusion/{name}" for name in ("spectra", "prepared", "folds", "features", "map"))
 ALL = "all"
 FUSION, MSCNN = "fusion", "mscnn"  # names of the two systems in tables
+LEAST_SHARD, MOST_SHARDS = 64, 100  # spectra in a shard of features; shards, of which each is worth its manifest
 
 
 def _raw_path(run: Run) -> str:
@@ -50,39 +53,106 @@ def spectra_path(run: Run) -> str:
     return run.once("fusion_spectra_path", make)
 
 
-def features_path(run: Run) -> Path:
-    """Folder of the features of every spectrum, extracted once; no label takes part in them."""
+def features_paths(run: Run) -> list[Path]:
+    """Folders of the features of every spectrum, a shard of spectra each, extracted once; no label takes part."""
 
     def make():
-        from ftirlib.classify.fusion.features import BACKBONES, RANDOM_FEATURES
-        from ftirlib.classify.fusion.weights import find_weights
-
         chosen = run.settings.fusion
         settings = chosen.model_dump(include={"families", "image", "image_size"})
-        weights = (
-            {k: (str(v[0]), v[1]) for k, v in chosen.weights.items()} if isinstance(chosen.weights, dict) else None
-        )
-        weights = chosen.weights if chosen.weights == "random" else weights
-        backbones = [name for name in settings["families"] if name in BACKBONES]
-        files = {name: find_weights(name, weights, warn=False) for name in backbones}
+        files = _weights(run)
         # the same spectra with other weights are other features: what was found decides, not what was asked for
-        depends = settings | {"weights": {name: file[1] if file else RANDOM_FEATURES for name, file in files.items()}}
+        depends = settings | {"weights": _named(files)}
         arguments = {
             "spectra": spectra_path(run),
             "settings": settings,
-            "weights": "random" if weights == "random" else {n: (str(f[0]), f[1]) for n, f in files.items() if f},
+            "weights": {name: (str(file[0]), file[1]) if file else "random" for name, file in files.items()},
             "cache": str(run.store.root / ".cache" / "features"),
             "seed": run.settings.seed,
         }
-        task = Task(FEATURES, fusion_tasks.features, arguments, depends, {PREPARED: run.key(PREPARED)})
-        return run.artefact(task, "classify")
+        if chosen.weights is None and None in files.values():
+            run.report("  note: no published weights of the image networks are given or cached: random features")
+        todo = [
+            Task(
+                f"{FEATURES}/rows{start}-{stop - 1}",
+                fusion_tasks.features,
+                arguments | {"start": start, "stop": stop},
+                depends | {"rows": [start, stop]},
+                {PREPARED: run.key(PREPARED)},
+            )
+            for start, stop in shards(spectra(run).sizes["spectrum"])
+        ]
+        made = run.artefacts("fusion: features", todo, "classify")
+        run.remember(FEATURES, fingerprint({task.name: run.key(task.name) for task in todo}))
+        return made
 
     return run.once("fusion_features", make)
 
 
+def shards(n_spectra: int) -> list[tuple[int, int]]:
+    """First row and the one after the last of each shard: a step of the progress bar, and one worker's task.
+
+    Examples
+    --------
+    >>> shards(150)
+    [(0, 64), (64, 128), (128, 150)]
+    """
+    size = max(LEAST_SHARD, -(-n_spectra // MOST_SHARDS))
+    return [(start, min(start + size, n_spectra)) for start in range(0, n_spectra, size)]
+
+
+def _weights(run: Run) -> dict[str, tuple[Path, str] | None]:
+    """File and SHA-256 of the weights of each image network that takes part, None for random ones."""
+    from ftirlib.classify.fusion.weights import BACKBONES, find_weights
+
+    given = run.settings.fusion.weights
+    if isinstance(given, dict):  # notebooks run in a folder of their own
+        given = {name: (PROJECT / file, sha256) for name, (file, sha256) in given.items()}
+    families = [name for name in run.settings.fusion.families if name in BACKBONES]
+    return {name: find_weights(name, given, warn=False) for name in families}
+
+
+def _named(files: dict) -> dict[str, str]:
+    from ftirlib.classify.fusion.weights import RANDOM_FEATURES
+
+    return {name: file[1] if file else RANDOM_FEATURES for name, file in files.items()}
+
+
+def fusion_fingerprint(run: Run) -> dict:
+    """What the results of these stages depend on that settings do not say: the data's content, and the weights found.
+
+    Returns
+    -------
+    dict
+        ``data``: hash of the content of the data set given, None for simulated spectra. ``weights``: of each image
+        network that takes part, the SHA-256 of its published weights, or "random features".
+
+    Raises
+    ------
+    DataError
+        When there is no data set where ``fusion.data`` says.
+    """
+
+    def find():
+        given = run.settings.fusion.data
+        if given is not None:
+            open_spectra(given)
+        return {"data": given and folder_fingerprint(given), "weights": _named(_weights(run))}
+
+    return run.once("fusion_fingerprint", find)
+
+
+def _feature_folders(run: Run) -> list[str]:
+    return [str(folder) for folder in features_paths(run)]
+
+
 def feature_origin(run: Run) -> str:
     """What the image features are: "ImageNet features", "random features" or "no image features"."""
-    return tasks.read_json(features_path(run) / fusion_tasks.FEATURES)["origin"]
+    return feature_facts(run)["origin"]
+
+
+def feature_facts(run: Run) -> dict:
+    """``origin``, ``widths`` by family, and ``sha256`` of the weights by image network."""
+    return tasks.read_json(features_paths(run)[0] / fusion_tasks.FEATURES)
 
 
 def folds(run: Run) -> list[Fold]:
@@ -119,7 +189,7 @@ def variants(run: Run) -> dict[str, list[str]]:
 
 def fused(run: Run, names: list[str]) -> dict[str, list[dict[str, np.ndarray]]]:
     """Probabilities of the fusion classifier: variant -> fold -> {"validation", "test"} (n, n_classes)."""
-    folder = features_path(run)
+    features = _feature_folders(run)
     common, inputs = _common(run)
     inputs |= {FEATURES: run.key(FEATURES)}
     head, oversampling = _head(run), run.settings.fusion.oversampling
@@ -130,7 +200,7 @@ def fused(run: Run, names: list[str]) -> dict[str, list[dict[str, np.ndarray]]]:
             {
                 **common,
                 "fold": k,
-                "features": str(folder),
+                "features": features,
                 "families": variants(run)[name],
                 "oversampling": oversampling,
                 "head": head,
@@ -223,14 +293,14 @@ def leak(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     def make():
         from ftirlib.classify.fusion.leak import PROTOCOLS
 
-        folder = features_path(run)
+        features = _feature_folders(run)
         todo = [
             Task(
                 f"fusion/leak/{oversampled}-{split}",
                 fusion_tasks.leak,
                 {
                     "spectra": spectra_path(run),
-                    "features": str(folder),
+                    "features": features,
                     "protocol": [oversampled, split],
                     "head": _head(run),
                     "splits": N_SETS,
@@ -251,9 +321,21 @@ def tsne(run: Run) -> np.ndarray:
     """Places (n_spectra, 2) of all spectra by their fused features."""
 
     def make():
-        folder = features_path(run)
-        arguments = {"features": str(folder), "seed": run.settings.seed}
+        arguments = {"features": _feature_folders(run), "seed": run.settings.seed}
         task = Task(MAP, fusion_tasks.tsne, arguments, {}, {FEATURES: run.key(FEATURES)})
         return tasks.read_arrays(run.artefact(task, "classify") / "map.npz")["places"]
 
     return run.once("fusion_map", make)
+
+
+# in this order on the command line; none needs a stage of the first paper's
+FUSION_STAGES = {
+    "fusion-spectra": spectra,
+    "fusion-folds": folds,
+    "fusion-features": features_paths,
+    "fusion-models": models,
+    "fusion-ablation": ablation,
+    "fusion-leak": leak,
+    "fusion-map": tsne,
+    "fusion": scores,
+}

@@ -5,6 +5,8 @@ As in `ftirlib.run.tasks`, each fills a folder and draws every random number fro
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,26 +24,38 @@ def simulate(folder, work, *, options, seed):
     save_spectra(simulate_complexes(**options, random_state=seed), folder / "spectra.zarr")
 
 
-def features(folder, work, *, spectra, settings, weights, cache, seed):
-    """Features of every spectrum, a file each family; an interrupted extraction goes on from the cache."""
-    from ftirlib.classify.fusion.features import FeatureExtractor, FeatureSettings
-
+def features(folder, work, *, spectra, start, stop, settings, weights, cache, seed):
+    """Features of some rows, a file each family; an interrupted extraction goes on from the cache."""
     data = open_spectra(spectra)
-    wanted = FeatureSettings(**settings | {"families": tuple(settings["families"])}, random_state=seed)
-    extractor = FeatureExtractor(data.wavenumber.values, wanted, weights=weights, cache=cache)
-    for name, values in extractor.extract(data).items():
+    wanted = {"settings": settings | {"random_state": seed}, "weights": weights, "cache": cache}
+    extractor = _extractor(data.wavenumber.values.astype(np.float64).tobytes(), json.dumps(wanted))
+    for name, values in extractor.extract(data, rows=np.arange(start, stop)).items():
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
     facts = {"origin": extractor.feature_origin, "widths": extractor.n_features, "sha256": extractor.weights_sha256}
     write_json(folder / FEATURES, facts)
 
 
-def read_features(folder, families=None) -> np.ndarray:
-    """Fused features (n_spectra, n_features) of some families of an artefact; default all."""
+@lru_cache(maxsize=1)  # networks take seconds to build, and a worker meets many shards
+def _extractor(wavenumber: bytes, wanted: str):
+    from ftirlib.classify.fusion.features import FeatureExtractor, FeatureSettings
+
+    wanted = json.loads(wanted)
+    settings = FeatureSettings(**wanted["settings"] | {"families": tuple(wanted["settings"]["families"])})
+    axis = np.frombuffer(wavenumber, np.float64)
+    return FeatureExtractor(axis, settings, weights=wanted["weights"], cache=wanted["cache"])
+
+
+def read_features(folders, families=None) -> np.ndarray:
+    """Fused features (n_spectra, n_features) of some families, shard after shard; default all."""
     from ftirlib.classify.fusion.fused import fuse
 
-    names = list(read_json(Path(folder) / FEATURES)["widths"])
-    found = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
-    return fuse(found, families)
+    names = list(read_json(Path(folders[0]) / FEATURES)["widths"])
+    shards = ({name: _one_family(folder, name) for name in names} for folder in folders)
+    return np.concatenate([fuse(shard, families) for shard in shards])
+
+
+def _one_family(folder, name) -> np.ndarray:
+    return np.load(Path(folder) / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
 
 def make_classifier(oversampling, head, seed):

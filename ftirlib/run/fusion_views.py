@@ -85,7 +85,7 @@ def prose(run: Run) -> dict[str, str]:
         "paper-chance": f"{implied_chance(PUBLISHED['accuracy'], PUBLISHED['kappa']):.0%}",
         "chance": f"{chance:.0%}",
         "all": _number(mcc[fusion_stages.ALL]),
-        "without": f"{without.idxmax().removeprefix('without ')} ({without.max():.2f})" if len(without) else "none",
+        "without": f"{without.max():.2f} ({without.idxmax()})" if len(without) else "none",
         "alone": ", ".join(f"{name.removeprefix('only ')} {_number(v)}" for name, v in alone.items()) or "not tried",
     }
 
@@ -128,7 +128,7 @@ def class_table(run: Run) -> pd.DataFrame:
     data = fusion_stages.spectra(run)
     label, group = data.label.values, data.group.values
     fusion_stages.models(run)
-    training = tasks.read_json(run.store.path(f"fusion/models/{fusion_stages.ALL}-fold0") / "training.json")
+    training = tasks.read_json(run.store.fetch(f"fusion/models/{fusion_stages.ALL}-fold0") / "training.json")
     present = np.unique(label[fusion_stages.folds(run)[0].train])
     given, fitted = (dict(zip(present.tolist(), training[name])) for name in ("given", "fitted"))
     return pd.DataFrame(
@@ -164,7 +164,7 @@ def example_images(run: Run) -> list[tuple[str, np.ndarray]]:
 
 def width_table(run: Run) -> pd.DataFrame:
     """Number of features of each family."""
-    widths = tasks.read_json(fusion_stages.features_path(run) / "features.json")["widths"]
+    widths = fusion_stages.feature_facts(run)["widths"]
     return pd.DataFrame([{"family": name, "features": widths[name]} for name in run.settings.fusion.families])
 
 
@@ -185,10 +185,9 @@ def eight_scores(run: Run) -> pd.DataFrame:
         [
             {
                 "score": title,
-                "mean ± SD over folds": f"{rows['mean'][name]:.2f} ± {rows.sd[name]:.2f}",
-                "interval over groups": _range(rows.low[name], rows.high[name]),
+                "this run": spread_text(rows.loc[name]),
                 "majority class": _number(rows.majority[name]),
-                "the paper, its own data": f"{PUBLISHED[name]:.2f}",
+                "the paper": f"{PUBLISHED[name]:.2f}",
             }
             for name, title in MULTICLASS_TITLES.items()
         ]
@@ -206,9 +205,16 @@ def implied_chance(accuracy: float, kappa: float) -> float:
     return (accuracy - kappa) / (1 - kappa)
 
 
-def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """A tidy table of the eight scores, a row a model."""
-    return tables.wide_scores(table, list(MULTICLASS_TITLES), MULTICLASS_TITLES)
+def wide(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """A tidy table of the eight scores as two of four, a row a model: eight columns are wider than a page."""
+    halves = in_parts(len(MULTICLASS_TITLES), 2)
+    names = list(MULTICLASS_TITLES)
+    return [tables.wide_scores(table, [names[k] for k in half], MULTICLASS_TITLES) for half in halves]
+
+
+def titled(table: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table with the scores' titles for their names, as bars show them."""
+    return table.assign(score=table.score.map(MULTICLASS_TITLES))
 
 
 def gain(run: Run, found: dict, model: str, other: str, score: str = "mcc") -> Interval:
@@ -233,6 +239,8 @@ def gain(run: Run, found: dict, model: str, other: str, score: str = "mcc") -> I
     )
 
 
+LEAK_SHOWN = ("accuracy", "f1", "mcc")
+LEAK_SCORES = [MULTICLASS_TITLES[score] for score in LEAK_SHOWN]  # columns of `leak_table`
 LEAK_TITLES = {
     ("inside", "grouped"): "inside the training side, by group",
     ("inside", "random"): "inside the training side, at random",
@@ -273,9 +281,9 @@ def leak_table(run: Run) -> pd.DataFrame:
             "itself in training": f"{found['twin_in_training'].mean():.0%}",
             "its group in training": f"{found['group_in_training'].mean():.0%}",
         }
-        for score in ("accuracy", "f1", "mcc"):
+        for score in LEAK_SHOWN:
             one = intervals[protocol][score]
-            row[MULTICLASS_TITLES[score]] = f"{one.estimate:.2f} {_range(one.low, one.high)}"
+            row[MULTICLASS_TITLES[score]] = f"{one.estimate:.2f}\n{_range(one.low, one.high)}"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -290,7 +298,7 @@ def leak_bars(run: Run) -> pd.DataFrame:
         found = leaks[protocol]
         folds = [found["fold"] == k for k in np.unique(found["fold"])]
         each = [multiclass_scores(found["y_true"][f], found["predicted"][f], class_names=names) for f in folds]
-        for score in ("accuracy", "f1", "mcc"):
+        for score in LEAK_SHOWN:
             one = scores[score]
             mean, sd = fold_summary([fold[score] for fold in each])
             row = {"model": LEAK_TITLES[protocol], "score": score, "mean": mean, "sd": sd}
@@ -319,6 +327,11 @@ def band_table() -> pd.DataFrame:
     )
 
 
+def spread_text(row) -> str:
+    """Mean ± standard deviation over folds, and below it the interval over groups."""
+    return f"{row['mean']:.2f} ± {row['sd']:.2f}\n{_range(row['low'], row['high'])}"
+
+
 def _score(table: pd.DataFrame, model: str, score: str) -> str:
     row = table[(table.model == model) & (table.score == score)].iloc[0]
     return f"{row['mean']:.2f} {_range(row.low, row.high)}"
@@ -329,7 +342,8 @@ def _interval(interval) -> str:
 
 
 def _signed(interval: Interval) -> str:
-    return f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+    text = f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+    return text.replace("-", "−")  # a hyphen is no minus
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,8 @@ import xarray as xr
 
 from ftirlib.errors import DataError, SettingsError, StoreError
 from ftirlib.run.reasons import NewReasons, reasons_for
-from ftirlib.run.runner import read_run_settings
+from ftirlib.run.remote import open_store
+from ftirlib.run.runner import DATASET, read_run_settings
 from ftirlib.run.settings import Settings
 from ftirlib.run.store import Store
 from ftirlib.run.tasks import full_probabilities
@@ -30,12 +31,12 @@ from ftirlib.spectra.model import (
 EXPLAINED = 200  # spectra that get a context unless told otherwise: each costs as much as thousands of predictions
 
 
-def predict_store(finished: Path, data: str, out: Path, *, explained: int = EXPLAINED) -> str:
+def predict_store(finished: str | Path, data: str, out: Path, *, explained: int = EXPLAINED) -> str:
     """Classify a data set with the ensembles of all folds of a finished run, and give the first fold's reasons.
 
     Parameters
     ----------
-    finished : folder of a run that has its ensembles
+    finished : folder or address of a run that has its ensembles
     data : path of a data set
     out : folder to write: ``predictions.zarr`` (vote shares, class, agreement of the folds, and the reasons of
         `ftirlib.run.reasons`), the same as ``predictions.npz``, and a picture of each image
@@ -57,15 +58,15 @@ def predict_store(finished: Path, data: str, out: Path, *, explained: int = EXPL
     """
     if explained < 0:
         raise SettingsError(f"explained is {explained}; give a number of spectra, 0 for none.")
-    finished, out = Path(finished), Path(out)
+    out = Path(out)
     settings = read_run_settings(finished)
-    store = Store(finished)
+    store = open_store(finished)
     for name in ("prepared", "folds", "ensemble"):
         if store.damaged(name):
             raise StoreError(f"'{finished}' has no whole '{name}'; finish it with 'ftirlib run --out {finished}'.")
     if out.exists():
         raise StoreError(f"'{out}' exists; choose another folder for the predictions.")
-    model = open_spectra(store.path("prepared") / "spectra.zarr")
+    model = open_spectra(store.dataset("prepared", DATASET))
     source = open_spectra(data)
     if source.attrs.get("recipe"):
         raise DataError(
@@ -141,7 +142,7 @@ def _vote(store: Store, prepared: xr.Dataset, model: xr.Dataset) -> tuple[np.nda
     from ftirlib.classify.ensemble import EMSCNN
 
     n_classes = len(model.attrs["class_names"])
-    ensembles = [EMSCNN.load(store.path("ensemble") / f"fold{k}" / "model") for k in range(N_SETS)]
+    ensembles = [EMSCNN.load(store.fetch("ensemble") / f"fold{k}" / "model") for k in range(N_SETS)]
     votes, agreement = [], []
     for _, block in iter_blocks(prepared):
         each = np.stack([full_probabilities(e, e.predict_proba(block), n_classes) for e in ensembles])

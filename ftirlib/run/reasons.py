@@ -54,8 +54,8 @@ def chosen_autoencoder(store: Store, model: xr.Dataset) -> str | None:
     names = [n for n in names if not store.damaged(f"vaes/fold{SHOWN}-{n}")]
     if not names:
         return None
-    folds = [read_fold(str(store.path("folds")), k) for k in FOLDS]
-    scores = {n: validation_scores([store.path(f"contexts/fold{k}-{n}") for k in FOLDS], folds, model) for n in names}
+    folds = [read_fold(str(store.fetch("folds")), k) for k in FOLDS]
+    scores = {n: validation_scores([store.fetch(f"contexts/fold{k}-{n}") for k in FOLDS], folds, model) for n in names}
     return max(names, key=scores.get)
 
 
@@ -88,7 +88,7 @@ def reasons_for(
     name = chosen_autoencoder(store, model)
     if name is None:
         return None
-    linear = LinearClassifier.load(store.path(f"contexts/fold{SHOWN}-{name}") / "linear.json")
+    linear = LinearClassifier.load(store.fetch(f"contexts/fold{SHOWN}-{name}") / "linear.json")
     found = [linear.reasons(block) for _, block in iter_blocks(prepared)]
     arrays = {
         "linear_predicted": np.concatenate([one.label for one in found]).astype(np.int16),
@@ -113,7 +113,7 @@ def _contexts(store, settings, model, prepared, rows, name) -> np.ndarray:
     from ftirlib.explain.vae import CrimeVAE
 
     how = settings.explanations
-    validation = read_fold(str(store.path("folds")), SHOWN).validation
+    validation = read_fold(str(store.fetch("folds")), SHOWN).validation
     known = explained_rows(model.image.values, validation, how.background, settings.seed)
     lime = SpectralLime(
         read_absorbance(model, known),
@@ -124,11 +124,11 @@ def _contexts(store, settings, model, prepared, rows, name) -> np.ndarray:
         random_state=settings.seed,
     )
     spectra = read_absorbance(prepared, rows)
-    voters = EMSCNN.load(store.path("ensemble") / f"fold{SHOWN}" / "model")
+    voters = EMSCNN.load(store.fetch("ensemble") / f"fold{SHOWN}" / "model")
     weights = lime.explain(voters, spectra, labels="predicted").weights[:, 0]
-    mean, log_variance = CrimeVAE.load(store.path(f"vaes/fold{SHOWN}-{name}") / "model").encode(spectra, weights)
+    mean, log_variance = CrimeVAE.load(store.fetch(f"vaes/fold{SHOWN}-{name}") / "model").encode(spectra, weights)
     points = latent_points({"new_mean": mean, "new_log_variance": log_variance}, "new", settings.contexts.latent)
-    return Contexts.load(Path(store.path(f"contexts/fold{SHOWN}-{name}")) / "contexts.npz").assign(points)
+    return Contexts.load(Path(store.fetch(f"contexts/fold{SHOWN}-{name}")) / "contexts.npz").assign(points)
 
 
 def _described(linear) -> list[str]:

@@ -5,62 +5,22 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftirlib.errors import FtirlibError, StoreError
-from ftirlib.run.cluster import one_thread, open_executor
+from ftirlib.errors import StoreError
+from ftirlib.run.cluster import library, open_executor, wait_for
+from ftirlib.run.remote import open_store
 from ftirlib.run.settings import Settings, read_settings
-from ftirlib.run.store import Store, fingerprint, room_fingerprint, write_text
+from ftirlib.run.store import fingerprint, room_fingerprint
+from ftirlib.run.task import Task, execute, sent
 
 SETTINGS = "settings.json"
-
-
-@dataclass(frozen=True)
-class Task:
-    """One artefact to be made by a worker.
-
-    Parameters
-    ----------
-    name : artefact name
-    function : module-level function ``(folder, work, **arguments)`` that fills `folder`, and may keep
-        checkpoints in `work`
-    arguments : plain values (paths as str, numbers, lists)
-    settings : what of the settings the result depends on
-    inputs : keys of the artefacts it reads
-    """
-
-    name: str
-    function: Callable
-    arguments: Mapping[str, Any]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Mapping[str, str] = field(default_factory=dict)
-
-
-def execute(root: str, name: str, key: str, made_from: dict, function: Callable, arguments: dict) -> list[str]:
-    """What a worker runs: make one artefact with one thread, resuming from its checkpoints.
-
-    Returns
-    -------
-    list of str
-        What the library warned of, for the driver to tell.
-    """
-    store = Store(Path(root))
-    work = store.work(name, key)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        store.make(name, key, made_from, lambda folder: one_thread(_call, function, folder, work, arguments))
-    store.done(name, key)
-    return [f"{name}: {w.message}" for w in caught if w.category is UserWarning]
-
-
-def _call(function, folder, work, arguments):
-    return function(folder, work, **arguments)
+DATASET = "spectra.zarr"  # of an artefact that is a data set
 
 
 class Run:
@@ -71,7 +31,7 @@ class Run:
 
     def __init__(self, settings: Settings, *, report: Callable[[str], None] | None = None, bar: bool = False):
         self.settings = settings
-        self.store = Store(settings.out)
+        self.store = open_store(settings.out)
         self.report = report or (lambda line: None)
         self.made: list[str] = []
         self._bar = bar
@@ -106,7 +66,7 @@ class Run:
         """Save a figure as SVG and PDF under the name it has in the book."""
         from ftirlib.report.figures.style import publish
 
-        self._make_folder()
+        self._begin()
         self.figure_folder.mkdir(exist_ok=True)
         publish(figure, self.figure_folder / name)
 
@@ -125,63 +85,62 @@ class Run:
         self._keys[name] = key
 
     def artefact(self, task: Task, room: str) -> Path:
-        """Make one artefact in this process, unless it is current."""
+        """Make one artefact in this process, unless it is current; returns its folder on this machine."""
+        self._make(task, room)
+        return self.store.fetch(task.name)
+
+    def dataset(self, task: Task, room: str) -> str:
+        """Make an artefact that is a data set, unless it is current; returns its path or address."""
+        self._make(task, room)
+        return self.store.dataset(task.name, DATASET)
+
+    def _make(self, task: Task, room: str) -> None:
         key, made_from = self._describe(task, room)
         if not self.store.is_current(task.name, key):
-            self._make_folder()
+            self._begin()
             self.report(f"{task.name}: making")
-            notes = execute(str(self.store.root), task.name, key, made_from, task.function, dict(task.arguments))
-            self._tell(notes)
+            self._tell(execute(self.store.address, self._sent(task), key, made_from))
             self.made.append(task.name)
         self._keys[task.name] = key
-        return self.store.path(task.name)
 
     def artefacts(self, title: str, tasks: Sequence[Task], room: str) -> list[Path]:
         """Make artefacts in parallel; what is current is left alone, what failed stops the rest."""
         described = {task.name: self._describe(task, room) for task in tasks}
         waiting = [task for task in tasks if not self.store.is_current(task.name, described[task.name][0])]
         if waiting:
-            self._make_folder()
+            self._begin()
             self.report(f"{title}: {len(waiting)} of {len(tasks)} to make")
-            futures = {
-                self.executor.submit(
-                    execute, str(self.store.root), task.name, *described[task.name], task.function, dict(task.arguments)
-                ): task.name
+            facts = library() if self.settings.scheduler else None
+            calls = {
+                task.name: (execute, self.store.address, self._sent(task), *described[task.name], facts)
                 for task in waiting
             }
-            self._wait(title, futures)
+            with _progress(title, len(calls), self._bar) as advance:
+
+                def done(name: str, notes: list[str]) -> None:
+                    self._tell(notes)
+                    self.made.append(name)
+                    advance()
+
+                wait_for(self.executor, calls, done, report=self.report)
         self._keys |= {name: key for name, (key, _) in described.items()}
-        return [self.store.path(task.name) for task in tasks]
+        return [self.store.fetch(task.name) for task in tasks]
+
+    def prune(self, folder: str, tasks: Sequence[Task]) -> None:
+        """Remove the artefacts under a folder that these tasks have replaced."""
+        if any(name.startswith(f"{folder}/") for name in self.made):
+            self.store.prune(folder, {task.name for task in tasks})
+
+    def _sent(self, task: Task) -> Task:
+        return replace(task, arguments=sent(dict(task.arguments), str(self.store.root)))
 
     def _tell(self, notes: list[str]) -> None:
         for note in notes:
             self.report(f"  note: {note}")
 
-    def _wait(self, title, futures) -> None:
-        with _progress(title, len(futures), self._bar) as advance:
-            try:
-                for future in as_completed(futures):
-                    self._tell(future.result())
-                    self.made.append(futures[future])
-                    advance()
-            except BaseException as error:
-                for other in futures:
-                    other.cancel()
-                if isinstance(error, FtirlibError) or not isinstance(error, Exception):
-                    raise
-                raise StoreError(
-                    f"'{futures[future]}' failed ({type(error).__name__}: {error}); what was finished is kept, "
-                    "run again after mending the cause."
-                ) from error
-
-    def _make_folder(self) -> None:
-        try:
-            self.store.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make the results folder '{self.store.root}': {error.strerror}.") from None
-        if not os.access(self.store.root, os.W_OK):
-            raise StoreError(f"the results folder '{self.store.root}' cannot be written; choose another --out.")
-        write_text(self.store.root / SETTINGS, self.settings.model_dump_json(indent=1))
+    def _begin(self) -> None:
+        self.store.check_writable()
+        self.store.write_text(SETTINGS, self.settings.model_dump_json(indent=1))
 
     def _describe(self, task: Task, room: str) -> tuple[str, dict]:
         made_from = {
@@ -224,21 +183,23 @@ class _progress:
             self._progress.stop()
 
 
-def read_run_settings(root: Path) -> Settings:
-    """Settings of the run in a folder.
+def read_run_settings(root: str | os.PathLike) -> Settings:
+    """Settings of the run at a path or address.
 
     Raises
     ------
     StoreError
         When there is no run, or its settings are of another version of the library.
     """
-    path = Path(root) / SETTINGS
-    if not path.is_file():
+    text = open_store(root).read_text(SETTINGS)
+    if text is None:
         raise StoreError(f"there is no run at '{root}' (it has no {SETTINGS}); make one with 'ftirlib run'.")
     try:
-        return Settings.model_validate_json(path.read_text(encoding="utf-8"))
+        return Settings.model_validate_json(text)
     except ValueError:
-        raise StoreError(f"'{path}' was written by another version of ftirlib; run 'ftirlib run' again.") from None
+        raise StoreError(
+            f"'{SETTINGS}' of '{root}' was written by another version of ftirlib; run 'ftirlib run' again."
+        ) from None
 
 
 def open_run(

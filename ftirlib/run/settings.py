@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ftirlib.errors import SettingsError
+from ftirlib.spectra.places import is_remote, place_name, resolved
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROFILES = PROJECT / "notebooks" / "params"
@@ -83,6 +84,7 @@ class ExplanationsGroup(Group):
     tolerance: float | None = Field(description="in mode limit: stop at this relative standard error; else null")
     spectra: int = Field(ge=10, description="most spectra explained per fold and side")
     background: int = Field(ge=10, description="validation spectra that set the scale or the bins")
+    shard: int = Field(ge=10, description="spectra of one task and one artefact")
 
 
 class VaesGroup(Group):
@@ -127,7 +129,7 @@ class ContextsGroup(Group):
 class FusionGroup(Group):
     """The fusion classifier of the second paper: its data, features and network."""
 
-    data: Path | None = Field(description="a data set, absolute or relative to the project; null: simulated complexes")
+    data: str | None = Field(description="a data set, absolute or relative to the project; null: simulated complexes")
     preparations: int = Field(ge=24, description="simulated powders, over all six classes")
     replicates: int = Field(ge=1, description="spectra of each powder")
     step: float = Field(gt=0, description="spacing of the simulated axis, 400 to 4000 cm-1")
@@ -146,7 +148,8 @@ class FusionGroup(Group):
     @field_validator("data")
     @classmethod
     def _absolute(cls, value):
-        return None if value is None else (PROJECT / value).resolve()  # notebooks run in a folder of their own
+        # notebooks run in a folder of their own
+        return value if value is None or is_remote(value) else resolved(PROJECT / value)
 
     @field_validator("families")
     @classmethod
@@ -167,8 +170,8 @@ class Settings(Group):
     """All settings of a run."""
 
     profile: str
-    data: Path | None = None
-    out: Path
+    data: str | None = None  # a path, or an fsspec address
+    out: str
     seed: int = Field(default=0, ge=0)
     scheduler: str | None = None
     workers: int = Field(ge=1)
@@ -198,8 +201,8 @@ def read_settings(
     Parameters
     ----------
     profile : name of a file in ``notebooks/params``, or the path of a YAML file
-    data : path of a data set; the simulated cohort without it
-    out : folder of the results; default ``results/<profile>`` or ``results/<data set>-<profile>``
+    data : path or fsspec address of a data set; the simulated cohort without it
+    out : folder or address of the results; default ``results/<profile>`` or ``results/<data set>-<profile>``
         under the project, or under the folder that FTIRLIB_RESULTS names
     seed : int
     scheduler : address of a Dask scheduler; local processes without it
@@ -222,12 +225,12 @@ def read_settings(
         raise SettingsError(f"'{path}' must hold a mapping of settings, not {type(values).__name__}.")
     for name, value in (changes or {}).items():
         _change(values, name, value)
-    name = path.stem if not data else f"{Path(data).name.removesuffix('.zarr')}-{path.stem}"
+    name = path.stem if not data else f"{place_name(data)}-{path.stem}"
     base = Path(os.environ.get("FTIRLIB_RESULTS") or PROJECT / "results")
     values |= {
         "profile": path.stem,
-        "data": Path(data).resolve() if data else None,
-        "out": (Path(out) if out else base / name).resolve(),
+        "data": resolved(data) if data else None,
+        "out": resolved(out or base / name),
         "seed": seed,
         "scheduler": scheduler or None,
     }

@@ -17,7 +17,7 @@ from ftirlib.report import context_controls
 from ftirlib.report.comparison import score_table
 from ftirlib.run import context_tasks, tasks
 from ftirlib.run.runner import Run, Task
-from ftirlib.run.store import file_hash, folder_fingerprint
+from ftirlib.run.store import file_hash, fingerprint, folder_fingerprint
 from ftirlib.spectra.folds import N_SETS, Fold
 from ftirlib.spectra.model import has_truth, open_spectra
 
@@ -40,13 +40,13 @@ def _raw_path(run: Run) -> str:
     return run.once("raw_path", locate)
 
 
-def given_or_made(run: Run, given: Path | None, simulation: Task) -> str:
+def given_or_made(run: Run, given: str | None, simulation: Task) -> str:
     """Path of the user's data set, known to the run under the task's name; of what the task makes without one."""
     if given is None:
-        return str(run.artefact(simulation, "spectra") / "spectra.zarr")
+        return run.dataset(simulation, "spectra")
     open_spectra(given)
     run.remember(simulation.name, folder_fingerprint(given))
-    return str(given)
+    return given
 
 
 def prepared(run: Run) -> xr.Dataset:
@@ -61,7 +61,7 @@ def prepared_path(run: Run) -> str:
         limits = settings.model_dump(include={"minimum_amide", "maximum_amide", "minimum_snr"})
         arguments = {"source": source, "recipe": settings.recipe, "quality": settings.quality, "limits": limits}
         task = Task(PREPARED, tasks.prepare, arguments, settings.model_dump(), {RAW: run.key(RAW)})
-        return str(run.artefact(task, "spectra") / "spectra.zarr")
+        return run.dataset(task, "spectra")
 
     return run.once("prepared_path", make)
 
@@ -165,37 +165,52 @@ def ensemble_path(run: Run) -> Path:
     return run.once("ensemble_path", make)
 
 
-def explanations(run: Run) -> list[dict[str, Path]]:
-    """Folders of the explanations: fold -> side ("validation", "test")."""
+def explanations(run: Run) -> list[dict[str, list[Path]]]:
+    """Folders of the explanations, a shard of spectra each, in the order of the rows: fold -> side -> shards."""
 
     def make():
-        common, inputs = _common(run)
-        settings = run.settings.explanations.model_dump()
-        inputs |= {"ensemble": _ensemble_key(run)}
-        arguments = {
-            "ensemble": str(ensemble_path(run)),
-            "mode": settings["mode"],
-            "samples": settings["samples"],
-            "tolerance": settings["tolerance"],
-            "most": settings["spectra"],
-            "background": settings["background"],
-            "seed": run.settings.seed,
-        }
-        todo = [
-            Task(
-                f"explanations/fold{k}-{side}",
-                tasks.explain,
-                {**common, **arguments, "fold": k, "side": side},
-                settings,
-                inputs,
-            )
-            for k in FOLDS
-            for side in tasks.SIDES[1:]
-        ]
-        made = iter(run.artefacts("explanations", todo, "explain"))
-        return [{side: next(made) for side in tasks.SIDES[1:]} for _ in FOLDS]
+        todo = {(k, side): _explanation_shards(run, k, side) for k in FOLDS for side in tasks.SIDES[1:]}
+        made = iter(run.artefacts("explanations", [task for shards in todo.values() for task in shards], "explain"))
+        for (k, side), shards in todo.items():
+            run.prune(f"explanations/fold{k}/{side}", shards)
+        return [{side: [next(made) for _ in todo[k, side]] for side in tasks.SIDES[1:]} for k in FOLDS]
 
     return run.once("explanations", make)
+
+
+def _explanation_shards(run: Run, k: int, side: str) -> list[Task]:
+    """Tasks that explain the chosen spectra of one side, each named after what goes into it."""
+    common, inputs = _common(run)
+    settings = run.settings.explanations.model_dump()
+    size = settings.pop("shard")
+    inputs |= {"ensemble": _ensemble_key(run)}
+    arguments = {
+        **common,
+        "ensemble": str(ensemble_path(run)),
+        "mode": settings["mode"],
+        "samples": settings["samples"],
+        "tolerance": settings["tolerance"],
+        "most": settings["spectra"],
+        "background": settings["background"],
+        "seed": run.settings.seed,
+        "fold": k,
+        "side": side,
+    }
+    n = min(settings["spectra"], len(getattr(folds(run)[k], side)))
+    todo = []
+    for start in range(0, n, size):
+        rows = [start, min(start + size, n)]
+        content = fingerprint({"settings": settings, "inputs": inputs, "seed": run.settings.seed, "rows": rows})
+        name = f"explanations/fold{k}/{side}/{content[:16]}"
+        todo.append(Task(name, tasks.explain, arguments | {"rows": rows}, settings | {"rows": rows}, inputs))
+    return todo
+
+
+def _explained(run: Run, k: int) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Paths and keys of the explanations of a fold."""
+    paths = {side: [str(path) for path in shards] for side, shards in explanations(run)[k].items()}
+    names = (f"explanations/fold{k}/{side}/{Path(path).name}" for side, shards in paths.items() for path in shards)
+    return paths, {name: run.key(name) for name in names}
 
 
 def _ensemble_key(run: Run) -> str:
@@ -237,10 +252,9 @@ def vaes(run: Run) -> list[dict[str, Path]]:
 
 def _autoencoder(run: Run, k: int, variant: str, share: float, replicate: int = 0) -> tuple[dict, dict, dict]:
     """Arguments, settings and input keys of one autoencoder."""
-    explained = {side: str(path) for side, path in explanations(run)[k].items()}
+    explained, keys = _explained(run, k)
     common, inputs = _common(run)
-    inputs |= {"ensemble": _ensemble_key(run)}
-    inputs |= {f"explanations/fold{k}-{side}": run.key(f"explanations/fold{k}-{side}") for side in explained}
+    inputs |= {"ensemble": _ensemble_key(run)} | keys
     values = run.settings.vaes.model_dump(exclude={"variants", "supervision", "labels", "seeds"})
     if variant == "CP":
         values["patch"] = 1  # it has no tokens, and is not made again when their size changes
@@ -264,16 +278,16 @@ def contexts(run: Run) -> list[dict[str, Path]]:
 
     def make():
         models = vaes(run)
-        found = explanations(run)
         common, inputs = _common(run)
         settings = run.settings.contexts.model_dump()
         todo = []
         for k in FOLDS:
+            explained, keys = _explained(run, k)
             for name, path in models[k].items():
                 key = f"vaes/fold{k}-{name}"
                 arguments = {
                     **common,
-                    "explanations": {side: str(p) for side, p in found[k].items()},
+                    "explanations": explained,
                     "fold": k,
                     "vae": str(path),
                     "latent": settings["latent"],
@@ -287,7 +301,7 @@ def contexts(run: Run) -> list[dict[str, Path]]:
                         context_tasks.contexts,
                         arguments,
                         settings,
-                        inputs | {key: run.key(key)},
+                        inputs | keys | {key: run.key(key)},
                     )
                 )
         made = iter(run.artefacts("contexts", todo, "explain"))
@@ -303,11 +317,13 @@ def cards(run: Run) -> Path:
         models = contexts(run)
         common, inputs = _common(run)
         names = [f"fold{k}-{name}" for k in FOLDS for name in vae_names(run)]
-        inputs |= {"ensemble": _ensemble_key(run)} | {f"contexts/{n}": run.key(f"contexts/{n}") for n in names}
+        inputs |= {"ensemble": _ensemble_key(run)}
+        inputs |= {f"{kind}/{n}": run.key(f"{kind}/{n}") for kind in ("vaes", "contexts") for n in names}
+        inputs |= {name: key for k in FOLDS for name, key in _explained(run, k)[1].items()}
         bootstrap = {"n_resamples": run.settings.scores.resamples, "confidence": run.settings.scores.confidence}
         arguments = {
             **common,
-            "explanations": [{side: str(p) for side, p in fold.items()} for fold in explanations(run)],
+            "explanations": [_explained(run, k)[0] for k in FOLDS],
             "predictions": [str(ensemble_path(run) / f"fold{k}") for k in FOLDS],
             "vaes": [{name: str(p) for name, p in fold.items()} for fold in vaes(run)],
             "contexts": [{name: str(p) for name, p in fold.items()} for fold in models],

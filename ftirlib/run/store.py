@@ -7,6 +7,7 @@ under another name, flushed, and renamed when complete.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -20,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ftirlib.errors import StoreError
+from ftirlib.spectra.places import file_system, is_remote
 
 MANIFEST = "manifest.json"
 ROOMS = ("spectra", "classify", "explain", "report", "run")
@@ -63,8 +65,16 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def folder_fingerprint(folder: Path) -> str:
-    """Hash of the names and content of every file under a folder, such as a Zarr store."""
+def folder_fingerprint(folder: str | os.PathLike) -> str:
+    """Hash of the names and content of every file under a folder, such as a Zarr store.
+
+    Of a remote one, the content is told by what its file system states: size, and tag or time of each object.
+    """
+    if is_remote(folder):
+        fs, base = file_system(str(folder))
+        found = fs.find(base, detail=True)
+        told = {path: {k: facts.get(k) for k in ("size", "ETag", "mtime", "created")} for path, facts in found.items()}
+        return fingerprint({path.removeprefix(f"{base}/"): facts for path, facts in told.items()})
     files = sorted(p for p in Path(folder).rglob("*") if p.is_file())
     return fingerprint({str(p.relative_to(folder)): file_hash(p) for p in files})
 
@@ -78,6 +88,18 @@ class Store:
 
     def path(self, name: str) -> Path:
         return self.root / name
+
+    @property
+    def address(self) -> str:
+        return str(self.root)
+
+    def fetch(self, name: str) -> Path:
+        """Folder of an artefact; a store that is not on this machine brings a copy first."""
+        return self.path(name)
+
+    def dataset(self, name: str, file: str) -> str:
+        """Path of a Zarr store in an artefact."""
+        return str(self.path(name) / file)
 
     def manifest(self, name: str) -> dict | None:
         """What is known of an artefact, or None when there is none or its manifest is unreadable."""
@@ -155,10 +177,7 @@ class Store:
                 "files": files,
             }
             write_text(temporary / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, default=str))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                shutil.rmtree(target)
-            os.replace(temporary, target)
+            self.place(temporary, name)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
                 raise StoreError(
@@ -170,6 +189,52 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
         self._checked[name] = key
         return target
+
+    def place(self, folder: Path, name: str) -> None:
+        """Give a finished folder the artefact's name, in place of what had it.
+
+        Two tasks may finish the same artefact, as when a worker was thought to be lost: one of them stays.
+        """
+        target = self.path(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(folder, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            old = self.root / ".building" / f"old-{uuid.uuid4().hex[:8]}"
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(target, old)  # a rename, so that no moment shows half of it
+            try:
+                os.replace(folder, target)
+            except OSError as again:
+                if again.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            shutil.rmtree(old, ignore_errors=True)
+
+    def prune(self, folder: str, keep: set[str]) -> None:
+        """Remove the artefacts under a folder that are not among `keep`."""
+        for name in {n for n in self.names() if n.startswith(f"{folder}/")} - keep:
+            shutil.rmtree(self.path(name), ignore_errors=True)
+
+    def read_text(self, file: str) -> str | None:
+        """A small file beside the artefacts, None when there is none."""
+        try:
+            return (self.root / file).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def write_text(self, file: str, text: str) -> None:
+        write_text(self.root / file, text)
+
+    def check_writable(self) -> None:
+        """Raise StoreError when nothing can be written there."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make the results folder '{self.root}': {error.strerror}.") from None
+        if not os.access(self.root, os.W_OK):
+            raise StoreError(f"the results folder '{self.root}' cannot be written; choose another --out.")
 
     def work(self, name: str, key: str) -> Path:
         """Folder for checkpoints of a long task, found again by a task with the same key after a kill."""

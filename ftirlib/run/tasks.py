@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from ftirlib.errors import DataError
+from ftirlib.run.store import MANIFEST
 from ftirlib.spectra.folds import Fold
 from ftirlib.spectra.model import open_spectra, read_absorbance
 
@@ -167,17 +170,47 @@ def explained_rows(image: np.ndarray, rows: np.ndarray, most: int, seed: int) ->
     return np.sort(shuffled[np.argsort(rank, kind="stable")[:most]])
 
 
-def explain(folder, work, *, spectra, folds, ensemble, fold, side, mode, samples, tolerance, most, background, seed):
-    """LIME of one fold's ensemble on spectra of one side, with its stability."""
+def explain(
+    folder,
+    work,
+    *,
+    spectra,
+    folds,
+    ensemble,
+    fold,
+    side,
+    mode,
+    samples,
+    tolerance,
+    most,
+    background,
+    seed,
+    rows,
+):
+    """LIME of one fold's ensemble on spectra `rows` (from, to) of those chosen of one side, with its stability."""
+    data = open_spectra(spectra)
+    side_rows = getattr(read_fold(folds, fold), side)
+    chosen = explained_rows(data.image.values, side_rows, most, seed)[slice(*rows)]
+    models = Path(ensemble) / f"fold{fold}"
+    lime, voters = _explainer(
+        spectra, folds, str(models), artefact_key(ensemble), fold, mode, samples, tolerance, background, seed
+    )
+    votes = read_arrays(models / "probabilities.npz")[side]
+    predicted = votes[np.searchsorted(side_rows, chosen)].argmax(axis=1)
+    lime.explain_to(folder / "attribution.zarr", voters, data, labels=predicted[:, None], rows=chosen)
+
+
+@lru_cache(maxsize=1)
+def _explainer(spectra, folds, models, key, fold, mode, samples, tolerance, background, seed):
+    """LIME and the ensemble it explains: the noise, the matrices and the networks reach a worker once for its shards.
+
+    `key` is the ensemble's, which changes with its content and that of all before it.
+    """
     from ftirlib.classify.ensemble import EMSCNN
     from ftirlib.explain.lime import SpectralLime
 
     data = open_spectra(spectra)
-    rows_of = read_fold(folds, fold)
-    image = data.image.values
-    known = explained_rows(image, rows_of.validation, background, seed)
-    chosen = explained_rows(image, getattr(rows_of, side), most, seed)
-    voters = EMSCNN.load(Path(ensemble) / f"fold{fold}" / "model")
+    known = explained_rows(data.image.values, read_fold(folds, fold).validation, background, seed)
     lime = SpectralLime(
         read_absorbance(data, known),
         wavenumber=data.wavenumber.values,
@@ -187,16 +220,19 @@ def explain(folder, work, *, spectra, folds, ensemble, fold, side, mode, samples
         random_state=seed,
         n_banks=2,
     )
-    votes = read_arrays(Path(ensemble) / f"fold{fold}" / "probabilities.npz")[side]
-    predicted = votes[np.searchsorted(getattr(rows_of, side), chosen)].argmax(axis=1)
-    lime.explain_to(folder / "attribution.zarr", voters, data, labels=predicted[:, None], rows=chosen)
+    return lime, EMSCNN.load(Path(models) / "model")
 
 
-def explained(spectra: str, explanation: str) -> dict[str, np.ndarray]:
-    """Rows, spectra, LIME weights of the predicted class and their stability, of one explanation artefact."""
+def artefact_key(folder: str) -> str:
+    """Key under which the artefact in a folder was made."""
+    return read_json(Path(folder) / MANIFEST)["key"]
+
+
+def explained(spectra: str, shards: Sequence[str | Path]) -> dict[str, np.ndarray]:
+    """Rows, spectra, LIME weights of the predicted class and their stability, of the shards of one explanation."""
     from ftirlib.explain.attribution import Attribution
 
-    attribution = Attribution.load(Path(explanation) / "attribution.zarr")
+    attribution = Attribution.concatenate([Attribution.load(Path(one) / "attribution.zarr") for one in shards])
     return {
         "rows": attribution.rows,
         "absorbance": read_absorbance(open_spectra(spectra), attribution.rows),

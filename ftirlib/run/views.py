@@ -6,7 +6,6 @@ Nothing here draws. Where one fold has to stand for four, it is the first, whate
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from ftirlib.run import stages, tasks
 from ftirlib.run.runner import Run
 from ftirlib.run.stages import SHOWN
 from ftirlib.spectra.model import UNKNOWN, as_image, iter_blocks, open_spectra, read_absorbance
+from ftirlib.spectra.places import place_name
 
 AMIDE_I = 1650.0  # cm-1, where pictures of absorbance are taken
 
@@ -237,8 +237,7 @@ def reliability_of(run: Run, model: str) -> Reliability:
 
 def explained(run: Run, side: str = "test", fold: int = SHOWN) -> dict[str, np.ndarray]:
     """Rows, spectra, weights of the predicted class, and their stability."""
-    path = stages.explanations(run)[fold][side]
-    return tasks.explained(str(Path(stages.prepared_path(run))), str(path))
+    return tasks.explained(stages.prepared_path(run), stages.explanations(run)[fold][side])
 
 
 def weights_by_prediction(run: Run) -> ClassSpectra:
@@ -338,6 +337,4 @@ def data_name(run: Run) -> str:
     if run.settings.data is None:
         return "simulated colon cohort"
     data = open_spectra(run.settings.data)
-    return f"data set {Path(run.settings.data).name.removesuffix('.zarr')}" + (
-        " (simulated)" if data.attrs["is_simulated"] else ""
-    )
+    return f"data set {place_name(run.settings.data)}" + (" (simulated)" if data.attrs["is_simulated"] else "")

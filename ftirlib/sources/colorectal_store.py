@@ -11,6 +11,8 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from ftirlib.sources.colorectal import (
     read_core,
     read_metadata,
 )
+from ftirlib.spectra.ahead import AHEAD, outcomes
 from ftirlib.spectra.model import CHUNK, SpectraWriter, open_spectra
 from ftirlib.spectra.quality import AMIDE
 from ftirlib.spectra.steps import Cut, in_window
@@ -121,8 +124,10 @@ def import_colorectal(
     random_state: int = 0,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda line: None,
+    executor: Executor | None = None,
+    ahead: int = AHEAD,
 ) -> xr.Dataset:
-    """Make a data set of a folder of the cohort, one core in memory at a time.
+    """Make a data set of a folder of the cohort, one core in memory at a time, or one for each worker.
 
     Finished cores wait beside `out`, in ``<out>.cores``, until all are there: the same call goes on where a killed
     one stopped. The folder takes as much disk as the data set, and is removed at the end.
@@ -152,6 +157,11 @@ def import_colorectal(
         Replace what is at `out`.
     report : callable
         Gets a line for each core.
+    executor : concurrent.futures.Executor, optional
+        Whose workers read the cores, with one thread each; they see the same file system. The data set is the same
+        to the byte with any number of them.
+    ahead : int
+        Cores handed to the workers before the first of them is done.
 
     Returns
     -------
@@ -174,6 +184,12 @@ def import_colorectal(
         raise SettingsError(f"tissue must be one of {', '.join(MASKS)}, not {tissue!r}.")
     if not minimum_snr >= 0:
         raise SettingsError(f"minimum_snr must be zero or more, not {minimum_snr!r}.")
+    if floor is not None and not 0 < np.float32(floor) < 100:  # as the values are kept; log 0 is infinite
+        raise SettingsError(f"floor is the least value told from zero, above 0 and below 100 per cent, not {floor!r}.")
+    if not ahead >= 1:
+        raise SettingsError(f"ahead must be one core or more, not {ahead!r}.")
+    if executor is not None:  # whose workers may have another working folder
+        folder, out = os.path.abspath(folder), os.path.abspath(out)
     out = Path(out)
     survey = survey_colorectal(folder, arrays=arrays, cores=cores, classes=classes, low=low, high=high)
     notes = list(survey.notes)
@@ -184,23 +200,25 @@ def import_colorectal(
     with SpectraWriter(out, survey.wavenumber, attrs, overwrite=overwrite) as writer:
         waiting = out.with_name(out.name + ".cores")
         waiting.mkdir(parents=True, exist_ok=True)
-        options = {"tissue": tissue, "snr": minimum_snr, "floor": floor, "seed": random_state}
+        options = (tissue, minimum_snr, floor, random_state, None if executor is None else 1)
+        tasks = ((core, survey.wavenumber, waiting, *options) for core in survey.cores)
         ready = []
-        for k, core in enumerate(survey.cores, 1):
-            try:
-                path, was_there = _finished(core, survey.wavenumber, waiting, **options)
-            except DataError as error:
-                if not skip_bad:
-                    raise
-                notes.append(f"left out, bad: {core.name}: {error}")
-                continue
-            with np.load(path) as piece:
-                kept, total = len(piece["row"]), int(piece["total"])
-            report(f"{k}/{len(survey.cores)} {core.name}: {kept} of {total} spectra{', read before' * was_there}")
-            if kept:
-                ready.append((core, path))
-            else:
-                notes.append(f"left out, no tissue: {core.name}")
+        with closing(outcomes(finished_core, tasks, executor, ahead)) as results:
+            for k, (core, finished) in enumerate(zip(survey.cores, results), 1):
+                try:
+                    path, was_there = finished()
+                except DataError as error:
+                    if not skip_bad:
+                        raise
+                    notes.append(f"left out, bad: {core.name}: {error}")
+                    continue
+                with np.load(path) as piece:
+                    kept, total = len(piece["row"]), int(piece["total"])
+                report(f"{k}/{len(survey.cores)} {core.name}: {kept} of {total} spectra{', read before' * was_there}")
+                if kept:
+                    ready.append((core, path))
+                else:
+                    notes.append(f"left out, no tissue: {core.name}")
         if not ready:
             raise DataError(f"no spectrum of '{folder}' is left; lower minimum_snr, or read without a tissue mask.")
         patients = sorted({core.patient for core, _ in ready})
@@ -240,15 +258,15 @@ def _licence(folder: Path) -> str:
         return ""
 
 
-def _finished(core: Core, wavenumber, waiting: Path, *, tissue, snr, floor, seed) -> tuple[Path, bool]:
-    """The file of a core's finished spectra, and whether an earlier call made it."""
+def finished_core(core: Core, wavenumber, waiting: Path, tissue, snr, floor, seed, threads) -> tuple[Path, bool]:
+    """The file of a core's finished spectra, and whether an earlier call made it: the task of a worker."""
     stat = core.spectra.stat()
     made_from = [core.spectra.name, stat.st_size, stat.st_mtime_ns, wavenumber.tolist(), tissue, snr, floor, seed]
     digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
     path = waiting / f"{core.name}-{digest}.npz"
     if path.is_file():
         return path, True
-    found = read_core(core)
+    found = read_core(core, threads=threads)
     order = np.argsort(found.wavenumber)
     at, there = _nearest(wavenumber, found.wavenumber[order])
     assert there.all()
@@ -300,12 +318,14 @@ def tissue_by_kmeans(absorbance, wavenumber, *, random_state: int = 0) -> np.nda
         When the axis does not cover amide I.
     """
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
     amide = in_window(np.asarray(wavenumber, np.float64), *AMIDE, "the tissue mask's amide I window")
     absorbance = np.asarray(absorbance, np.float32)
     if len(absorbance) < 2 or not np.ptp(absorbance, axis=0).any():
         return np.ones(len(absorbance), bool)
-    found = KMeans(2, n_init=4, random_state=random_state).fit(absorbance)
+    with threadpool_limits(1):  # several threads add up their parts of a centre in any order
+        found = KMeans(2, n_init=4, random_state=random_state).fit(absorbance)
     return found.labels_ == np.argmax(found.cluster_centers_[:, amide].mean(axis=1))
 
 

@@ -6,6 +6,7 @@ four permutations trains on two, validates on one and tests on one, so every set
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,9 @@ class Fold:
     test: np.ndarray
 
 
-def four_way_folds(label, group, *, random_state: int = 0, n_tries: int = 32) -> list[Fold]:
+def four_way_folds(
+    label, group, *, class_names: Sequence[str] | None = None, random_state: int = 0, n_tries: int = 32
+) -> list[Fold]:
     """Split spectra into four sets of whole groups with like class shares, and permute them into four folds.
 
     Parameters
@@ -34,6 +37,8 @@ def four_way_folds(label, group, *, random_state: int = 0, n_tries: int = 32) ->
         Class of each spectrum; -1 (unknown) takes no part in any fold.
     group : (n_spectra,) int
         Patient, or image where the patient is not known.
+    class_names : sequence of str, optional
+        What errors call the classes, in the order of their numbers; left out: the numbers.
     random_state : int
     n_tries : int
         Shuffles tried; the one whose class shares differ least between the sets is kept.
@@ -46,7 +51,7 @@ def four_way_folds(label, group, *, random_state: int = 0, n_tries: int = 32) ->
     Raises
     ------
     DataError
-        One class only, fewer groups than sets, or a class so rare that some set lacks it.
+        One class only, fewer groups than sets, a class so rare that some set lacks it, or a class without a name.
 
     Examples
     --------
@@ -61,6 +66,8 @@ def four_way_folds(label, group, *, random_state: int = 0, n_tries: int = 32) ->
         raise DataError(f"labels {label.shape} and groups {group.shape} must be one value per spectrum each.")
     rows = np.flatnonzero(label >= 0)
     label, group = label[rows], group[rows]
+    if class_names is not None and label.size and label.max() >= len(class_names):
+        raise DataError(f"labels run up to {label.max()} but there are {len(class_names)} class names; give one each.")
     groups, of_group = np.unique(group, return_inverse=True)
     classes, of_class = np.unique(label, return_inverse=True)
     counts = np.zeros((len(groups), len(classes)), np.int64)
@@ -72,10 +79,12 @@ def four_way_folds(label, group, *, random_state: int = 0, n_tries: int = 32) ->
             f"there are {len(groups)} group(s) for {N_SETS} folds, and a group is never split; "
             f"bring spectra of at least {N_SETS} patients (or images)."
         )
-    for k, found in zip(classes, (counts > 0).sum(axis=0)):
+    called = [f"'{class_names[k]}'" if class_names is not None else str(k) for k in classes]
+    n_groups = (counts > 0).sum(axis=0)
+    for name, found in zip(called, n_groups):
         if found < N_SETS:
             raise DataError(
-                f"class {k} occurs in {found} group(s), but each of the {N_SETS} folds needs one; "
+                f"class {name} occurs in {found} group(s), but each of the {N_SETS} folds needs one; "
                 "bring more patients of that class, merge it with another, or leave it out."
             )
     # The splitter weighs groups by their class counts alone, so in a large cohort a row may stand for many spectra.
@@ -94,7 +103,7 @@ def four_way_folds(label, group, *, random_state: int = 0, n_tries: int = 32) ->
     if best is None:
         raise DataError(
             f"no split of {len(groups)} groups into {N_SETS} sets gave each set every class; "
-            "bring more patients of the rarest class, or leave it out."
+            f"bring more patients of the rarest class ({called[np.argmin(n_groups)]}), or leave it out."
         )
     sets = [rows[np.isin(of_group, s)] for s in best]
     folds = [

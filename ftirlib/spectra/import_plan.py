@@ -48,6 +48,8 @@ class PlannedFile:
     sources : tuple of Path
         Every file that belongs to it.
     notes : list of str
+    in_parts : bool
+        Whether some of its spectra can be read without the others.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class PlannedFile:
     pixel_size_um: float | None
     sources: tuple[Path, ...]
     notes: list[str]
+    in_parts: bool = False
 
     @property
     def n_spectra(self) -> int:
@@ -252,6 +255,7 @@ def _planned(file: RawFile, form, name: str, axis: StoredAxis, says: Mapping, un
         pixel_size_um=file.pixel_size_um,
         sources=file.sources or (file.path,),
         notes=notes,
+        in_parts=form.in_parts,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from ftirlib.errors import DataError
+from ftirlib.spectra.places import file_system, is_remote, resolved
 
 SCHEMA = "ftirlib-spectra-1"
 CHUNK = 4096  # spectra per Zarr chunk: 13 MB at 801 wavenumbers
@@ -246,22 +247,23 @@ def open_spectra(path: str | os.PathLike) -> xr.Dataset:
 
     Parameters
     ----------
-    path : path of a Zarr store written by `save_spectra` or `SpectraWriter`
+    path : path of a Zarr store written by `save_spectra` or `SpectraWriter`, or its fsspec address
 
     Returns
     -------
     xarray.Dataset
-        ``absorbance`` stays on disk until indexed.
+        ``absorbance`` stays where it is until indexed.
 
     Raises
     ------
     DataError
         When there is nothing at `path`, it is no Zarr store, or not a data set of this layout.
     """
-    path = Path(path)
-    if not path.exists():
+    path = resolved(path) if is_remote(path) else Path(path)
+    there, is_zarr = _found(path)
+    if not there:
         raise DataError(f"there is no data set at '{path}'; check the path, or make one with 'ftirlib import'.")
-    if not (path / "zarr.json").is_file():
+    if not is_zarr:
         raise DataError(
             f"'{path}' is not a Zarr (version 3) store; import tables and cubes with 'ftirlib import {path} OUT.zarr'."
         )
@@ -278,6 +280,17 @@ def open_spectra(path: str | os.PathLike) -> xr.Dataset:
         return validate_spectra(data, values=False)
     except DataError as error:
         raise DataError(f"'{path}': {error}") from None
+
+
+def _found(path: Path | str) -> tuple[bool, bool]:
+    """Whether there is something at a path or address, and whether it is a Zarr store."""
+    if isinstance(path, Path):
+        return path.exists(), (path / "zarr.json").is_file()
+    fs, place = file_system(path)
+    try:
+        return fs.exists(place), fs.exists(f"{place}/zarr.json")
+    except Exception as error:  # each protocol's package has its own
+        raise DataError(f"'{path}' cannot be reached ({type(error).__name__}: {error}).") from None
 
 
 def save_spectra(data: xr.Dataset, path: str | os.PathLike, *, overwrite: bool = False) -> Path:

@@ -21,6 +21,7 @@ import xarray as xr
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.emsc import EMSC
+from ftirlib.spectra.me_emsc import MEEMSC
 from ftirlib.spectra.model import (
     CHUNK,
     SPECTRUM_COORDS,
@@ -48,6 +49,7 @@ STEPS: dict[str, type[SpectralStep]] = {
     "savgol": SavitzkyGolay,
     "rubberband": RubberBand,
     "emsc": EMSC,
+    "me_emsc": MEEMSC,
     "vector": VectorNormalise,
     "snv": SNV,
     "amide": AmideINormalise,

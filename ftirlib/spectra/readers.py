@@ -1,26 +1,28 @@
 """Import of spectra: from instrument files and tables to one data set, with nothing guessed in silence.
 
-Conversion of transmittance: A = -log10(T), Beer-Lambert (IUPAC Gold Book, doi:10.1351/goldbook.A00028).
+Files are planned by their headers (`import_plan`), read in blocks (`blocks`) and written by one writer (`resume`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.spectra.formats import Pixels, RawFile
-from ftirlib.spectra.import_plan import ImportPlan, PlannedFile, axis_of, columns_of, make_plan, positions
-from ftirlib.spectra.model import CHUNK, SCHEMA, SPECTRUM_COORDS, UNKNOWN, open_spectra, validate_spectra
+from ftirlib.spectra.ahead import AHEAD
+from ftirlib.spectra.blocks import Block, Reading, files_blocks
+from ftirlib.spectra.import_plan import ImportPlan, PlannedFile, make_plan
+from ftirlib.spectra.model import SCHEMA, SPECTRUM_COORDS, UNKNOWN, open_spectra, validate_spectra
 from ftirlib.spectra.resume import ResumingWriter, fingerprint
-from ftirlib.spectra.units import AXIS_UNITS, UNITS, StoredAxis, detect_unit, to_absorbance
+from ftirlib.spectra.units import AXIS_UNITS, UNITS
 
 NAMED = {"label": "class_names", "group": "group_names", "image": "image_names"}
-SAMPLES = 8  # places in a file whose values tell their unit
 
 
 def import_spectra(
@@ -49,6 +51,8 @@ def import_spectra(
     provenance: str = "",
     licence: str = "",
     overwrite: bool = False,
+    executor: Executor | None = None,
+    ahead: int = AHEAD,
 ) -> xr.Dataset:
     """Read spectra from files into one data set.
 
@@ -97,6 +101,11 @@ def import_spectra(
     instrument, provenance, licence : str
     overwrite : bool
         Replace what is at `out`.
+    executor : concurrent.futures.Executor, optional
+        Whose workers read the files while this process writes; they see the same file system. The data set is the
+        same to the byte with any number of them.
+    ahead : int
+        Files, or parts of large cubes, that may be read before they are written; twice the workers keep all busy.
 
     Returns
     -------
@@ -117,8 +126,10 @@ def import_spectra(
         raise SettingsError(f"floor is the smallest transmittance, above zero, and not for absorbance; not {floor}.")
     wanted = {"absorbance": absorbance, "wavenumber": wavenumber, "label": label, "group": group, "image": image}
     grid = {"low": low, "high": high, "step": step}
+    if not ahead >= 1:
+        raise SettingsError(f"ahead must be one part of a file or more, not {ahead!r}.")
     plan = make_plan(
-        source,
+        source if executor is None else _absolute(source),  # a worker may have another working folder
         wanted,
         sheet=sheet,
         unit=unit,
@@ -131,20 +142,28 @@ def import_spectra(
     attrs |= {"instrument": instrument, "licence": licence, "is_simulated": False}
     attrs["provenance"] = provenance or "imported from " + ", ".join(_listed(file.path.name for file in plan.files))
 
-    def blocks_of(planned: PlannedFile, notes: list[str]) -> Iterator[tuple[np.ndarray, dict]]:
-        file = planned.read(planned.path, wanted, skip_rows=skip_rows)
-        columns = columns_of(file, planned.described, planned.name)
-        codes = {role: _codes(columns[role], attrs[NAMED[role]]) for role in NAMED}
-        for spectra, rows in _blocks(file, axis_of(file, wavenumber_unit, **grid), unit, floor, invalid, notes):
-            yield spectra, {**{role: codes[role][rows] for role in NAMED}, **positions(file, columns, rows)}
+    how = Reading(
+        wanted,
+        grid,
+        {role: attrs[NAMED[role]] for role in NAMED},
+        unit=unit,
+        floor=floor,
+        wavenumber_unit=wavenumber_unit,
+        skip_rows=skip_rows,
+        invalid=invalid,
+    )
+
+    def blocks_from(number: int):
+        """The blocks of each file from this one on."""
+        return closing(files_blocks(plan.files[number:], how, executor, ahead))
 
     if out is None:
-        return _in_memory(plan, blocks_of, attrs, skip_bad)
+        return _in_memory(plan, blocks_from, attrs, skip_bad)
     settings = {**wanted, **grid, "unit": unit, "floor": floor, "wavenumber_unit": wavenumber_unit, **attrs}
     settings |= {"skip_rows": skip_rows, "invalid": invalid, "described": [file.described for file in plan.files]}
     of = fingerprint([path for file in plan.files for path in file.sources], settings)
     with ResumingWriter(out, plan.wavenumber, attrs, of=of, overwrite=overwrite) as writer:
-        _write(plan, blocks_of, writer, skip_bad)
+        _write(plan, blocks_from, writer, skip_bad)
     return open_spectra(out)
 
 
@@ -214,36 +233,43 @@ def _attributes(plan: ImportPlan, class_names, positive_classes, pixel_size_um) 
     return attrs
 
 
-def _codes(names: np.ndarray, known: list[str]) -> np.ndarray:
-    """Positions of names in a list, UNKNOWN for the empty one."""
-    lookup = {name: k for k, name in enumerate(known)} | {"": UNKNOWN}
-    if names.size and names.strides == (0,):  # one name for all
-        return np.broadcast_to(lookup[str(names[0])], names.shape)
-    return np.array([lookup[name] for name in names.tolist()], dtype=np.int64)
-
-
-def _write(plan: ImportPlan, blocks_of, writer: ResumingWriter, skip_bad: bool) -> None:
+def _write(plan: ImportPlan, blocks_from, writer: ResumingWriter, skip_bad: bool) -> None:
     """Add the files to a store, one after the other, from where an earlier attempt stopped."""
     said = writer.state.setdefault("notes", {})  # of each file, by its number: a file read again says it once
     bad = writer.state.setdefault("bad", {})
-    for number in range(writer.file, len(plan.files)):
-        file, notes = plan.files[number], []
-        done = writer.skip if number == writer.file else 0  # spectra of this file that an earlier attempt has written
-        writer.begin(number)
-        try:
-            blocks = blocks_of(file, notes)
-            # A file that may turn out bad is read whole before any of it is written.
-            for spectra, coords in list(blocks) if skip_bad else blocks:
-                passed = min(done, len(spectra))
-                done -= passed
-                if passed < len(spectra):
-                    writer.append(spectra[passed:], {name: values[passed:] for name, values in coords.items()})
-        except DataError as error:
-            if not skip_bad:
-                raise
-            bad[str(number)] = str(error)
-        said[str(number)] = notes
+    done = writer.skip  # spectra of the first file that an earlier attempt has written
+    with blocks_from(writer.file) as files:
+        for number, blocks in enumerate(files, writer.file):
+            notes: list[str] = []
+            writer.begin(number)
+            try:
+                blocks = _noted(blocks, plan.files[number], notes)
+                # A file that may turn out bad is read whole before any of it is written.
+                for spectra, coords, _ in list(blocks) if skip_bad else blocks:
+                    passed = min(done, len(spectra))
+                    done -= passed
+                    if passed < len(spectra):
+                        writer.append(spectra[passed:], {name: values[passed:] for name, values in coords.items()})
+            except DataError as error:
+                if not skip_bad:
+                    raise
+                bad[str(number)] = str(error)
+            said[str(number)] = notes
+            done = 0
     _finish(plan, writer.attrs, [n for notes in said.values() for n in notes], bad, writer.recode)
+
+
+def _noted(blocks: Iterator[Block], file: PlannedFile, notes: list[str]) -> Iterator[Block]:
+    """The blocks of a file; `notes` gets what was found of it, and how many spectra were left out."""
+    kept = 0
+    for block in blocks:
+        notes += block.notes
+        kept += len(block.absorbance)
+        yield block
+    if dropped := file.n_spectra - kept:
+        notes.append(
+            f"{file.path.name}: {dropped} of {file.n_spectra} spectra with NaN or infinite values were left out"
+        )
 
 
 def _finish(plan: ImportPlan, attrs: dict, notes: list[str], bad: dict[str, str], recode) -> None:
@@ -264,25 +290,26 @@ def _finish(plan: ImportPlan, attrs: dict, notes: list[str], bad: dict[str, str]
     attrs["import_notes"] = [*plan.notes, *notes, *left_out]
 
 
-def _in_memory(plan: ImportPlan, blocks_of, attrs: dict, skip_bad: bool) -> xr.Dataset:
+def _in_memory(plan: ImportPlan, blocks_from, attrs: dict, skip_bad: bool) -> xr.Dataset:
     found, notes, bad = [], [], {}
-    for number, file in enumerate(plan.files):
-        try:
-            found += list(blocks_of(file, notes))
-        except DataError as error:
-            if not skip_bad:
-                raise
-            bad[str(number)] = str(error)
-    if not found and not bad:
+    with blocks_from(0) as files:
+        for number, blocks in enumerate(files):
+            try:
+                found += list(_noted(blocks, plan.files[number], notes))
+            except DataError as error:
+                if not skip_bad:
+                    raise
+                bad[str(number)] = str(error)
+    if not any(len(block.absorbance) for block in found) and not bad:
         raise DataError("no spectrum is left after leaving out those with NaN or infinite values.")
-    coords = {name: np.concatenate([c[name] for _, c in found] or [[]]) for name in SPECTRUM_COORDS}
+    coords = {name: np.concatenate([block.coords[name] for block in found] or [[]]) for name in SPECTRUM_COORDS}
 
     def recode(role, codes):
         coords[role] = codes[coords[role].astype(int)]
 
     _finish(plan, attrs, notes, bad, recode)
     data = xr.Dataset(
-        {"absorbance": (("spectrum", "wavenumber"), np.concatenate([spectra for spectra, _ in found]))},
+        {"absorbance": (("spectrum", "wavenumber"), np.concatenate([block.absorbance for block in found]))},
         coords={
             "wavenumber": ("wavenumber", plan.wavenumber, {"units": "cm-1"}),
             **{name: ("spectrum", values.astype(SPECTRUM_COORDS[name])) for name, values in coords.items()},
@@ -302,56 +329,11 @@ def _listed(names) -> list[str]:
     return names if len(names) <= 5 else [*names[:4], f"{len(names) - 4} more"]
 
 
-def _blocks(file: RawFile, axis: StoredAxis, unit, floor, invalid, notes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Absorbance (n, n_wavenumbers) float32 on the data set's axis, and the rows of the file that it is."""
-    loaded = file.load()
-    pixels = loaded if isinstance(loaded, Pixels) else Pixels(loaded)
-    name = file.path.name
-    if unit is None:
-        unit = detect_unit(_sample(pixels), file.unit, name, notes)
-    if floor is not None and unit == "absorbance":
-        raise SettingsError(f"'{name}' holds absorbance, to which a floor of the transmittance does not apply.")
-    dropped = 0
-    for start in range(0, len(pixels), CHUNK):
-        block = axis.select(pixels.take(start, min(start + CHUNK, len(pixels))))
-        usable = np.isfinite(block).all(axis=1)
-        if not usable.all():
-            if invalid == "refuse":
-                raise DataError(
-                    f"'{name}': spectrum {start + int(np.argmin(usable))} and {(~usable).sum() - 1} more in its block "
-                    "hold NaN or infinite values; keep a range without them (--low, --high), or leave the spectra out "
-                    "(--invalid drop)."
-                )
-            dropped += int((~usable).sum())
-            if not usable.any():
-                continue
-            block = block[usable]
-        block = axis.resample(to_absorbance(block, unit, floor=floor, name=name))
-        yield _single_precision(block, name), start + np.flatnonzero(usable)
-    if dropped:
-        notes.append(f"{name}: {dropped} of {len(pixels)} spectra with NaN or infinite values were left out")
-
-
-def _sample(pixels: Pixels) -> np.ndarray:
-    """Spectra from all over a file, 1000 at most, by whose values their unit is told."""
-    each = 1000 // SAMPLES
-    starts = np.linspace(0, max(len(pixels) - each, 0), SAMPLES).astype(int)
-    if len(pixels) <= each * SAMPLES:
-        starts, each = [0], len(pixels)
-    return np.concatenate([pixels.take(start, min(start + each, len(pixels))) for start in starts])
-
-
-def _single_precision(values: np.ndarray, name: str) -> np.ndarray:
-    """Values as they are stored; what float32 cannot hold is refused."""
-    if values.dtype == np.float32:
-        return values
-    with np.errstate(over="ignore"):
-        stored = values.astype(np.float32)
-    if not np.isfinite(stored).all():
-        raise DataError(
-            f"'{name}' holds values up to {np.abs(values).max():.3g}, which are no absorbance; check the file."
-        )
-    return stored
+def _absolute(source):
+    """A path, pattern or several paths, whatever the working folder."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.path.abspath(source)
+    return [os.path.abspath(path) for path in source]
 
 
 def describe(data: xr.Dataset) -> dict:

@@ -67,15 +67,20 @@ class FeatureCache:
         content = io.BytesIO()
         np.save(content, records, allow_pickle=False)
         # the name is the content's own hash: a file that does not match it is torn
-        digest = hashlib.sha256(content.getvalue()).hexdigest()
-        write_whole(self._folder / f"{digest}.npy", content.getvalue())
+        file = self._folder / f"{hashlib.sha256(content.getvalue()).hexdigest()}.npy"
+        write_whole(file, content.getvalue())
+        records = _mapped(file)
         self._where |= {key: (records, k) for k, key in enumerate(self._waiting)}
         self._waiting = {}
 
 
 def _read(file: Path) -> np.ndarray | None:
     """Records of a file; None where it is not what its name says, as then it is computed again."""
-    content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != file.stem:
-        return None
-    return np.load(io.BytesIO(content), allow_pickle=False)
+    with file.open("rb") as stream:
+        whole = hashlib.file_digest(stream, "sha256").hexdigest() == file.stem
+    return _mapped(file) if whole else None
+
+
+def _mapped(file: Path) -> np.ndarray:
+    """Records left on disk until they are asked for: there may be more of them than memory holds."""
+    return np.load(file, mmap_mode="r", allow_pickle=False)

@@ -9,7 +9,7 @@ from ftirlib.report.figures.bars import draw_confusion, draw_folds, draw_score_b
 from ftirlib.report.figures.contexts import FEW, draw_context_counts, draw_embedding
 from ftirlib.report.figures.curves import draw_agreement, draw_distribution, draw_history, draw_reliability, draw_roc
 from ftirlib.report.figures.faithfulness import draw_perturbation_curves
-from ftirlib.report.figures.maps import class_legend, draw_class_map, draw_image
+from ftirlib.report.figures.maps import class_legend, draw_class_map, draw_context_map, draw_image, draw_tissue
 from ftirlib.report.figures.spectra import draw_attribution, draw_context_spectra, draw_mean_spectra
 from ftirlib.report.figures.style import STYLE, class_colours, class_marks, publish, use_style
 from ftirlib.report.figures.trade_off import draw_trade_off
@@ -27,6 +27,7 @@ __all__ = [
     "draw_class_map",
     "draw_confusion",
     "draw_context_counts",
+    "draw_context_map",
     "draw_context_spectra",
     "draw_controls",
     "draw_cost",
@@ -41,6 +42,7 @@ __all__ = [
     "draw_roc",
     "draw_score_bars",
     "draw_term",
+    "draw_tissue",
     "draw_trade_off",
     "publish",
     "share_legend",

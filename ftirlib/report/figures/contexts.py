@@ -75,7 +75,7 @@ def draw_embedding(
         raise DataError(f"codes of shape {codes.shape} do not fit {len(points)} points and {len(names)} names.")
     few = len(names) <= FEW
     size = size or float(np.clip(20000 / max(len(points), 1), 2, 24))
-    colours, markers = _marks(len(names))
+    colours, markers = context_marks(len(names))
     options = {"s": size, "lw": 0, "rasterized": True}
     ax.scatter(*points[codes < 0].T, color=PALE, zorder=0, **options)
     for rows in shuffled_slices(len(points)):
@@ -178,8 +178,11 @@ def draw_context_counts(
     return ax
 
 
-def _marks(n: int) -> tuple[list[str], list[str]]:
-    """Colours and markers; for many, steps of the golden ratio through a map that grows lighter evenly."""
+def context_marks(n: int) -> tuple[list[str], list[str]]:
+    """Colours and markers of `n` contexts by number, the same on the latent map and on the tissue.
+
+    For many, steps of the golden ratio through a map that grows lighter evenly.
+    """
     if n <= FEW:
         marks = class_marks(n)
         return [mark.colour for mark in marks], [mark.marker for mark in marks]

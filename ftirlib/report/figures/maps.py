@@ -17,6 +17,7 @@ from matplotlib.transforms import offset_copy
 from scipy import ndimage
 
 from ftirlib.errors import DataError
+from ftirlib.report.figures.contexts import context_marks
 from ftirlib.report.figures.style import BLACK, GREY, PALE, VERMILLION, class_marks, one_name_each
 
 
@@ -29,6 +30,7 @@ def draw_image(
     mark_name: str = "marked",
     circles: bool = True,
     colour_name: str = "",
+    limits: tuple[float, float] | None = None,
 ) -> Axes:
     """Draw a false-colour image, and dots on marked pixels with a circle round each cluster of them (Figure 4b).
 
@@ -47,6 +49,8 @@ def draw_image(
         Circles round marked pixels that lie within two pixels of each other.
     colour_name : str
         What the colour means; without it there is no colour bar.
+    limits : (low, high), optional
+        Values at the two ends of the colours; default: the smallest and the largest there are.
 
     Returns
     -------
@@ -61,7 +65,8 @@ def draw_image(
     if picture.ndim not in (2, 3) or not picture.size or (picture.ndim == 3 and picture.shape[2] != 3):
         raise DataError(f"the picture has shape {picture.shape}; give (rows, columns) or (rows, columns, 3).")
     ax.set_facecolor(PALE)
-    image = ax.imshow(picture, cmap="cividis", interpolation="nearest")
+    low, high = limits or (None, None)
+    image = ax.imshow(picture, cmap="cividis", interpolation="nearest", vmin=low, vmax=high)
     if colour_name and picture.ndim == 2:
         ax.figure.colorbar(image, ax=ax, label=colour_name, shrink=0.8)
     if mark is not None:
@@ -75,7 +80,7 @@ def draw_image(
         for column, row, radius in _clusters(mark) if circles else []:
             circle = Circle((column, row), radius, fill=False, ec=VERMILLION, lw=1.8)
             circle.set_path_effects([patheffects.withStroke(linewidth=3.4, foreground="white")])
-            ax.add_patch(circle)
+            ax.add_artist(circle)  # a patch would widen the axes to hold it, and the picture would shrink
         dot = Line2D(
             [], [], ls="", marker="o", ms=6, mfc=VERMILLION, mec="white", label=f"{mark_name} ({mark.sum():,} pixels)"
         )
@@ -117,17 +122,11 @@ def draw_class_map(
     DataError
         Codes that are no picture, no whole numbers, or beyond the names.
     """
-    codes = np.asarray(codes, np.float64)
-    if codes.ndim != 2 or not codes.size:
-        raise DataError(f"the map of classes has shape {codes.shape}; give (rows, columns).")
-    codes = np.where(np.isnan(codes), -1, codes)
-    if (codes != np.round(codes)).any() or codes.max() >= len(names):
-        raise DataError(f"codes {codes.min():g}..{codes.max():g} are not all positions in the {len(names)} names.")
+    codes = _whole_numbers(codes, len(names), "names")
     names = one_name_each(names, len(names), "classes")
     marks = class_marks(len(names))
-    shown = np.clip(codes, -1, None)
     ax.imshow(
-        shown,
+        codes,
         cmap=ListedColormap([PALE, *(mark.colour for mark in marks)]),
         vmin=-1.5,
         vmax=len(names) - 0.5,
@@ -142,6 +141,93 @@ def draw_class_map(
         _legend_below(ax, named["handles"], pixel_size_um)
     _bare(ax, codes.shape[1], pixel_size_um)
     return ax
+
+
+def draw_context_map(ax: Axes, numbers, n_contexts: int, *, pixel_size_um: float = float("nan")) -> Axes:
+    """Draw the context of every pixel, in the colours that contexts have on the latent map.
+
+    The number of a context is written once, on that of its pixels which lies nearest to their middle, where it holds
+    at least a twentieth of the picture's pixels.
+
+    Parameters
+    ----------
+    ax : Axes
+    numbers : (n_rows, n_cols) array
+        Context from 0; negative or NaN is background.
+    n_contexts : int
+    pixel_size_um : float
+        Width of a pixel in um, for the scale bar; NaN: no bar.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        Numbers that are no picture, no whole numbers, or beyond the number of contexts.
+    """
+    numbers = _whole_numbers(numbers, n_contexts, "contexts")
+    colours = context_marks(n_contexts)[0]
+    options = {"vmin": -1.5, "vmax": n_contexts - 0.5, "interpolation": "nearest"}
+    ax.imshow(numbers, cmap=ListedColormap([PALE, *colours]), **options)
+    found, counts = np.unique(numbers[numbers >= 0].astype(int), return_counts=True)
+    for k in found[counts >= counts.sum() / 20]:
+        places = np.argwhere(numbers == k)
+        row, column = places[np.square(places - np.median(places, axis=0)).sum(axis=1).argmin()]
+        text = ax.text(column, row, str(k), ha="center", va="center", weight="bold", fontsize=10, clip_on=True)
+        text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
+    _bare(ax, numbers.shape[1], pixel_size_um)
+    return ax
+
+
+def draw_tissue(
+    axes: Sequence[Axes],
+    *,
+    predicted,
+    confidence,
+    context,
+    names: Sequence[str],
+    n_contexts: int,
+    truth=None,
+    pixel_size_um: float = float("nan"),
+    title: str = "",
+) -> None:
+    """Draw one image as its prediction, how sure that is, its contexts and, where it is known, the truth.
+
+    Parameters
+    ----------
+    axes : sequence of three Axes, or four with `truth`
+    predicted, truth : (n_rows, n_cols) array
+        Position in `names`; negative is background.
+    confidence : (n_rows, n_cols) array
+        Share of the votes for the prediction, 0 to 1; NaN is background.
+    context : (n_rows, n_cols) array
+        Context from 0; negative is background.
+    names : sequence of str
+    n_contexts : int
+    pixel_size_um : float
+        Width of a pixel in um, for the scale bar of the first panel; NaN: no bar.
+    title : str
+        Of the image, written at its left.
+
+    Raises
+    ------
+    DataError
+        Another number of axes than of panels, pictures of different shape, or codes beyond their names.
+    """
+    pictures = [np.asarray(p) for p in (predicted, confidence, context, truth) if p is not None]
+    if len(axes) != len(pictures) or len({p.shape for p in pictures}) > 1:
+        raise DataError(
+            f"{len(pictures)} pictures of shapes {[p.shape for p in pictures]} do not fit {len(axes)} axes; give one "
+            "Axes each, and pictures of one shape."
+        )
+    draw_class_map(axes[0], predicted, names, pixel_size_um=pixel_size_um, legend=False)
+    draw_image(axes[1], confidence, limits=(0, 1))
+    draw_context_map(axes[2], context, n_contexts)
+    if truth is not None:
+        draw_class_map(axes[3], truth, names, legend=False)
+    axes[0].set_ylabel(title)
 
 
 def class_legend(names: Sequence[str], *, background: str = "background") -> dict:
@@ -163,6 +249,17 @@ def class_legend(names: Sequence[str], *, background: str = "background") -> dic
     if background:
         handles.append(Patch(fc=PALE, ec=GREY, lw=0.6, label=background))
     return {"handles": handles}
+
+
+def _whole_numbers(codes, n: int, what: str) -> np.ndarray:
+    """Positions in `n` things as float64 pixels, -1 for background; anything else is refused."""
+    codes = np.asarray(codes, np.float64)
+    if codes.ndim != 2 or not codes.size:
+        raise DataError(f"the map of {what} has shape {codes.shape}; give (rows, columns).")
+    codes = np.where(np.isnan(codes), -1, codes)
+    if (codes != np.round(codes)).any() or codes.max() >= n:
+        raise DataError(f"codes {codes.min():g}..{codes.max():g} are not all positions in the {n} {what}.")
+    return np.clip(codes, -1, None)
 
 
 def _clusters(mark) -> list[tuple[float, float, float]]:

@@ -33,6 +33,8 @@ class Format:
         (path, wanted names, skip_rows=0) -> `RawFile`, without reading the spectra of a cube.
     companions : callable
         path -> files read together with it, which are no sources of their own.
+    in_parts : bool
+        Whether its spectra stay on disk until they are taken, so that a part is read without the rest.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Format:
     matches: Callable[[Path, bytes], bool]
     read: Callable[..., RawFile]
     companions: Callable[[Path], set[Path]] = lambda path: set()
+    in_parts: bool = False
 
 
 def _members(path: Path) -> list[str]:
@@ -89,9 +92,9 @@ def _envi_companions(path):
 FORMATS = [
     Format("NumPy archive", (".npz",), _is_npz, read_npz),
     Format("MATLAB", (".mat",), _is_matlab, matlab.read_mat),
-    Format("Agilent", (".bsp", ".dmt"), _is_agilent, agilent.read_agilent, agilent.companions),
-    Format("ENVI", (".hdr",), _is_envi, envi.read_envi, _envi_companions),
-    Format("PerkinElmer image", (".fsm",), _is_fsm, perkinelmer.read_fsm),
+    Format("Agilent", (".bsp", ".dmt"), _is_agilent, agilent.read_agilent, agilent.companions, in_parts=True),
+    Format("ENVI", (".hdr",), _is_envi, envi.read_envi, _envi_companions, in_parts=True),
+    Format("PerkinElmer image", (".fsm",), _is_fsm, perkinelmer.read_fsm, in_parts=True),
     Format("Bruker OPUS", (), lambda path, start: start.startswith(opus.MAGIC), opus.read_opus),
     Format("JCAMP-DX", (".jdx", ".dx", ".jcamp"), lambda path, start: jcampdx.is_jcamp(start), jcampdx.read_jcamp),
     Format("SPC", (".spc",), _is_spc, spc.read_spc),

@@ -1,0 +1,387 @@
+"""One driver per output folder: a lock file says who holds it, and shows whether they still live.
+
+The file is made by linking a finished one to its name, which either succeeds or finds another there, on any
+POSIX file system and on NFS (link(2)). Its modification time is the holder's sign of life; ages are taken from the
+clock of the file system itself, so that the clocks of two machines need not agree. Where hard links do not exist,
+the file is opened with O_EXCL instead, and at an fsspec address with whatever "create only" the store offers: there,
+two drivers that start within the same moment may both get in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from ftirlib.errors import StoreError
+from ftirlib.spectra.places import file_system, is_remote
+
+LOCK = "lock.json"
+VARIABLE = "FTIRLIB_LOCK"  # tokens that let the holder's children in
+REFRESH_SECONDS = 5
+STALE_SECONDS = 60
+SAME_START = 2  # seconds; a process's start is told to a hundredth, but from a clock that may be set
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock.
+
+    Parameters
+    ----------
+    host : str
+    machine : str
+        Tells machines and containers of one host name apart, where the system lets them be told.
+    pid : int
+    started : float
+        When the process started, seconds since 1970: another process may get the same number.
+    since : float
+        When the lock was taken, seconds since 1970.
+    token : str
+        Known to the holder and its children.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: float
+    since: float
+    token: str
+
+    @classmethod
+    def this_process(cls) -> Holder:
+        import psutil
+
+        return cls(
+            host=socket.gethostname(),
+            machine=_machine(),
+            pid=os.getpid(),
+            started=psutil.Process().create_time(),
+            since=time.time(),
+            token=uuid.uuid4().hex,
+        )
+
+    @classmethod
+    def read(cls, text: bytes) -> Holder:
+        """Raises ValueError when the text is no holder's."""
+        try:
+            return cls(**json.loads(text))
+        except TypeError:
+            raise ValueError("no holder") from None
+
+    def lives(self, age: float) -> bool:
+        """Whether the holder is at work, as far as this machine can tell, `age` seconds after its last sign."""
+        if (self.host, self.machine) != (socket.gethostname(), _machine()):
+            return age < STALE_SECONDS
+        import psutil
+
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < SAME_START
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:  # it is there, of another user
+            return True
+
+    def __str__(self):
+        since = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return f"process {self.pid} on {self.host}, since {since}"
+
+
+def _machine() -> str:
+    parts = []
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with contextlib.suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))  # containers have processes of their own
+    return " ".join(parts)
+
+
+class Place(Protocol):
+    """Where a lock file lies; the few things it needs of it."""
+
+    def read(self) -> bytes | None:
+        """Content, None when there is no file."""
+
+    def age(self) -> float:
+        """Seconds since it was last written or touched."""
+
+    def write_new(self, text: bytes) -> bool:
+        """Whether the file was made; False when there is one."""
+
+    def replace(self, text: bytes) -> None: ...
+
+    def touch(self, text: bytes) -> None:
+        """Give a sign of life; `text` is what the file holds."""
+
+    def delete(self) -> None: ...
+
+    def beside(self, name: str) -> Place:
+        """Another file in the same folder."""
+
+
+class LocalPlace:
+    """A file of this machine, or of a file system it shares with others."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    def read(self) -> bytes | None:
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def age(self) -> float:
+        try:
+            with self._draft(b"") as draft:  # its time is of the same clock
+                now = draft.stat().st_mtime
+        except OSError:  # a reader who may not write
+            now = time.time()
+        try:
+            return now - self.path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def write_new(self, text: bytes) -> bool:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._draft(text) as draft:
+            try:
+                os.link(draft, self.path)
+            except FileExistsError:
+                return False
+            except OSError:
+                return self._write_exclusively(text)
+        return True
+
+    def _write_exclusively(self, text: bytes) -> bool:
+        try:
+            with open(self.path, "xb") as handle:
+                handle.write(text)
+        except FileExistsError:
+            return False
+        return True
+
+    def replace(self, text: bytes) -> None:
+        with self._draft(text) as draft:
+            os.replace(draft, self.path)
+
+    def touch(self, text: bytes) -> None:
+        os.utime(self.path)
+
+    def delete(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def beside(self, name: str) -> LocalPlace:
+        return LocalPlace(self.path.with_name(name))
+
+    @contextlib.contextmanager
+    def _draft(self, text: bytes) -> Iterator[Path]:
+        draft = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}")
+        draft.write_bytes(text)
+        try:
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+class RemotePlace:
+    """An object at an fsspec address; its age is told by the clocks of its holder and of the reader."""
+
+    def __init__(self, fs, path: str):
+        self.fs, self.path = fs, path
+
+    def read(self) -> bytes | None:
+        found = self._found()
+        return None if found is None else json.dumps(found["holder"]).encode()
+
+    def age(self) -> float:
+        found = self._found()
+        return 0.0 if found is None else time.time() - found["touched"]
+
+    def _found(self) -> dict | None:
+        try:
+            return json.loads(self.fs.cat_file(self.path))
+        except FileNotFoundError:
+            return None
+
+    def _text(self, text: bytes) -> bytes:
+        return json.dumps({"holder": json.loads(text), "touched": time.time()}).encode()
+
+    def write_new(self, text: bytes) -> bool:
+        try:
+            self.fs.pipe_file(self.path, self._text(text), mode="create")
+        except FileExistsError:
+            return False
+        return self.read() == text  # a store without "create only" keeps the last of two
+
+    def replace(self, text: bytes) -> None:
+        self.fs.pipe_file(self.path, self._text(text))
+
+    touch = replace
+
+    def delete(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self.path)
+
+    def beside(self, name: str) -> RemotePlace:
+        return RemotePlace(self.fs, f"{self.path.rpartition('/')[0]}/{name}")
+
+
+def place_of(root: str | os.PathLike) -> Place:
+    """Where the lock of an output folder lies."""
+    if is_remote(root):
+        fs, path = file_system(str(root))
+        return RemotePlace(fs, f"{path}/{LOCK}")
+    return LocalPlace(Path(root) / LOCK)
+
+
+def holder_of(root: str | os.PathLike) -> tuple[Holder, float, bool] | None:
+    """Who holds an output folder, seconds since their last sign of life, and whether they live; None when nobody."""
+    place = place_of(root)
+    if (holder := _read(place)) is None:
+        return None
+    age = place.age()
+    return holder, age, holder.lives(age)
+
+
+@dataclass
+class Hold:
+    """An output folder that is held.
+
+    Attributes
+    ----------
+    token : str
+        Of the lock: the same for the driver and its children.
+    lost : threading.Event
+        Set when somebody else took the lock, as after a machine has slept for long.
+    """
+
+    root: str
+    token: str
+    lost: threading.Event
+
+    def check(self) -> None:
+        """Raise StoreError when the folder is no longer held."""
+        if self.lost.is_set():
+            raise StoreError(
+                f"'{self.root}' was taken over by another run while this one gave no sign of life; what was finished "
+                "is kept: wait for the other to end, and run again."
+            )
+
+
+@contextlib.contextmanager
+def hold(root: str | os.PathLike) -> Iterator[Hold]:
+    """Be the only driver of an output folder, for the time of a run; the holder's children come in with it.
+
+    Parameters
+    ----------
+    root : path or fsspec address
+
+    Raises
+    ------
+    StoreError
+        When another driver holds it, with who it is, or when no lock can be written.
+    """
+    place, me = place_of(root), Holder.this_process()
+    lost = threading.Event()
+    before = os.environ.get(VARIABLE, "")
+    with _said(root):
+        found = _read(place)
+    if found is not None and found.token in before.split(","):
+        yield Hold(str(root), found.token, lost)
+        return
+    with _said(root):
+        _take(place, me, root)
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(place, me, ended, lost), daemon=True)
+    keeper.start()
+    os.environ[VARIABLE] = ",".join(filter(None, [before, me.token]))
+    try:
+        yield Hold(str(root), me.token, lost)
+    finally:
+        tokens = [token for token in os.environ.get(VARIABLE, "").split(",") if token not in ("", me.token)]
+        os.environ[VARIABLE] = ",".join(tokens)
+        if not tokens:
+            del os.environ[VARIABLE]
+        ended.set()
+        keeper.join()
+        if not lost.is_set():
+            with contextlib.suppress(OSError):  # the folder may be gone, or the disk away
+                if (found := _read(place)) is not None and found.token == me.token:
+                    place.delete()
+
+
+def _take(place: Place, me: Holder, root) -> None:
+    """Make the lock, in the place of one whose holder is gone.
+
+    Of several that find the same stale lock, only the one that holds the lock named after it may replace it, and
+    only while it still is what was found: what came there since is somebody's who lives.
+    """
+    text = json.dumps(asdict(me)).encode()
+    for _ in range(3):  # it may be released while it is read
+        if place.write_new(text):
+            return
+        found, age = _read(place), place.age()
+        if found is not None:
+            break
+    if found is None or found.lives(age):
+        raise _refusal(root, found, age)
+    claim = place.beside(f"{LOCK}.{found.token}")
+    _take(claim, me, root)
+    try:
+        now = _read(place)
+        if now != found:
+            raise _refusal(root, now, place.age())
+        place.replace(text)
+    finally:
+        claim.delete()
+
+
+def _read(place: Place) -> Holder | None:
+    """Who holds a lock; of a file that cannot be read, somebody unknown, who lives as long as it is touched."""
+    try:
+        text = place.read()
+        return None if text is None else Holder.read(text)
+    except (ValueError, KeyError):
+        return Holder("an unknown machine", "", 0, 0.0, 0.0, "unreadable")
+
+
+def _refusal(root, holder: Holder | None, age: float) -> StoreError:
+    who = "another run that has just begun" if holder is None else f"{holder}, last sign of life {age:.0f} s ago"
+    return StoreError(
+        f"'{root}' is in use by {who}; wait for it to end, stop it, or choose another --out. A holder on another "
+        f"machine counts as gone after {STALE_SECONDS} s without a sign."
+    )
+
+
+def _keep(place: Place, me: Holder, ended: threading.Event, lost: threading.Event) -> None:
+    """Touch the lock until it is released; a file system that is away for a moment is asked again."""
+    text = json.dumps(asdict(me)).encode()
+    while not ended.wait(REFRESH_SECONDS):
+        with contextlib.suppress(OSError):
+            found = _read(place)
+            if found is None or found.token != me.token:
+                lost.set()
+                return
+            place.touch(text)
+
+
+@contextlib.contextmanager
+def _said(root) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write the lock of '{root}' ({error.strerror or error}); make room, or choose another --out."
+        ) from error

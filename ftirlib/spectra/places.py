@@ -1,0 +1,65 @@
+"""Where data lie: a path of this machine, or the address of an object store or another machine, ``s3://bucket/name``.
+
+Addresses are fsspec's (https://filesystem-spec.readthedocs.io); keys and endpoints come from its own configuration
+files and environment variables, never from a run's settings, which are written beside the results.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ftirlib.errors import DataError
+
+
+def is_remote(address: str | os.PathLike) -> bool:
+    """Whether `address` names a place that is reached through fsspec.
+
+    Examples
+    --------
+    >>> is_remote("s3://bucket/colon.zarr"), is_remote("data/colon.zarr"), is_remote("file:///data/colon.zarr")
+    (True, False, False)
+    """
+    return "://" in str(address) and not str(address).startswith("file://")
+
+
+def resolved(address: str | os.PathLike) -> str:
+    """An absolute path of this machine, or a remote address without a slash at its end."""
+    if is_remote(address):
+        return str(address).rstrip("/")
+    return str(Path(str(address).removeprefix("file://")).resolve())
+
+
+def place_name(address: str | os.PathLike) -> str:
+    """The last part of an address, without ``.zarr``.
+
+    Examples
+    --------
+    >>> place_name("s3://bucket/colon.zarr")
+    'colon'
+    """
+    return str(address).rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
+
+
+def file_system(address: str):
+    """The fsspec file system of a remote address, and the path on it.
+
+    Returns
+    -------
+    (fsspec.AbstractFileSystem, str)
+
+    Raises
+    ------
+    DataError
+        When the protocol is unknown, or its package is not installed.
+    """
+    import fsspec
+
+    try:
+        # another process may have changed what lies there: no listing is kept
+        fs, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        raise DataError(
+            f"'{address}' cannot be reached ({error}); for s3:// install the package s3fs (pip install 'ftirlib[s3]')."
+        ) from None
+    return fs, path.rstrip("/")
