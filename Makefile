@@ -37,7 +37,8 @@ lint: env  ## style, and that each notebook's two files agree
 
 # A file stays with one worker, which makes its shared runs once; conftest.py says in which order files are handed out.
 unit: env  ## unit tests, on up to four cores
-	$(BIN)/pytest -m "not long" --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not long" --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+		--durations 10
 
 long: env  ## the tests that take minutes each: whole roads, from files to a book
 	$(BIN)/pytest -m long

@@ -30,7 +30,7 @@ import numpy as np
 from myst_nb import glue
 
 from ftirlib.report import figures
-from ftirlib.run import context_views, measured_views, stages, sweep_views
+from ftirlib.run import context_views, map_views, measured_views, stages, sweep_views
 from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
@@ -41,7 +41,6 @@ view = context_views.context_view(run, name)
 data_names = stages.prepared(run).attrs["class_names"]
 glue("ctx-name", name, display=False)
 glue("ctx-count", f"{view.n_contexts}", display=False)
-glue("ctx-used", f"{(view.table.size > 0).sum()}", display=False)
 glue("ctx-spectra", f"{len(view.rows):,}", display=False)
 glue(
     "ctx-purity",
@@ -68,7 +67,7 @@ glue("ctx-latent", run.settings.contexts.latent.replace("+log_variance", "s and 
 # one in the paper, here {glue:text}`ctx-patches`. Training uses the validation set of each fold, the pictures show the
 # test set.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-training", "caption": "Training of the autoencoders of the first fold: terms of the loss per spectrum, and the bound on spectra held out (lower is better); a marker at the epoch that is kept. {glue:text}`ctx-patches`."}, "image": {"alt": "Curves of reconstruction, latent term, classification and held-out bound of every autoencoder over epochs"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-training", "caption": "Training of the autoencoders of the first fold: terms of the loss per spectrum, and minus the bound of a patient held out, at the noise that suits it (lower is better); a marker at the epoch that is kept. {glue:text}`ctx-patches`."}, "image": {"alt": "Curves of reconstruction, latent term, classification and held-out bound of every autoencoder over epochs"}}
 histories = sweep_views.histories(run)
 terms = [term for term in (*figures.TERMS, "validation") if any(h[-1].get(term) for h in histories.values())]
 figure, axes = plt.subplots(2, 2, figsize=(8, 6.6), layout="constrained")
@@ -180,6 +179,28 @@ truth = context_views.image_truth(run, picture.title)
 figure, ax = plt.subplots(figsize=(5.4, 4.8), layout="constrained")
 figures.draw_class_map(ax, truth.pixels, data_names, pixel_size_um=truth.pixel_size_um).set_title(truth.title)
 run.publish(figure, "fig-ctx-reference")
+
+# %% [markdown] tags=["needs-images"]
+# ## Image by image
+#
+# {numref}`fig-ctx-maps` shows whole images: the first of each label in the first fold's test set. The context is the
+# one to which the linear model of {glue:text}`ctx-name` finds each pixel most similar ([](07_linearisation.ipynb)), in
+# the colours of {numref}`fig-ctx-umap`: it is known for every pixel, that of the autoencoder only where a pixel has
+# been explained.
+
+# %% tags=["hide-input", "needs-images"] mystnb={"figure": {"name": "fig-ctx-maps", "caption": "Images of the test set, one a row, with their label: predicted class, share of the ensemble's votes for it, most similar context ({glue:text}`ctx-name`, {glue:text}`ctx-patch`) with the numbers of those that hold a twentieth of the image, and, where it is known, the true class."}, "image": {"alt": "Rows of maps of tissue: predicted class, share of votes, context and true class of each pixel"}}
+shown = map_views.tissue_maps(run, name)
+panels = shown[0].panels
+figure, axes = plt.subplots(
+    len(shown), len(panels), figsize=(2 * len(panels), 2.1 * len(shown) + 0.8), squeeze=False, layout="constrained"
+)
+for row, tissue in zip(axes, shown):
+    figures.draw_tissue(row, **tissue.pictures, names=data_names, n_contexts=view.n_contexts)
+for ax, panel in zip(axes[0], panels):
+    ax.set_title(panel)
+figure.colorbar(axes[0, 1].images[0], ax=axes[:, 1], location="bottom", shrink=0.9)
+figure.legend(**figures.class_legend(data_names), loc="outside lower center", ncols=5)
+run.publish(figure, "fig-ctx-maps")
 
 # %% [markdown] tags=["without-images"]
 # ```{note}

@@ -50,7 +50,6 @@ glue("lin-interval", f"{labels.low:.2f} to {labels.high:.2f}", display=False)
 glue("lin-model", f"{model['mean']:.0%}", display=False)
 glue("lin-ensemble", f"{ensemble['mean']:.2f} ± {ensemble.sd:.2f}", display=False)
 glue("lin-contexts", f"{len(context_views.linear_model(run, name).labels)}", display=False)
-glue("lin-patch", sweep_views.patch_text(run, name), display=False)
 glue("lin-patches", sweep_views.patches_text(run), display=False)
 glue("lin-seeds", f"{run.settings.vaes.seeds}", display=False)
 glue("lin-supervision", sweep_views.supervision_text(run), display=False)
@@ -74,15 +73,13 @@ glue("lin-size", f"{context_views.linear_size_kb(run, name):.0f}", display=False
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lin-scores", "caption": "Figure 2b of the paper for this run: linear models against the labels (L) and against the ensemble (M). The number after the name is the share of supervision. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups of the scores pooled over folds. Dashed: majority class. {glue:text}`lin-patches`."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of the linear models against labels and ensemble"}}
 both = tables.with_target(linear)
 figure, ax = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
-figures.draw_score_bars(ax, both, scores=["accuracy", "balanced_accuracy", "mcc"])
+first = both[linear.model.isin(stages.vae_names(run, replicates=False))]
+figures.draw_score_bars(ax, first, scores=["accuracy", "balanced_accuracy", "mcc"])
 run.publish(figure, "fig-lin-scores")
 
 # %% tags=["hide-input"]
-display(
-    tables.wide_scores(both, ["accuracy", "balanced_accuracy", "mcc", "f1"], SCORE_TITLES).style.set_properties(
-        **{"white-space": "pre"}
-    )
-)
+scores = ["accuracy", "balanced_accuracy", "mcc", "f1"]
+display(tables.cells(tables.wide_scores(both, scores, SCORE_TITLES), index=True))
 
 # %% [markdown]
 # ## Which is better?
@@ -93,7 +90,7 @@ display(
 
 # %% tags=["hide-input"]
 pairs = sweep_views.difference_text(sweep_views.paired_models(run, name))
-display(pairs.rename(columns=SCORE_TITLES).style.set_properties(**{"white-space": "pre"}))
+display(tables.cells(pairs.rename(columns=SCORE_TITLES), index=True))
 
 # %% [markdown]
 # ## Does supervision help?
@@ -102,7 +99,7 @@ display(pairs.rename(columns=SCORE_TITLES).style.set_properties(**{"white-space"
 # Autoencoders of each kind that differ by seed alone: {glue:text}`lin-seeds` per fold.
 
 # %% tags=["hide-input"]
-display(sweep_views.supervision_table(run).style.hide(axis="index").format(precision=3))
+display(tables.cells(sweep_views.shown_supervision(sweep_views.supervision_table(run))))
 
 # %% [markdown]
 # ## Reading the model
@@ -120,7 +117,8 @@ display(context_views.audit_table(run, view).style.hide(axis="index").format({"p
 # %% tags=["hide-input"]
 largest = context_views.largest_contexts(view, 3)
 peaks = context_views.naming(run, view)
-shown = peaks[peaks.context.isin(largest)].style.hide(axis="index")
+shown = peaks[peaks.context.isin(largest)].drop(columns=["class", "component"]).style.hide(axis="index")
+shown = shown.set_properties(subset=["source"], **{"overflow-wrap": "anywhere", "min-width": "12em"})
 display(shown.format({"wavenumber": "{:.0f}", "weight": "{:+.2g}", "offset": "{:+.0f}"}, na_rep="none"))
 
 # %% [markdown]

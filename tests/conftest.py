@@ -12,7 +12,13 @@ import pytest
 from ftirlib.spectra.model import make_spectra
 
 ROOT = Path(__file__).resolve().parents[1]
-WHOLE_RUNS = ("test_pipeline.py", "test_real_runs.py", "test_guide.py")
+WHOLE_RUNS = (
+    "test_pipeline.py",
+    "test_cluster.py",
+    "test_faults.py",
+    "test_real_runs.py",
+    "test_guide.py",
+)
 
 
 def pytest_collection_modifyitems(items):

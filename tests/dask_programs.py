@@ -8,7 +8,18 @@ import sys
 import time
 from pathlib import Path
 
-DASK = str(Path(sys.executable).with_name("dask"))
+from ftirlib.errors import DataError
+
+# the command dask, which ends when its standard input does: with these tests, however they end
+DASK = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(1)), daemon=True).start()
+from dask.__main__ import main
+main()
+"""
+HERE = str(Path(__file__).resolve().parent)
+# the programs are to find this module, and the library that the tests find
+PATHS = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
 START_SECONDS = 60
 
 
@@ -34,6 +45,7 @@ class Programs:
                 program.kill()
         for program in self._started:
             program.wait()
+            program.stdin.close()
 
     def scheduler(self, *options, protocol="tcp", environment=None):
         """Start ``dask scheduler`` on a free port.
@@ -44,9 +56,8 @@ class Programs:
             The program, and the file in which it says its address; see `address`.
         """
         file = self._folder / f"scheduler-{len(self._started)}.json"
-        # alone, if these tests are killed, it ends by itself
         words = ["scheduler", "--protocol", protocol, "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-        words += ["--scheduler-file", str(file), "--idle-timeout", "5 minutes"]
+        words += ["--scheduler-file", str(file)]
         return self._start([*words, *options], environment), file
 
     def worker(self, address, *options, threads=1, environment=None):
@@ -60,10 +71,11 @@ class Programs:
     def _start(self, words, environment):
         with open(self._folder / f"log-{len(self._started)}.txt", "wb") as log:
             program = subprocess.Popen(
-                [DASK, *words],
+                [sys.executable, "-P", "-c", DASK, *words],  # -P: not what lies in the working folder
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}),
+                env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS} | (environment or {}),
             )
         self._started.append(program)
         return program
@@ -91,3 +103,34 @@ def until(ask, seconds=START_SECONDS):
             pass
         time.sleep(0.05)
     raise AssertionError("nothing came in time")
+
+
+def work(log, seconds):
+    """A task that says where it runs, and takes its time.
+
+    Returns
+    -------
+    int
+        Number of the process.
+    """
+    with open(log, "a") as handle:
+        handle.write(f"{os.getpid()}\n")
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def die(log, lives):
+    """A task whose process is killed the first times that it is done, as by a system that is short of memory."""
+    with open(log, "a") as handle:
+        handle.write("tried\n")
+    if len(Path(log).read_text().splitlines()) <= lives:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "made"
+
+
+def fail(message):
+    raise MemoryError(message)
+
+
+def refuse():
+    raise DataError("spectrum 3 is not finite.")

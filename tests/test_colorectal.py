@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,16 @@ def test_number_between_two_float32_is_rounded_once():
     assert found.tolist() == [np.float32(float(cell)) for cell in text.decode().split(",")]
 
 
+def test_number_that_two_roundings_would_get_wrong():
+    # Halfway between two float32 to 17 decimals: a whole number of 18 digits, which float64 rounds before it divides.
+    halves = [2 - (2 * k + 1) * 2.0**-24 for k in range(3000)]
+    digits = [str(Decimal(half).quantize(Decimal("1e-17"))) for half in halves]
+    expected = np.array([float(text) for text in digits]).astype(np.float32)
+    twice = np.array([float(int(text.replace(".", ""))) / 1e17 for text in digits]).astype(np.float32)
+    assert (twice != expected).sum() > 100
+    np.testing.assert_array_equal(parse_numbers("\n".join(digits).encode(), 1)[:, 0], expected)
+
+
 @given(st.binary(max_size=60))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_read_or_refused(text):
@@ -99,11 +110,20 @@ def test_any_bytes_are_read_or_refused(text):
         (b"1,x\n", "cell 2 of line 1 of the numbers is 'x'"),
         (b"1,1_0\n", "cell 2 of line 1"),
         (b"1,2\n\n3,4\n", "line 2"),
+        (b"\n", "line 1"),
+        (b"1,2\n" * 9 + b"3\n", "line 10 of the numbers has fewer than 2"),
+        (b"1,2\n" * 9 + b"3,x\n", "cell 2 of line 10"),
     ],
 )
-def test_wrong_cell_is_named(text, message):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_wrong_cell_is_named(text, message, threads):
     with pytest.raises(DataError, match=message):
-        parse_numbers(text, 2)
+        parse_numbers(text, 2, threads=threads)
+
+
+def test_line_of_too_few_cells_is_written_nowhere():
+    with pytest.raises(DataError, match="fewer than 817"):
+        parse_numbers(b"1\n", 817)
 
 
 def test_windows_line_ends_and_spaces_are_read():
@@ -264,6 +284,43 @@ def test_mutated_file_is_read_or_refused(small_file, data):
     except FtirlibError:
         return
     assert found.percent.shape[1] == found.wavenumber.size
+
+
+@pytest.fixture(scope="module")
+def small_cohort(tmp_path_factory):
+    """An array of two cores of four pixels, and what its table and descriptions hold."""
+    root = write_cohort(tmp_path_factory.mktemp("small"), shape=(2, 2), table={3: TABLE[3][:2]})
+    return root, {path: path.read_bytes() for path in sorted([*root.glob("TMA3/*.csv"), *root.rglob("*.json")])}
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_mutated_table_or_description_is_read_or_refused(small_cohort, data):
+    root, whole = small_cohort
+    path = data.draw(st.sampled_from(list(whole)))
+    content = bytearray(whole[path])
+    for _ in range(data.draw(st.integers(1, 4))):
+        piece = data.draw(st.sampled_from([b"1e999", b"NaN", b"-3", b'"', b",", b"\0", b"\xff", b"[" * 9, b"\n"]))
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at : at + data.draw(st.integers(0, len(piece)))] = piece
+    path.write_bytes(content)
+    try:
+        survey = survey_colorectal(root)
+        for core in survey.cores:
+            read_core(core, threads=1)
+    except FtirlibError:
+        return
+    finally:
+        path.write_bytes(whole[path])
+    assert str(survey)
+
+
+@pytest.mark.parametrize("pixels", ["1e999", "NaN", '"many"', "-1e400"])
+def test_number_of_pixels_that_is_none_is_not_stated(pixels, cohort):
+    for path in cohort.rglob("*.json"):
+        path.write_text(json.dumps({"n_y": 2}).replace("{", f'{{"n_x": {pixels}, '))
+    survey = survey_colorectal(cohort)
+    assert survey.n_spectra is None and "an unstated number of spectra" in str(survey)
 
 
 @pytest.fixture(scope="module")

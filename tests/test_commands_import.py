@@ -21,8 +21,10 @@ CLASSES = ("NC", "CRC", "CRLM")
 BALANCED = {n: [(f"{'BCDEFG'[k]}{n}", CLASSES[k % 3], f"{k}{n}_0{n}", "yes") for k in range(6)] for n in (1, 2, 3)}
 BALANCED[2][0] = ("B2", "NC", "01/01", "yes")
 SMALL = [
-    *("--set=members.epochs=2", "--set=vaes.epochs=2", "--set=vaes.variants=[CP]"),
-    *("--set=vaes.supervision=[0.2]", "--set=explanations.samples=200"),
+    *("--set=baselines.models=[mean-mse,pca-lda]", "--set=members.epochs=1", "--set=vaes.epochs=1"),
+    *("--set=vaes.variants=[CP]", "--set=vaes.supervision=[0.2]", "--set=explanations.samples=100"),
+    *("--set=explanations.spectra=20", "--set=explanations.background=60"),
+    *("--set=fusion.families=[scattering,statistics]", "--set=fusion.epochs=1"),
 ]
 
 

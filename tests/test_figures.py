@@ -254,6 +254,46 @@ def test_titles_scale_bars_and_legends_of_maps_do_not_touch():
         assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
 
 
+def test_circles_leave_the_picture_its_size():
+    figure, ax = plt.subplots()
+    mark = np.zeros((20, 30), bool)
+    mark[[0, 19, 19], [0, 0, 29]] = True
+    figures.draw_image(ax, np.zeros((20, 30)), mark=mark)
+    figure.canvas.draw()
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 29.5), (19.5, -0.5))
+
+
+def test_contexts_have_one_colour_on_the_tissue_and_on_the_latent_map():
+    numbers = np.repeat([[0, 1, 2, 3, 4, 5, 6, 7, 8, -1]], 10, axis=0)
+    numbers[0, 8] = 9
+    _, (left, right) = plt.subplots(1, 2)
+    figures.draw_context_map(left, numbers, 10)
+    figures.draw_embedding(right, np.ones((10, 2)), np.arange(10), range(10), annotate=[])
+    image = left.images[0]
+    drawn = image.cmap(image.norm(np.arange(10)))
+    dots = np.concatenate([c.get_facecolors() for c in right.collections if len(c.get_offsets())])
+    assert {tuple(c) for c in drawn.round(6)} == {tuple(c) for c in dots.round(6)}
+    written = {text.get_text(): text.get_position() for text in left.texts}
+    assert set(written) == set("012345678")  # 9 holds too few
+    assert all(x == int(name) for name, (x, _) in written.items())
+
+
+def test_tissue_is_drawn_panel_by_panel():
+    rng = np.random.default_rng(0)
+    codes, share = rng.integers(-1, 4, (6, 7)), rng.random((6, 7))
+    _, axes = plt.subplots(1, 4)
+    options = {"names": CLASSES, "n_contexts": 5, "predicted": codes, "confidence": share, "context": codes}
+    figures.draw_tissue(axes, **options, truth=codes[::-1], title="an image")
+    for ax, values in zip(axes, (codes, share, codes, codes[::-1])):
+        np.testing.assert_array_equal(ax.images[0].get_array(), values)
+    assert axes[1].images[0].get_clim() == (0, 1)
+    assert axes[0].get_ylabel() == "an image"
+    with pytest.raises(DataError, match="3 pictures of shapes .* do not fit 4 axes"):
+        figures.draw_tissue(axes, **options)
+    with pytest.raises(DataError, match="are not all positions in the 3 contexts"):
+        figures.draw_tissue(axes[:3], **options | {"n_contexts": 3})
+
+
 def test_circles_hold_their_pixels():
     mark = np.zeros((30, 30), bool)
     mark[2:5, 3:9] = mark[20, 20] = True

@@ -9,6 +9,7 @@ from zipfile import ZipFile
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -168,6 +169,28 @@ def test_archives_that_claim_more_than_they_hold(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "old, new, words",
+    [
+        (b'<row r="4"', b'<row r="1000000000000"', "1000000000000 rows and 5 columns"),
+        (b'r="E4"', b'r="XFD1048576"', "4 rows and 16384 columns"),
+        (b'r="E4"', b'r="ZZZZZZZ4"', "Excel sheet"),
+        (b'<row r="4"', b'<row r="four"', "Excel sheet"),
+    ],
+)
+def test_workbooks_that_reach_further_than_they_are_filled(old, new, words, tmp_path):
+    pd.DataFrame(np.full((3, 5), 0.1), columns=["1000", "1004", "1008", "1012", "1016"]).to_excel(
+        tmp_path / "whole.xlsx", index=False
+    )
+    import_spectra(tmp_path / "whole.xlsx", unit="absorbance")
+    with ZipFile(tmp_path / "whole.xlsx") as whole, ZipFile(tmp_path / "b.xlsx", "w") as changed:
+        for name in whole.namelist():
+            content = whole.read(name)
+            assert old in content or "sheet1" not in name
+            changed.writestr(name, content.replace(old, new) if "sheet1" in name else content)
+    refused(tmp_path / "b.xlsx", words)
+
+
+@pytest.mark.parametrize(
     "name, words",
     [("sample1.spa", "OMNIC.*JCAMP-DX"), ("single.sp", "PerkinElmer spectrum.*JCAMP-DX"), ("x.seq", "interferogram")],
 )
@@ -206,6 +229,7 @@ def mutate(content: bytes, edits) -> bytes:
 SOURCES = {
     "ENVI": "envi/4_noimage_agg256.hdr",
     "Agilent": "agilent/4_noimage_agg256.bsp",
+    "Agilent mosaic": "agilent/5_mosaic_agg1024.dmt",
     "PerkinElmer": "perkinelmer/4x4_pixel_PE_image.fsm",
     "OPUS": "opus/ftir_ps.0",
     "JCAMP": "jcamp/isopropanol_ASDF.jdx",
@@ -213,19 +237,31 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("kind", [*SOURCES, "NumPy", "MATLAB", "MATLAB 7.3", "table"])
+WRITTEN = {
+    "NumPy": "f.npz",
+    "MATLAB": "f.mat",
+    "MATLAB 7.3": "f.mat",
+    "table": "f.csv",
+    "two columns": "f.txt",
+    "Excel": "f.xlsx",
+    "labels": "labels.csv",
+}
+
+
+@pytest.mark.parametrize("kind", [*SOURCES, *WRITTEN])
 def test_damaged_files_give_the_documented_error_and_no_other(kind, request, rng, tmp_path):
     from scipy.io import savemat
 
     spectra = tissue_cube(rng).reshape(16, -1)[:3]
+    options = {}
     if kind in SOURCES:
         source = request.getfixturevalue("shared_data") / "formats" / SOURCES[kind]
         path = tmp_path / source.name
-        for beside in source.parent.glob(source.stem + ".dat"):
+        for beside in source.parent.glob(source.stem + "*.d[am][td]"):
             (tmp_path / beside.name).write_bytes(beside.read_bytes())
-        content = source.read_bytes()
+        imported, content = path, source.read_bytes()
     else:
-        path = tmp_path / {"NumPy": "f.npz", "table": "f.csv"}.get(kind, "f.mat")
+        path = imported = tmp_path / WRITTEN[kind]
         if kind == "NumPy":
             np.savez(path, absorbance=spectra, wavenumber=AXIS, label=["a", "b", "a"])
         elif kind == "MATLAB":
@@ -233,6 +269,14 @@ def test_damaged_files_give_the_documented_error_and_no_other(kind, request, rng
         elif kind == "MATLAB 7.3":
             with h5py.File(path, "w", userblock_size=512) as file:
                 file["absorbance"], file["wavenumber"] = spectra.T, AXIS
+        elif kind == "two columns":
+            path.write_text("".join(f"{w:g},{v!r}\n" for w, v in zip(AXIS, spectra[0].tolist())))
+        elif kind == "Excel":
+            pd.DataFrame(spectra[:, :20], columns=[f"{w:g}" for w in AXIS[:20]]).to_excel(path, index=False)
+        elif kind == "labels":
+            np.savez(tmp_path / "core1.npz", absorbance=spectra, wavenumber=AXIS)
+            path.write_text("file,class,patient,batch\ncore1,ill,p1,day 1\n")
+            imported, options = tmp_path / "core1.npz", {"sheet": path}
         else:
             lines = [",".join(f"{w:g}" for w in AXIS)] + [",".join(map(repr, s.tolist())) for s in spectra]
             path.write_text("\n".join(lines) + "\n")
@@ -249,7 +293,7 @@ def test_damaged_files_give_the_documented_error_and_no_other(kind, request, rng
     def survives(edits):
         path.write_bytes(mutate(content, edits))
         try:
-            import_spectra(path, floor=None)
+            import_spectra(imported, **options)
         except FtirlibError as error:
             assert str(error)
 

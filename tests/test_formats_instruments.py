@@ -11,7 +11,7 @@ from instrument_files import AXIS, tissue_cube, write_agilent, write_envi, write
 
 from ftirlib.errors import DataError
 from ftirlib.spectra.formats import Pixels, recognise
-from ftirlib.spectra.formats.raw import axis_unit_of_text, bands_last, unit_of_text
+from ftirlib.spectra.formats.raw import TILE, axis_unit_of_text, bands_last, unit_of_text
 from ftirlib.spectra.readers import import_spectra
 
 
@@ -69,9 +69,14 @@ def test_big_endian_and_micrometres(rng, tmp_path):
     assert any("axis is in um, as the file says" in note for note in found.attrs["import_notes"])
 
 
-def test_bands_turn_into_spectra(rng):
-    values = rng.standard_normal((7, 300)).astype(np.float32)
+@pytest.mark.parametrize("shape", [(7, 300), TILE, (2 * TILE[0] + 1, TILE[1] - 1), (TILE[0], 1)])
+def test_bands_turn_into_spectra(shape, rng):
+    values = rng.standard_normal(shape).astype(np.float32)
     np.testing.assert_array_equal(bands_last(values), values.T)
+    out = np.full((3, *shape[::-1]), np.nan, np.float32)
+    bands_last(values, out[1])
+    np.testing.assert_array_equal(out[1], values.T)
+    assert np.isnan(out[[0, 2]]).all()
 
 
 # Agilent

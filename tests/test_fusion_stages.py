@@ -1,13 +1,17 @@
 """The chapter's stages: every spectrum tested once by models of other groups, nothing made twice, any classes."""
 
+import itertools
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ftirlib.errors import SettingsError
+from ftirlib.errors import DataError, SettingsError
 from ftirlib.report.multiclass import MULTICLASS_TITLES
-from ftirlib.run import fusion_stages, fusion_views
+from ftirlib.run import fusion_stages, fusion_tasks, fusion_views
 from ftirlib.run.runner import open_run
 from ftirlib.run.settings import PROJECT, read_settings
 from ftirlib.spectra.model import save_spectra
@@ -139,8 +143,79 @@ def test_a_data_set_of_two_classes_takes_the_place_of_the_simulation(toy_spectra
 def test_relative_data_is_of_the_project_whatever_the_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     settings = read_settings("smoke", changes={"fusion.data": "data/mine.zarr"})
-    assert settings.fusion.data == PROJECT / "data" / "mine.zarr"
+    assert settings.fusion.data == str(PROJECT / "data" / "mine.zarr")
     with pytest.raises(SettingsError, match="fusion.families"):
         read_settings("smoke", changes={"fusion.families": ["statistics"]})
     with pytest.raises(SettingsError, match="each may be named once"):
         read_settings("smoke", changes={"fusion.families": ["statistics", "statistics"]})
+
+
+@given(n=st.integers(1, 3_000_000))
+def test_shards_hold_every_spectrum_once_and_are_neither_tiny_nor_many(n):
+    found = fusion_stages.shards(n)
+    assert found[0][0] == 0 and found[-1][1] == n
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
+    assert len(found) <= fusion_stages.MOST_SHARDS
+    assert all(stop - start >= fusion_stages.LEAST_SHARD for start, stop in found[:-1])
+
+
+def test_a_lost_shard_is_made_again_alone_and_from_the_cache(run, folder, monkeypatch):
+    from ftirlib.classify.fusion import features
+
+    first = fusion_tasks.read_features(fusion_stages.features_paths(run))
+    assert len(first) == fusion_stages.spectra(run).sizes["spectrum"] == 60
+    (shard,) = fusion_stages.features_paths(run)
+    (shard / "scattering.npy").unlink()
+    fusion_tasks._extractor.cache_clear()
+    monkeypatch.setattr(features, "spectrum_statistics", None)  # computing anything now would fail
+    again = open_here(folder)
+    np.testing.assert_array_equal(fusion_tasks.read_features(fusion_stages.features_paths(again)), first)
+    assert again.made == ["fusion/features/rows0-59"]
+
+
+def test_shards_join_to_the_features_of_all(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(fusion_stages, "LEAST_SHARD", 25)
+    parts = open_here(tmp_path / "run")
+    assert [path.name for path in fusion_stages.features_paths(parts)] == ["rows0-24", "rows25-49", "rows50-59"]
+    np.testing.assert_array_equal(
+        fusion_tasks.read_features(fusion_stages.features_paths(parts)),
+        fusion_tasks.read_features(fusion_stages.features_paths(run)),
+    )
+
+
+def test_every_stage_of_the_command_line_is_current_after_the_chapter(run, folder):
+    again = open_here(folder)
+    made = {name: stage(again) for name, stage in fusion_stages.FUSION_STAGES.items()}
+    assert list(made)[-1] == "fusion"
+    pd.testing.assert_frame_equal(made["fusion"], fusion_stages.scores(run))
+    assert again.made == []
+
+
+def test_fingerprint_knows_the_content_of_the_data_and_the_weights_that_are_there(toy_spectra, tmp_path, monkeypatch):
+    monkeypatch.setenv("FTIRLIB_CACHE", str(tmp_path / "cache"))
+    store = tmp_path / "toy.zarr"
+    options = {"fusion.data": str(store), "fusion.families": ["efficientnet_b0", "statistics"]}
+
+    def found():
+        return fusion_stages.fusion_fingerprint(open_here(tmp_path / "run", **options))
+
+    with pytest.raises(DataError, match=r"toy\.zarr"):
+        found()
+    save_spectra(toy_spectra, store)
+    first = found()
+    assert found() == first
+    assert first["weights"] == {"efficientnet_b0": "random features"}
+    save_spectra(toy_spectra.isel(spectrum=slice(1, None)), store, overwrite=True)
+    assert found()["data"] != first["data"]
+    weights = tmp_path / "cache" / "weights"
+    weights.mkdir(parents=True)
+    (weights / f"efficientnet_b0-{'a' * 64}.safetensors").touch()
+    assert found()["weights"] == {"efficientnet_b0": "a" * 64}
+    assert fusion_stages.fusion_fingerprint(open_here("unused"))["data"] is None
+
+
+def test_relative_weights_are_of_the_project_whatever_the_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    options = {"fusion.weights": {"resnet101": ["data/there.safetensors", "b" * 64]}}
+    run = open_here("unused", **options | {"fusion.families": ["resnet101", "statistics"]})
+    assert fusion_stages._weights(run) == {"resnet101": (PROJECT / "data" / "there.safetensors", "b" * 64)}

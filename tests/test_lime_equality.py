@@ -121,8 +121,8 @@ def assert_equal(background, spectrum, model, *, mode, n_samples, num_features, 
     np.testing.assert_allclose(ours.local_prediction[0, 2], theirs[3], rtol=10 * rtol, atol=rtol)
 
 
-# Six features or fewer are sought forwards, which takes the package a ridge regression for each feature left, class and step:
-# there each size comes in one precision, elsewhere in both.
+# Six features or fewer are sought forwards, which takes the package a ridge regression for each feature left, class and
+# step: there each size comes in one precision, elsewhere in both.
 CHOICES = [(n_samples, k, dtype) for k in (None, 10) for n_samples in (30, 150) for dtype in (np.float32, np.float64)]
 CHOICES += [(30, 6, np.float64), (150, 3, np.float32)]
 

@@ -125,7 +125,7 @@ except StoreError: print("refused")
         ]
         assert told == [held.token + "\n", "refused\n"]
         with hold(tmp_path) as inner:
-            assert inner.token == held.token
+            assert (inner.token, inner.inherited, held.inherited) == (held.token, True, False)
         assert holder_of(tmp_path)[0].token == held.token
 
 
@@ -184,6 +184,29 @@ def test_an_address_is_held_like_a_folder():
     with hold(root):
         assert holder_of(root)[0].pid == os.getpid()
     assert not files.find("held")
+
+
+def test_a_driver_that_comes_to_a_stale_lock_too_late_leaves_the_new_one_alone(tmp_path):
+    write_lock(tmp_path, age=100, host="elsewhere")
+    winner = replace(Holder.this_process(), host="faster")
+
+    class Overtaken(LocalPlace):
+        """After it was read, and before anything is done about it, somebody else takes the lock."""
+
+        def age(self):
+            age = super().age()
+            if _token(self) != winner.token:
+                lock._take(LocalPlace(self.path), winner, tmp_path)
+            return age
+
+    with pytest.raises(StoreError, match="on faster"):
+        lock._take(Overtaken(tmp_path / LOCK), Holder.this_process(), tmp_path)
+    assert holder_of(tmp_path)[0] == winner
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+
+
+def _token(place):
+    return Holder.read(place.read()).token
 
 
 def race(folder, number, start, tried):

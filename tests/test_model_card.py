@@ -1,6 +1,7 @@
 """The card states what the model is, stands alone on a page, and its recipe gives the model's own answers."""
 
 import re
+import shutil
 import subprocess
 import sys
 from html import unescape
@@ -106,3 +107,30 @@ def test_a_table_of_other_contexts_is_refused(rng):
     _, other, _ = made(rng, n_contexts=3)
     with pytest.raises(DataError, match="table of 3 contexts does not describe the model's 4"):
         model_card(model, title="A model", table=other)
+
+
+@pytest.mark.parametrize("n_contexts", [4, 100])
+def test_card_prints_on_one_sheet(n_contexts, rng, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium to print with")
+    model, table, _ = made(rng, n_contexts)
+    names = ("accuracy against the labels", "balanced accuracy against the labels", "accuracy against the ensemble")
+    page = model_card(
+        model,
+        title="Linear model of CT-0.2, fold 1",
+        table=table,
+        agreement={name: (0.81, 0.74, 0.86) for name in (*names, "balanced accuracy against the ensemble")},
+        made_from="Made from 300 explained spectra of the validation set, profile quick, seed 0.",
+        limits=["Made from simulated spectra, which are no tissue."],
+    )
+    (tmp_path / "card.html").write_text(page, encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--user-data-dir={tmp_path}/b"]
+    target = tmp_path / "card.pdf"
+    subprocess.run(
+        [browser, *options, f"--print-to-pdf={target}", (tmp_path / "card.html").as_uri()],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert re.findall(rb"/Count (\d+)", target.read_bytes()) == [b"1"]

@@ -235,7 +235,7 @@ def test_new_spectra_are_predicted_with_pictures(finished, tmp_path):
 
 def test_spectra_that_were_prepared_already_are_refused(finished, tmp_path):
     done = ftirlib("predict", finished, finished / "prepared" / "spectra.zarr", tmp_path / "out")
-    one_sentence(done, "has been prepared already")
+    one_sentence(done, "takes spectra prepared by: nothing")
     assert not (tmp_path / "out").exists()
 
 

@@ -24,7 +24,7 @@ def test_prepared_spectra_pass_and_all_others_are_refused(toy_spectra, tmp_path)
     other = prepare_spectra(
         toy_spectra, tmp_path / "o.zarr", recipe=[{"cut": {"low": 1100}}, {"snv": {}}], quality="none"
     )
-    with pytest.raises(DataError, match=r"by: cut \(low 1100\), snv; but the classifier takes .* by: vector\."):
+    with pytest.raises(DataError, match=r"by: cut \(low 1100\), snv; but the classifier takes .* by: vector;"):
         check_prepared(recipe_of(prepared), other, taker="the classifier")
     with pytest.raises(DataError, match=r"by: nothing \(spectra as imported\); but the model takes .*vector"):
         check_prepared(recipe_of(prepared), toy_spectra)
@@ -84,7 +84,7 @@ def test_the_order_of_steps_counts(steps):
 def test_any_difference_is_refused_and_both_are_named(steps, words):
     with pytest.raises(DataError, match=words) as caught:
         check_prepared(RECIPE, steps)
-    assert "cut (low 1000, high 1800), emsc (interferents paraffin), vector." in str(caught.value)
+    assert "cut (low 1000, high 1800), emsc (interferents paraffin), vector;" in str(caught.value)
 
 
 def test_long_lists_are_counted_and_their_step_is_named():

@@ -60,7 +60,8 @@ def test_patients_on_both_sides_make_a_score_too_good(brain):
     by_patient = [score(StratifiedGroupKFold(4, shuffle=True, random_state=seed), patient) for seed in range(3)]
     by_spectrum = score(StratifiedKFold(5, shuffle=True, random_state=0))
     assert by_spectrum > 0.93
-    assert 0.45 < np.mean(by_patient) < 0.85
+    # Eight shuffles of the patients gave .45 to .66, standard deviation .07: 0.2 is five standard errors of three.
+    assert 1 / 3 < np.mean(by_patient) < by_spectrum - 0.2
 
 
 def test_our_folds_keep_patients_whole_on_real_spectra(brain):
@@ -71,7 +72,8 @@ def test_our_folds_keep_patients_whole_on_real_spectra(brain):
         rows = np.concatenate([fold.train, fold.validation])
         model = make_pipeline(PCA(25), LinearDiscriminantAnalysis()).fit(brain.absorbance.values[rows], label[rows])
         predicted[fold.test] = model.predict(brain.absorbance.values[fold.test])
-    assert 0.45 < balanced_accuracy_score(label, predicted) < 0.85
+    # .56 to .68 for four random states; .96 where patients are on both sides.
+    assert 0.45 < balanced_accuracy_score(label, predicted) < 0.80
 
 
 def test_tissue_map_is_recognised_as_per_cent(tissue_map):

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ftirlib.errors import DataError, SettingsError, StoreError
-from ftirlib.run.cluster import open_executor
+from ftirlib.errors import DataError, StoreError
 from ftirlib.run.runner import Run, Task, execute, open_run
 from ftirlib.run.settings import read_settings
 from ftirlib.run.store import Store
@@ -79,9 +78,9 @@ def test_an_interrupted_task_finds_its_checkpoint(tmp_path):
     crash.touch()
     arguments = {"crash": str(crash)}
     with pytest.raises(KeyboardInterrupt):
-        execute(str(tmp_path), "s", "key", {}, stepwise, arguments)
+        execute(str(tmp_path), Task("s", stepwise, arguments), "key", {})
     assert Store(tmp_path).names() == []
-    execute(str(tmp_path), "s", "key", {}, stepwise, arguments)
+    execute(str(tmp_path), Task("s", stepwise, arguments), "key", {})
     assert (tmp_path / "s" / "value.txt").read_text() == "half way"
     assert not list((tmp_path / ".work").iterdir())
 
@@ -154,12 +153,6 @@ def test_the_same_tasks_run_on_a_dask_cluster(tmp_path):
         with Run(settings) as run:
             paths = run.artefacts("numbers", [Task(f"n/{i}", number, {"value": i}) for i in range(3)], "spectra")
     assert [(p / "value.txt").read_text() for p in paths] == ["0", "1", "2"]
-
-
-def test_a_scheduler_that_does_not_answer_is_named():
-    with pytest.raises(SettingsError, match="no Dask scheduler answers at 'tcp://127.0.0.1:9'"):
-        with open_executor("tcp://127.0.0.1:9"):
-            pass
 
 
 def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):

@@ -116,6 +116,10 @@ def test_group_is_added_as_a_column(tmp_path, monkeypatch):
         (wheel(("pkg/data.csv.xz", b"no xz")), {"member": "pkg/data.csv.xz"}, "damaged"),
         (wheel(("pkg/data.csv.xz", lzma.compress(bytes(10**7)))), {"member": "pkg/data.csv.xz"}, "larger than"),
     ],
+    ids=[
+        *("other archive", "other member", "larger member", "no member in tar", "no member in wheel", "link"),
+        *("torn archive", "no archive", "no xz", "larger than said"),
+    ],
 )
 def test_wrong_archive_leaves_nothing(archive, changes, message, tmp_path):
     with pytest.raises(DataError, match=message):

@@ -36,7 +36,7 @@ ALL_STEPS = [
     SavitzkyGolay(wavenumber=AXIS, window=28, derivative=1),
     RubberBand(wavenumber=AXIS),
     EMSC(wavenumber=AXIS, interferents=["paraffin"]),
-    MEEMSC(wavenumber=AXIS, interferents=["paraffin"], max_iterations=3, tolerance=0.01),
+    MEEMSC(wavenumber=AXIS, interferents=["paraffin"], max_iterations=2),
 ]
 each_step = pytest.mark.parametrize("step", ALL_STEPS, ids=lambda step: type(step).__name__)
 

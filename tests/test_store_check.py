@@ -8,7 +8,7 @@ import pytest
 
 from ftirlib.errors import DataError
 from ftirlib.report.confounds import cramers_v, predict_batch
-from ftirlib.report.duplicates import Signatures, find_duplicates
+from ftirlib.report.duplicates import Signatures, find_duplicates, standardised
 from ftirlib.report.store_check import check_store
 from ftirlib.report.store_page import report_page, report_text
 from ftirlib.report.store_walk import gases_in
@@ -139,6 +139,29 @@ def test_copies_are_found_within_and_across_groups(across, level, alter, word):
     assert f"1 spectra are equal {'' if word == 'to the bit' else 'but for '}{word}" in found(found_here, level)
     if across:
         assert "'i00'" in found(found_here, level) and "'i03'" in found(found_here, level)
+
+
+@pytest.mark.parametrize(("apart", "near"), [(0.95, True), (1.05, False)])
+@pytest.mark.parametrize("seen", [True, False])
+def test_copies_are_near_up_to_a_ten_thousandth(apart, near, seen):
+    """Two spectra so many ten-thousandths apart, along the directions that the search looks in, or across them."""
+    signatures = Signatures(AXIS.size)
+    rng = np.random.default_rng(4)
+    one = band(1655) + 0.6 * band(1545)
+    shape = standardised(one[None])[0]
+    ignored = np.stack([np.ones(AXIS.size), shape])  # offset and scale, which do not count
+    if seen:
+        off = signatures.directions @ np.linalg.svd(ignored @ signatures.directions)[2][-1]
+    else:
+        known = np.linalg.qr(np.column_stack([ignored.T, signatures.directions]))[0]
+        off = rng.standard_normal(AXIS.size)
+        off -= known @ (known.T @ off)
+    off /= np.linalg.norm(off)
+    spectra = np.concatenate([rng.uniform(size=(5, AXIS.size)), [shape], [shape + apart * 1e-4 * off]])
+    data = make_spectra(spectra, AXIS)
+    signatures.add(data.absorbance.values)
+    found = find_duplicates(data, signatures)
+    assert found.near.tolist() == ([[5, 6]] if near else []) and not len(found.exact)
 
 
 def test_noise_makes_a_measurement_another_one():

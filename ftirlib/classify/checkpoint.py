@@ -10,16 +10,20 @@ import hashlib
 
 import torch
 
+from ftirlib.classify.stored import StoredSpectra
 from ftirlib.classify.weights import load_tensors, put_weights, save_tensors
 from ftirlib.errors import ModelError
 
+HASHED = 4096  # rows at a time
 
-def fingerprint(*tensors: torch.Tensor) -> str:
+
+def fingerprint(*tensors: torch.Tensor | StoredSpectra) -> str:
     """SHA-256 of the tensors' shapes, types and bytes."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-        digest.update(tensor.contiguous().numpy())
+        for block in tensor.split(HASHED) if len(tensor) else ():
+            digest.update(block.contiguous().numpy())
     return digest.hexdigest()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ftirlib.errors import DataError, ModelError
+from ftirlib.spectra.prepared import absorbance_for
 
 
 def check_wavenumber(wavenumber) -> np.ndarray:
@@ -27,26 +28,26 @@ def check_wavenumber(wavenumber) -> np.ndarray:
     return wavenumber
 
 
-def check_spectra(spectra, wavenumber: np.ndarray, *, what: str = "given") -> np.ndarray:
+def check_spectra(spectra, wavenumber: np.ndarray, *, what: str = "given", recipe=None) -> np.ndarray:
     """Spectra as finite float32 (n, n_wavenumbers) on the model's grid, or an error that states both grids.
 
     Parameters
     ----------
-    spectra : (n_spectra, n_wavenumbers) array, tensor or xarray.DataArray
-        A DataArray's own ``wavenumber`` is compared with the model's.
+    spectra : (n_spectra, n_wavenumbers) array, tensor, xarray.DataArray or data set
+        A DataArray's own ``wavenumber`` is compared with the model's, and so is the recipe of a data set; other
+        arrays carry neither.
     wavenumber : (n_wavenumbers,) array, cm-1
         The grid of the model.
     what : str
         Which spectra these are, for the message.
+    recipe : sequence of mappings, optional
+        How the model's own spectra were prepared, where that is known.
     """
+    spectra = absorbance_for(recipe, spectra)
     if "wavenumber" in getattr(spectra, "coords", ()):
         check_grid(spectra["wavenumber"].values, wavenumber)
     x = np.asarray(spectra)
-    if x.ndim != 2 or x.shape[1] != wavenumber.size:
-        raise DataError(
-            f"the {what} spectra have shape {x.shape}, but the model takes (spectra, {wavenumber.size}): "
-            f"{wavenumber[0]:g} to {wavenumber[-1]:g} cm-1; cut or interpolate them to that grid."
-        )
+    check_width(x, wavenumber, what=what)
     x = np.require(x, np.float32, ["C", "W"])  # torch shares memory with writable arrays only
     # a sum is finite only where every term is, and reads the block once without a mask of its size
     if not np.isfinite(x.sum(dtype=np.float64)):
@@ -56,6 +57,15 @@ def check_spectra(spectra, wavenumber: np.ndarray, *, what: str = "given") -> np
             "cut those wavenumbers or leave those spectra out."
         )
     return x
+
+
+def check_width(x, wavenumber: np.ndarray, *, what: str = "given") -> None:
+    """Refuse spectra whose shape is not (n, n_wavenumbers)."""
+    if len(x.shape) != 2 or x.shape[1] != wavenumber.size:
+        raise DataError(
+            f"the {what} spectra have shape {tuple(x.shape)}, but the model takes (spectra, {wavenumber.size}): "
+            f"{wavenumber[0]:g} to {wavenumber[-1]:g} cm-1; cut or interpolate them to that grid."
+        )
 
 
 def check_grid(found, wavenumber: np.ndarray) -> None:

@@ -21,6 +21,7 @@ from ftirlib.classify.training import MSCNNClassifier
 from ftirlib.classify.vote import Vote
 from ftirlib.classify.weights import load_json, save_json
 from ftirlib.errors import DataError, ModelError, SettingsError
+from ftirlib.spectra.prepared import check_prepared
 
 VOTING = ("hard", "soft")
 
@@ -82,6 +83,24 @@ def _bar(scores, threshold) -> float:
     raise SettingsError(f"threshold is {threshold!r}; give a number, 'fold_median' or None.")
 
 
+def vote(probabilities: Sequence[np.ndarray], voting: str) -> np.ndarray:
+    """What an ensemble answers, from the (n, n_classes) probabilities of its members.
+
+    Parameters
+    ----------
+    probabilities : sequence of (n, n_classes) arrays
+    voting : {"hard", "soft"}
+        The share of members that vote for a class, or their mean probability.
+    """
+    total = np.zeros(probabilities[0].shape)
+    for one in probabilities:
+        if voting == "hard":
+            total[np.arange(len(one)), one.argmax(axis=1)] += 1
+        else:
+            total += one
+    return total / len(probabilities)
+
+
 class EMSCNN(ClassifierMixin, BaseEstimator):
     """Vote of the MSCNNs whose validation score exceeds a threshold.
 
@@ -107,6 +126,8 @@ class EMSCNN(ClassifierMixin, BaseEstimator):
     classes_ : array
         All classes that any voting member knows.
     wavenumber_ : (n_wavenumbers,) array, cm-1
+    recipe_ : list of mappings or None
+        How the members' spectra were prepared; a data set prepared otherwise is refused.
     n_features_in_ : int
     """
 
@@ -151,6 +172,10 @@ class EMSCNN(ClassifierMixin, BaseEstimator):
                 check_grid(member.wavenumber_, members[0].wavenumber_)
             except DataError as error:
                 raise ModelError(f"member {i} is on another grid than member 0: {error}") from None
+            try:
+                check_prepared(members[0].recipe, member.recipe or [], taker="member 0")
+            except DataError as error:
+                raise ModelError(f"member {i} is of spectra prepared otherwise than member 0's: {error}") from None
         if X is None:
             scores = [member.validation_score_ for member in members]
         else:
@@ -165,20 +190,19 @@ class EMSCNN(ClassifierMixin, BaseEstimator):
         self.members_ = [member for member, chosen in zip(members, selected) if chosen]
         self.classes_ = np.unique(np.concatenate([member.classes_ for member in self.members_]))
         self.wavenumber_, self.n_features_in_ = members[0].wavenumber_, members[0].n_features_in_
+        self.recipe_ = members[0].recipe
         return self
 
     def predict_proba(self, X):
         """Votes or mean probabilities (n_spectra, n_classes), columns in the order of ``classes_``."""
         check_is_fitted(self)
-        total = 0
+        answers = []
         for member in self.members_:
             probability = member.predict_proba(X)
-            if self.voting == "hard":
-                probability = np.eye(probability.shape[1])[probability.argmax(axis=1)]
             aligned = np.zeros((len(probability), len(self.classes_)))
             aligned[:, np.searchsorted(self.classes_, member.classes_)] = probability
-            total = total + aligned
-        return total / len(self.members_)
+            answers.append(aligned)
+        return vote(answers, self.voting)
 
     def predict(self, X):
         """The class with most votes; ties go to the class listed first."""

@@ -17,10 +17,12 @@ import torch
 from torch.nn import functional as F
 
 from ftirlib.classify.checkpoint import fingerprint, resume, save_checkpoint
-from ftirlib.classify.checks import check_spectra
+from ftirlib.classify.checks import check_spectra, check_width
 from ftirlib.classify.folded import FoldedMSCNN
 from ftirlib.classify.mscnn import MSCNN
+from ftirlib.classify.stored import StoredSpectra
 from ftirlib.errors import DataError, ModelError, SettingsError
+from ftirlib.spectra.rowfile import RowFile
 
 PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
 
@@ -130,8 +132,8 @@ def train(
     ----------
     model : MSCNN
         On the device to train on.
-    spectra : (n_spectra, n_wavenumbers) array or tensor
-        Absorbance on the model's grid.
+    spectra : (n_spectra, n_wavenumbers) array, tensor or RowFile
+        Absorbance on the model's grid; of a file, only what a step needs is in memory.
     labels : (n_spectra,) int
         Class codes 0 ... n_classes - 1.
     validation : (spectra, labels)
@@ -292,7 +294,11 @@ def _class_weight(choice, y, n_classes) -> torch.Tensor:
 
 
 def _tensors(model, spectra, labels, what) -> tuple[torch.Tensor, torch.Tensor]:
-    x = torch.as_tensor(check_spectra(spectra, model.wavenumber, what=what))
+    if isinstance(spectra, RowFile):
+        check_width(spectra, model.wavenumber, what=what)
+        x = StoredSpectra(spectra)
+    else:
+        x = torch.as_tensor(check_spectra(spectra, model.wavenumber, what=what))
     y = torch.as_tensor(np.asarray(labels))
     if y.shape != x.shape[:1] or y.is_floating_point():
         raise DataError(f"the {what} labels are {tuple(y.shape)} {y.dtype} for {len(x)} spectra; give one code each.")

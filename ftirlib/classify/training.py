@@ -6,6 +6,7 @@ Hartigan et al. (paper A), "Experimental Method": trained on one set of patients
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
 from ftirlib.classify.vote import Vote
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
+from ftirlib.spectra.prepared import full_recipe
+from ftirlib.spectra.rowfile import RowFile
 
 N_SETS = 4  # of which one is held out for validation, as in the paper
 
@@ -43,6 +46,9 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         Seed of the initial weights, the order of spectra and dropout.
     device : str
         Where to compute, as torch names it: "cpu", "cuda".
+    recipe : sequence of mappings, optional
+        How the spectra were prepared (`ftirlib.spectra.prepared.recipe_of` a data set); saved with the model, which
+        then refuses data sets prepared otherwise. Plain arrays carry no recipe and cannot be checked.
 
     Attributes
     ----------
@@ -67,19 +73,22 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         training: TrainingSettings | None = None,
         random_state: int = 0,
         device: str = "cpu",
+        recipe: Sequence[Mapping] | None = None,
     ):
         self.wavenumber = wavenumber
         self.network = network
         self.training = training
         self.random_state = random_state
         self.device = device
+        self.recipe = recipe
 
     def fit(self, X, y, *, validation=None, groups=None, checkpoint=None, progress=None):
         """Train on spectra with one label each.
 
         Parameters
         ----------
-        X : (n_spectra, n_wavenumbers) array
+        X : (n_spectra, n_wavenumbers) array or RowFile
+            Of a file, only what a step needs is in memory; that of the validation may be one too.
         y : (n_spectra,) int or str
         validation : (X, y), optional
             Spectra that choose the epoch, of other patients than the training spectra.
@@ -108,7 +117,12 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
                 "set is held out): the best epoch is chosen on spectra that were not trained on."
             )
         wavenumber = check_wavenumber(self.wavenumber)
-        X, y = check_spectra(X, wavenumber, what="training"), np.asarray(y)
+        y = np.asarray(y)
+        if isinstance(X, RowFile):
+            if groups is not None:
+                raise SettingsError("spectra in a file are not divided here; give validation=(X, y).")
+        else:
+            X = check_spectra(X, wavenumber, what="training", recipe=self.recipe)
         if y.shape != (len(X),):
             raise DataError(f"there are labels of shape {y.shape} for {len(X)} spectra; give one per spectrum.")
         self.classes_ = np.unique(y)
@@ -168,7 +182,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X):
         """Class probabilities (n_spectra, n_classes): the softmax of the network's logits."""
         check_is_fitted(self)
-        x = torch.from_numpy(check_spectra(X, self.wavenumber_))
+        x = torch.from_numpy(check_spectra(X, self.wavenumber_, recipe=self.recipe))
         with torch.no_grad():
             logits = [self.folded_(rows.to(self.device)).cpu() for rows in x.split(PREDICT_ROWS)]
         return torch.cat(logits).double().softmax(dim=1).numpy()
@@ -193,6 +207,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         description = {
             "classes": self.classes_.tolist(),
             "wavenumber": self.wavenumber_.tolist(),
+            "recipe": None if self.recipe is None else full_recipe(self.recipe),
             "network": asdict(self.network_.settings),
             "training": asdict(self.training or TrainingSettings()),
             "random_state": int(self.random_state),
@@ -226,6 +241,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
                 training=TrainingSettings(**found["training"]),
                 random_state=found["random_state"],
                 device=device,
+                recipe=found.get("recipe"),
             )
             result = TrainingResult(found["history"], found["best_epoch"], found["score"], found["stopped"])
             self.classes_ = np.asarray(found["classes"])

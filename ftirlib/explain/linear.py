@@ -79,6 +79,9 @@ class LinearClassifier:
     weighting : {"signed", "absolute", "none"}
     context : (n_contexts,) int
         The number each context bears where it was found.
+    recipe : list of mappings, optional
+        How the spectra were prepared (`ftirlib.spectra.prepared.recipe_of` a data set); a data set prepared otherwise
+        is refused. Plain arrays carry no recipe and cannot be checked.
 
     Examples
     --------
@@ -95,6 +98,7 @@ class LinearClassifier:
     wavenumber: np.ndarray
     weighting: str
     context: np.ndarray
+    recipe: list[dict] | None = None
 
     def __post_init__(self):
         if self.weighting not in WEIGHTINGS:
@@ -146,7 +150,16 @@ class LinearClassifier:
 
     @classmethod
     def from_contexts(
-        cls, mean_spectra, mean_weights, labels, class_names, wavenumber, *, weighting="signed", context=None
+        cls,
+        mean_spectra,
+        mean_weights,
+        labels,
+        class_names,
+        wavenumber,
+        *,
+        weighting="signed",
+        context=None,
+        recipe=None,
     ) -> LinearClassifier:
         """Build the model from contexts; those that hold no spectra (label -1) are left out.
 
@@ -161,6 +174,8 @@ class LinearClassifier:
         weighting : {"signed", "absolute", "none"}
         context : (n_contexts,) int, optional
             Numbers of the contexts; default their positions.
+        recipe : sequence of mappings, optional
+            How the spectra were prepared; saved with the model.
 
         Raises
         ------
@@ -188,6 +203,7 @@ class LinearClassifier:
             wavenumber=np.asarray(wavenumber, float),
             weighting=weighting,
             context=context[kept],
+            recipe=None if recipe is None else list(recipe),
         )
 
     def similarity(self, spectra, *, wavenumber=None) -> np.ndarray:
@@ -195,7 +211,8 @@ class LinearClassifier:
 
         Parameters
         ----------
-        spectra : (n_spectra, n_wavenumbers) array
+        spectra : (n_spectra, n_wavenumbers) array, or xarray.Dataset
+            Of a data set the axis and the recipe are checked; an array carries neither.
         wavenumber : (n_wavenumbers,) array, cm-1, optional
             Checked against the model's axis when given.
 
@@ -244,6 +261,11 @@ class LinearClassifier:
         )
 
     def _check(self, spectra, wavenumber) -> np.ndarray:
+        if hasattr(spectra, "data_vars"):  # a data set; imported here, since arrays need NumPy alone
+            from ftirlib.spectra.prepared import absorbance_for
+
+            spectra = absorbance_for(self.recipe, spectra, taker="the linear model")
+            wavenumber = spectra["wavenumber"].values if wavenumber is None else wavenumber
         spectra = np.asarray(spectra)
         if spectra.dtype != np.float32:
             spectra = spectra.astype(np.float64)
@@ -281,6 +303,7 @@ class LinearClassifier:
             "weighting": self.weighting,
             "class_names": list(self.class_names),
             "wavenumber_cm-1": self.wavenumber.tolist(),
+            "recipe": self.recipe,
         }
         # One line per entry and per context, so that the file can be read, searched and compared.
         body = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in head.items()]
@@ -320,6 +343,7 @@ class LinearClassifier:
                 "wavenumber": found["wavenumber_cm-1"],
                 "weighting": found["weighting"],
                 "context": [c["context"] for c in contexts],
+                "recipe": found.get("recipe"),
             }
             return cls.from_contexts(**parts)
         except (ValueError, KeyError, TypeError) as error:

@@ -56,7 +56,9 @@ class CrimeVAE(BaseEstimator):
         Weight of the classification loss; the default is that of Kingma et al. The bound sums over all 2 n input
         values, hundreds of nats, and where the class is not seen the head is also drawn to whatever class is
         decoded best: below full supervision it may follow its labels only at a larger alpha. Look at the
-        history's classification, which is log(n_classes) for a head that has learned nothing.
+        history's classification, which is log(n_classes) for a head that has learned nothing. With full supervision
+        and time (some hundred steps) it agrees with the labels it saw as well as logistic regression of the same
+        input, as long as there are more spectra than input values; with fewer, regression learns any labels by heart.
     epochs, batch : int
     learning_rate : float
         Of Adam.

@@ -26,13 +26,18 @@ class Signatures:
     ----------
     n_wavenumbers : int
     random_state : int
+
+    Attributes
+    ----------
+    directions : (n_wavenumbers, n_directions) float64
+        Orthonormal; what each standardised spectrum is projected on.
     """
 
     def __init__(self, n_wavenumbers: int, *, random_state: int = 0):
         rng = np.random.default_rng(random_state)
         self._weights = rng.integers(1 << 62, size=n_wavenumbers, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
         directions, _ = np.linalg.qr(rng.standard_normal((n_wavenumbers, min(N_DIRECTIONS, n_wavenumbers))))
-        self._directions = directions
+        self.directions = directions
         self._hashes: list[np.ndarray] = []
         self._points: list[np.ndarray] = []
 
@@ -41,7 +46,7 @@ class Signatures:
         bits = np.ascontiguousarray(block, np.float32).view(np.uint32).astype(np.uint64)
         mixed = bits * self._weights  # modulo 2**64
         self._hashes.append((mixed ^ (mixed >> np.uint64(29))).sum(axis=1, dtype=np.uint64))
-        self._points.append(standardised(block) @ self._directions)
+        self._points.append(standardised(block) @ self.directions)
 
     @property
     def hashes(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.metrics import adjusted_rand_score, roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from ftirlib.errors import DataError
 
@@ -35,10 +35,30 @@ def context_agreement(contexts, pathways) -> dict[str, float]:
     contexts, pathways = _aligned(contexts, pathways)
     table = np.zeros((contexts.max() + 1, pathways.max() + 1), np.int64)
     np.add.at(table, (contexts, pathways), 1)
+    return counted_agreement(table)
+
+
+def counted_agreement(table) -> dict[str, float]:
+    """`context_agreement` from the number of spectra of each context and pathway, (n_contexts, n_pathways).
+
+    NaN without spectra; the adjusted Rand index of two partitions that cannot differ (all in one part, or each spectrum
+    alone in both) is 1.
+    """
+    table = np.asarray(table, float)
+    total = table.sum()
+    if not total:
+        return dict.fromkeys(("purity", "largest_share", "adjusted_rand"), float("nan"))
+
+    def pairs(counts):
+        return float((counts * (counts - 1)).sum() / 2)
+
+    rows, columns = pairs(table.sum(axis=1)), pairs(table.sum(axis=0))
+    chance = rows * columns / pairs(total) if total > 1 else 0.0
+    most = (rows + columns) / 2
     return {
-        "purity": float(table.max(axis=1).sum() / table.sum()),
-        "largest_share": float(table.sum(axis=0).max() / table.sum()),
-        "adjusted_rand": float(adjusted_rand_score(pathways, contexts)),
+        "purity": float(table.max(axis=1).sum() / total),
+        "largest_share": float(table.sum(axis=0).max() / total),
+        "adjusted_rand": (pairs(table) - chance) / (most - chance) if most > chance else 1.0,
     }
 
 

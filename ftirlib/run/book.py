@@ -189,13 +189,18 @@ def build_book(run: Run, changes: dict | None = None, *, strict: bool = True) ->
     FtirlibError
         When a notebook fails, or Sphinx warns.
     """
+    with run.driving():  # the notebooks are its children, and may make stages too
+        return _build(run, changes or {}, strict)
+
+
+def _build(run: Run, changes: dict, strict: bool) -> Path:
     site = run.store.root / "site"
     pages = site / "notebooks"
     executed = []
-    run.close()  # its workers would only hold memory while notebooks run
+    run.rest()  # its workers would only hold memory while notebooks run
     for source in notebook_sources():
         run.report(f"notebook {source.stem}")
-        executed.append(execute_notebook(run, source, changes or {}))
+        executed.append(execute_notebook(run, source, changes))
     shutil.rmtree(pages, ignore_errors=True)
     (pages / "figures").mkdir(parents=True)
     for folder in executed:

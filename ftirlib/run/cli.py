@@ -1,4 +1,4 @@
-"""The command line: ``ftirlib simulate | get | import | check | run | book | predict | verify | notebooks``.
+"""The command line: ``ftirlib simulate | get | import | check | run | book | status | predict | verify | notebooks``.
 
 Every command prints what it wrote; a known error is one sentence and exit status 2.
 """
@@ -24,9 +24,12 @@ app = typer.Typer(
 
 Profile = Annotated[str, typer.Option(help="smoke, quick, paper, or the path of a YAML file.")]
 Data = Annotated[str, typer.Option(help="Data set made by 'ftirlib import'; the simulated cohort without it.")]
-Out = Annotated[str, typer.Option(help="Folder of the results.")]
+Out = Annotated[str, typer.Option(help="Folder of the results, or an address such as s3://bucket/run.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")]
+Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp://host:8786 or tls://host:8786.")]
+TlsCa = Annotated[str, typer.Option(help="For tls://: PEM file of the authority.")]
+TlsCert = Annotated[str, typer.Option(help="For tls://: PEM file of this driver's certificate.")]
+TlsKey = Annotated[str, typer.Option(help="For tls://: PEM file of its key.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="A setting, as members.epochs=40; repeatable.")]
 
 
@@ -48,7 +51,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _open(profile, data, out, seed, scheduler, changes):
+def _open(profile, data, out, seed, scheduler, changes, tls=()):
     from ftirlib.run.runner import open_run
 
     return open_run(
@@ -57,6 +60,7 @@ def _open(profile, data, out, seed, scheduler, changes):
         out=out or None,
         seed=seed,
         scheduler=scheduler or None,
+        tls={name: path for name, path in zip(("ca", "cert", "key"), tls) if path} or None,
         changes=parse_changes(changes),
         report=say,
         bar=sys.stderr.isatty(),
@@ -70,6 +74,9 @@ def run_(
     out: Out = "",
     seed: Seed = 0,
     scheduler: Scheduler = "",
+    tls_ca: TlsCa = "",
+    tls_cert: TlsCert = "",
+    tls_key: TlsKey = "",
     changes: Changes = None,
     until: Annotated[str, typer.Option(help="Last stage to make.")] = "scores",
 ):
@@ -80,7 +87,7 @@ def run_(
     if until not in STAGES:
         raise SettingsError(f"there is no stage '{until}'; the stages are {', '.join(STAGES)}.")
     started = time.time()
-    with _open(profile, data, out, seed, scheduler, changes) as run:
+    with _open(profile, data, out, seed, scheduler, changes, (tls_ca, tls_cert, tls_key)) as run:
         for name, stage in STAGES.items():
             stage(run)
             if name == until:
@@ -95,6 +102,9 @@ def book(
     out: Out = "",
     seed: Seed = 0,
     scheduler: Scheduler = "",
+    tls_ca: TlsCa = "",
+    tls_cert: TlsCert = "",
+    tls_key: TlsKey = "",
     changes: Changes = None,
 ):
     """Run the method, run every notebook, and build the book."""
@@ -103,7 +113,7 @@ def book(
     from ftirlib.run.stages import scores
 
     started = time.time()
-    with _open(profile, data, out, seed, scheduler, changes) as run:
+    with _open(profile, data, out, seed, scheduler, changes, (tls_ca, tls_cert, tls_key)) as run:
         scores(run)
         print(summary(run, time.time() - started))
         index = build_book(run, parse_changes(changes))
@@ -247,7 +257,15 @@ def predict(
 
 
 @app.command()
-def verify(finished: Annotated[str, typer.Argument(help="Folder of a run.")]):
+def status(out: Annotated[str, typer.Argument(help="Folder or address of a run.")]):
+    """Say how far a run is: stages, rates, remaining time, and who is at it. For a second terminal."""
+    from ftirlib.run.status import status_text
+
+    print(status_text(out))
+
+
+@app.command()
+def verify(finished: Annotated[str, typer.Argument(help="Folder or address of a run.")]):
     """Check every file of a run against its manifest."""
     from ftirlib.run.commands import verify_run
 

@@ -6,11 +6,12 @@ Local processes by default; the same tasks on a Dask cluster when a scheduler's 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -19,10 +20,11 @@ from ftirlib.errors import FtirlibError, SettingsError, StoreError
 from ftirlib.run.worker import check_worker, difference, library, live_by, one_thread, question, too_many
 
 CONNECT_SECONDS = 8  # for a scheduler to answer
+CHECK_SECONDS = 60  # for all workers to load the library, perhaps from a slow file system, and say what they have
 ASK_SECONDS = 3  # without a finished task, until the cluster is asked how it is
 RESTARTS = 3  # of local workers that were killed
 TLS_FILES = ("ca", "cert", "key")
-__all__ = ["ClusterWorkers", "LocalWorkers", "check_worker", "library", "one_thread", "open_executor", "wait_for"]
+__all__ = ["ClusterWorkers", "LocalWorkers", "open_executor", "wait_for"]
 
 
 @contextmanager
@@ -220,9 +222,9 @@ class ClusterWorkers(Executor):
         """Refuse a scheduler and workers that could not do the tasks, or would do them differently."""
         with self._answering():
             asked = question()
-            scheduler = self._client.run_on_scheduler(asked, callback_timeout=CONNECT_SECONDS)
-            threads = self._client.nthreads(callback_timeout=CONNECT_SECONDS)
-            libraries = self._client.run(asked, on_error="return", callback_timeout=CONNECT_SECONDS)
+            scheduler = self._client.run_on_scheduler(asked, callback_timeout=CHECK_SECONDS)
+            threads = self._client.nthreads(callback_timeout=CHECK_SECONDS)
+            libraries = self._client.run(asked, on_error="return", callback_timeout=CHECK_SECONDS)
         # the scheduler reads what it passes on, and makes nothing
         if wrong := difference({"version": library()["version"]}, scheduler):
             raise SettingsError(f"the scheduler at {self.address} {wrong}")
@@ -318,6 +320,8 @@ def _connect(scheduler: str, security):
     from distributed import Client
 
     try:
+        with ThreadPoolExecutor(1) as thread:  # a notebook has a loop of its own in this one
+            thread.submit(asyncio.run, _greet(scheduler, security)).result()
         return Client(scheduler, timeout=CONNECT_SECONDS, security=security)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         advice = (
@@ -329,6 +333,16 @@ def _connect(scheduler: str, security):
             f"no Dask scheduler answers at '{scheduler}' ({type(error).__name__}); {advice}, "
             "or leave --scheduler out to use this machine."
         ) from None
+
+
+async def _greet(scheduler: str, security) -> None:
+    """Have a word with a scheduler; a client waits without end for one that lets it in and says nothing."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    arguments = (security or Security()).get_connection_args("client")
+    comm = await asyncio.wait_for(connect(scheduler, timeout=CONNECT_SECONDS, **arguments), CONNECT_SECONDS)
+    comm.abort()
 
 
 def _security(scheduler: str, tls):

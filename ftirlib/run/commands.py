@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
 from ftirlib.errors import StoreError
+from ftirlib.run.memory import peak_memory_mb
 from ftirlib.run.remote import open_store
 from ftirlib.run.runner import Run
 from ftirlib.spectra.model import has_images, has_truth
 from ftirlib.spectra.places import is_remote
-
-
-def peak_memory_mb() -> float:
-    """Most memory this process and its finished children have used, MB (nan where the system cannot tell)."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    unit = 1 if sys.platform == "darwin" else 1024
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(w).ru_maxrss for w in who) * unit / 1e6
 
 
 def simulate_store(run: Run, out: Path, *, overwrite: bool) -> str:
@@ -36,7 +25,7 @@ def simulate_store(run: Run, out: Path, *, overwrite: bool) -> str:
     data = simulate_colon(out, settings=settings, seed=run.settings.seed, overwrite=overwrite)
     return (
         f"{describe(data)}\nwrote {out} in {time.time() - started:.0f} s, "
-        f"at most {peak_memory_mb():.0f} MB of memory; simulated, not measured"
+        f"at most {peak_memory_mb(children=True):.0f} MB of memory; simulated, not measured"
     )
 
 

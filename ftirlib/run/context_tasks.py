@@ -96,6 +96,7 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, latent, c
     """Contexts of one autoencoder, and the linear model made of them, tried on the whole test set."""
     from ftirlib.explain.crime import default_n_contexts, find_contexts
     from ftirlib.explain.linear import LinearClassifier
+    from ftirlib.spectra.prepared import recipe_of
 
     data = open_spectra(spectra)
     places = read_arrays(Path(vae) / "latent.npz")
@@ -117,7 +118,12 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, latent, c
         n_classes=len(data.attrs["class_names"]),
     )
     linear = LinearClassifier.from_contexts(
-        table.mean_spectra, table.mean_weights, table.label, data.attrs["class_names"], data.wavenumber.values
+        table.mean_spectra,
+        table.mean_weights,
+        table.label,
+        data.attrs["class_names"],
+        data.wavenumber.values,
+        recipe=recipe_of(data),
     )
     linear.save(folder / "linear.json")
     rows = read_fold(folds, fold)

@@ -33,6 +33,8 @@ class ContextView:
         UMAP of the latent means; None for folds, and replicates, that are not shown.
     assigned, predicted, labelled : (n,) int
         Context; the ensemble's class; the image's label.
+    validation_assigned : (n_validation,) int
+        Contexts of the spectra on which they were found.
     table : ContextTable
         Of these spectra.
     validation_table : ContextTable
@@ -45,6 +47,7 @@ class ContextView:
     assigned: np.ndarray
     predicted: np.ndarray
     labelled: np.ndarray
+    validation_assigned: np.ndarray
     table: ContextTable
     validation_table: ContextTable
 
@@ -80,6 +83,7 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
             assigned=assigned["test"],
             predicted=latent["test_predicted"],
             labelled=latent["test_labelled"],
+            validation_assigned=assigned["validation"],
             table=tables["test"],
             validation_table=tables["validation"],
         )

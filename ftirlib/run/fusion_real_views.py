@@ -6,9 +6,10 @@ Bacteria of Goodacre et al. 1998 (10.1099/00221287-144-5-1157), plastics of Jung
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-from ftirlib.run.fusion_views import spread_text
+from ftirlib.run.fusion_views import ORIGIN_NOTES, spread_text
 from ftirlib.run.measured_views import measured
 
 NAME = "fusion_real"
@@ -19,15 +20,29 @@ PROTOCOLS = {  # over-sampled, split: how the table calls it
 }
 
 
+def real_note() -> str:
+    """Sentence that every table of these sets carries: what the image features are."""
+    return " ".join(sorted({ORIGIN_NOTES[one["features"]] for one in real_sets()}))
+
+
 def real_sets() -> list[dict]:
-    """One entry a set, as measured."""
-    return measured(NAME)["sets"]
+    """One entry a set, as measured; what is undefined is NaN."""
+    return _with_nan(measured(NAME)["sets"])
+
+
+def _with_nan(value):
+    """JSON has no NaN, so None stands for it there."""
+    if isinstance(value, dict):
+        return {name: _with_nan(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(part) for part in value]
+    return np.nan if value is None else value
 
 
 def real_prose() -> dict[str, str]:
     """Numbers and names of the section's sentences."""
     found = measured(NAME)
-    sets, chosen = found["sets"], found["settings"]
+    sets, chosen = real_sets(), found["settings"]
     behind = sum(one["gains"][other]["high"] < 0 for one in sets for other in one["gains"])
     ahead = sum(one["gains"][other]["low"] > 0 for one in sets for other in one["gains"])
     return {
@@ -36,12 +51,25 @@ def real_prose() -> dict[str, str]:
         "size": str(chosen["image_size"]),
         "recipe": ", ".join(name for step in chosen["recipe"] for name in step),
         "features": ", ".join(sorted({one["features"] for one in sets})),
+        "most": str(found["most"]),
         "day": found["machine"]["day"],
-        "rules": "; ".join(f"{one['set']}: {one['rule']}" for one in sets),
+        "rules": ". ".join(f"{one['set'].capitalize()}: {one['rule']}" for one in sets),
         "behind": str(behind),
         "ahead": str(ahead),
+        "split": f"{_most_added(sets, ('inside', 'random')):+.2f}",
+        "copies": f"{_most_added(sets, ('before', 'random')):+.2f}",
         "comparisons": str(sum(len(one["gains"]) for one in sets)),
     }
+
+
+def _accuracy(one: dict) -> dict[tuple[str, str], dict]:
+    return {(p["over-sampled"], p["split"]): p["accuracy"] for p in one["protocols"]}
+
+
+def _most_added(sets: list[dict], protocol: tuple[str, str]) -> float:
+    """Most that a protocol adds to the accuracy by whole groups, over the sets."""
+    found = [_accuracy(one) for one in sets]
+    return max(by[protocol]["estimate"] - by["inside", "grouped"]["estimate"] for by in found)
 
 
 def set_table() -> pd.DataFrame:
@@ -70,7 +98,7 @@ def score_table(score: str) -> pd.DataFrame:
     for one in real_sets():
         row = {"set": one["set"]} | {model: spread_text(scores[score]) for model, scores in one["models"].items()}
         majority = next(iter(one["models"].values()))[score]["majority"]
-        rows.append(row | ({} if majority is None else {"majority class": f"{majority:.2f}"}))
+        rows.append(row | ({} if np.isnan(majority) else {"majority class": f"{majority:.2f}"}))
     return pd.DataFrame(rows)
 
 
@@ -90,7 +118,7 @@ def protocol_table() -> pd.DataFrame:
     """Accuracy of the fusion classifier by how it was split and where it over-sampled, with intervals over groups."""
     rows = []
     for one in real_sets():
-        by = {(p["over-sampled"], p["split"]): p["accuracy"] for p in one["protocols"]}
+        by = _accuracy(one)
         texts = {
             title: f"{by[key]['estimate']:.2f}\n[{by[key]['low']:.2f}, {by[key]['high']:.2f}]"
             for key, title in PROTOCOLS.items()

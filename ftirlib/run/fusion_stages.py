@@ -16,7 +16,7 @@ from ftirlib.run import fusion_tasks, tasks
 from ftirlib.run.runner import Run, Task
 from ftirlib.run.settings import PROJECT
 from ftirlib.run.stages import FOLDS, given_or_made
-from ftirlib.run.store import fingerprint, folder_fingerprint
+from ftirlib.run.store import folder_fingerprint
 from ftirlib.spectra.folds import N_SETS, Fold
 from ftirlib.spectra.model import open_spectra
 
@@ -48,7 +48,7 @@ def spectra_path(run: Run) -> str:
         # powders have no amide band to judge by: all spectra are kept
         arguments = {"source": source, "recipe": recipe, "quality": "none", "limits": None}
         task = Task(PREPARED, tasks.prepare, arguments, {"recipe": recipe}, {RAW: run.key(RAW)})
-        return str(run.artefact(task, "spectra") / "spectra.zarr")
+        return run.dataset(task, "spectra")
 
     return run.once("fusion_spectra_path", make)
 
@@ -73,16 +73,16 @@ def features_paths(run: Run) -> list[Path]:
             run.report("  note: no published weights of the image networks are given or cached: random features")
         todo = [
             Task(
-                f"{FEATURES}/rows{start}-{stop - 1}",
+                name,
                 fusion_tasks.features,
                 arguments | {"start": start, "stop": stop},
                 depends | {"rows": [start, stop]},
                 {PREPARED: run.key(PREPARED)},
             )
-            for start, stop in shards(spectra(run).sizes["spectrum"])
+            for name, start, stop in _shards(run)
         ]
         made = run.artefacts("fusion: features", todo, "classify")
-        run.remember(FEATURES, fingerprint({task.name: run.key(task.name) for task in todo}))
+        run.prune(FEATURES, todo)
         return made
 
     return run.once("fusion_features", make)
@@ -98,6 +98,11 @@ def shards(n_spectra: int) -> list[tuple[int, int]]:
     """
     size = max(LEAST_SHARD, -(-n_spectra // MOST_SHARDS))
     return [(start, min(start + size, n_spectra)) for start in range(0, n_spectra, size)]
+
+
+def _shards(run: Run) -> list[tuple[str, int, int]]:
+    """Name and rows of each shard of this run."""
+    return [(f"{FEATURES}/rows{a}-{b - 1}", a, b) for a, b in shards(spectra(run).sizes["spectrum"])]
 
 
 def _weights(run: Run) -> dict[str, tuple[Path, str] | None]:
@@ -141,8 +146,10 @@ def fusion_fingerprint(run: Run) -> dict:
     return run.once("fusion_fingerprint", find)
 
 
-def _feature_folders(run: Run) -> list[str]:
-    return [str(folder) for folder in features_paths(run)]
+def _features(run: Run) -> tuple[list[str], dict[str, str]]:
+    """Folders of the features, and their keys, for the tasks that read them."""
+    folders = [str(folder) for folder in features_paths(run)]
+    return folders, {name: run.key(name) for name, *_ in _shards(run)}
 
 
 def feature_origin(run: Run) -> str:
@@ -189,9 +196,9 @@ def variants(run: Run) -> dict[str, list[str]]:
 
 def fused(run: Run, names: list[str]) -> dict[str, list[dict[str, np.ndarray]]]:
     """Probabilities of the fusion classifier: variant -> fold -> {"validation", "test"} (n, n_classes)."""
-    features = _feature_folders(run)
+    features, keys = _features(run)
     common, inputs = _common(run)
-    inputs |= {FEATURES: run.key(FEATURES)}
+    inputs |= keys
     head, oversampling = _head(run), run.settings.fusion.oversampling
     todo = [
         Task(
@@ -293,7 +300,7 @@ def leak(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     def make():
         from ftirlib.classify.fusion.leak import PROTOCOLS
 
-        features = _feature_folders(run)
+        features, keys = _features(run)
         todo = [
             Task(
                 f"fusion/leak/{oversampled}-{split}",
@@ -307,7 +314,7 @@ def leak(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
                     "seed": run.settings.seed,
                 },
                 _head(run),
-                {name: run.key(name) for name in (PREPARED, FEATURES)},
+                {PREPARED: run.key(PREPARED)} | keys,
             )
             for oversampled, split in PROTOCOLS
         ]
@@ -321,8 +328,8 @@ def tsne(run: Run) -> np.ndarray:
     """Places (n_spectra, 2) of all spectra by their fused features."""
 
     def make():
-        arguments = {"features": _feature_folders(run), "seed": run.settings.seed}
-        task = Task(MAP, fusion_tasks.tsne, arguments, {}, {FEATURES: run.key(FEATURES)})
+        features, keys = _features(run)
+        task = Task(MAP, fusion_tasks.tsne, {"features": features, "seed": run.settings.seed}, {}, keys)
         return tasks.read_arrays(run.artefact(task, "classify") / "map.npz")["places"]
 
     return run.once("fusion_map", make)

@@ -15,6 +15,7 @@ from ftirlib.run import fusion_stages, tables, tasks
 from ftirlib.run.fusion_stages import FUSION
 from ftirlib.run.runner import Run
 from ftirlib.run.views import ClassSpectra, mean_spectra
+from ftirlib.spectra.places import place_name
 
 # as printed, but for the "%" that their abstract puts behind three of them
 PUBLISHED = {
@@ -28,25 +29,25 @@ PUBLISHED = {
     "kappa": 0.68,
 }
 
+ORIGIN_NOTES = {
+    "random features": "Random features: the image networks have seeded random weights, not ImageNet's.",
+    "ImageNet features": "The image networks have ImageNet weights.",
+    "no image features": "No image network takes part.",
+}
+
 
 def data_name(run: Run) -> str:
     """What to call the data of this chapter in prose."""
     data = fusion_stages.spectra(run)
     if run.settings.fusion.data is None:
         return "simulated ligands and metal complexes"
-    name = f"data set {run.settings.fusion.data.name.removesuffix('.zarr')}"
+    name = f"data set {place_name(run.settings.fusion.data)}"
     return f"{name} (simulated)" if data.attrs["is_simulated"] else name
 
 
 def origin_note(run: Run) -> str:
     """Sentence that every figure and table of fused features carries."""
-    origin = fusion_stages.feature_origin(run)
-    notes = {
-        "random features": "Random features: the image networks have seeded random weights, not ImageNet's.",
-        "ImageNet features": "The image networks have ImageNet weights.",
-        "no image features": "No image network takes part.",
-    }
-    return notes[origin]
+    return ORIGIN_NOTES[fusion_stages.feature_origin(run)]
 
 
 def prose(run: Run) -> dict[str, str]:
@@ -329,7 +330,8 @@ def band_table() -> pd.DataFrame:
 
 def spread_text(row) -> str:
     """Mean ± standard deviation over folds, and below it the interval over groups."""
-    return f"{row['mean']:.2f} ± {row['sd']:.2f}\n{_range(row['low'], row['high'])}"
+    mean = f"{_number(row['mean'])} ± {row['sd']:.2f}" if np.isfinite(row["mean"]) else "undefined"
+    return f"{mean}\n{_range(row['low'], row['high'])}"
 
 
 def _score(table: pd.DataFrame, model: str, score: str) -> str:
@@ -342,13 +344,12 @@ def _interval(interval) -> str:
 
 
 def _signed(interval: Interval) -> str:
-    text = f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
-    return text.replace("-", "−")  # a hyphen is no minus
+    return f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]".replace("-", "−")
 
 
 def _number(value: float) -> str:
-    return f"{value:.2f}" if np.isfinite(value) else "undefined"
+    return f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "undefined"  # a hyphen is no minus
 
 
 def _range(low: float, high: float) -> str:
-    return f"[{low:.2f}, {high:.2f}]" if np.isfinite(low) else "undefined"
+    return f"[{_number(low)}, {_number(high)}]" if np.isfinite(low) else "undefined"

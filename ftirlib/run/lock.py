@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from ftirlib.errors import StoreError
+from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.spectra.places import file_system, is_remote
 
 LOCK = "lock.json"
@@ -263,12 +263,15 @@ class Hold:
     ----------
     token : str
         Of the lock: the same for the driver and its children.
+    inherited : bool
+        Whether the lock is that of a parent process.
     lost : threading.Event
         Set when somebody else took the lock, as after a machine has slept for long.
     """
 
     root: str
     token: str
+    inherited: bool
     lost: threading.Event
 
     def check(self) -> None:
@@ -299,7 +302,7 @@ def hold(root: str | os.PathLike) -> Iterator[Hold]:
     with _said(root):
         found = _read(place)
     if found is not None and found.token in before.split(","):
-        yield Hold(str(root), found.token, lost)
+        yield Hold(str(root), found.token, True, lost)
         return
     with _said(root):
         _take(place, me, root)
@@ -308,7 +311,7 @@ def hold(root: str | os.PathLike) -> Iterator[Hold]:
     keeper.start()
     os.environ[VARIABLE] = ",".join(filter(None, [before, me.token]))
     try:
-        yield Hold(str(root), me.token, lost)
+        yield Hold(str(root), me.token, False, lost)
     finally:
         tokens = [token for token in os.environ.get(VARIABLE, "").split(",") if token not in ("", me.token)]
         os.environ[VARIABLE] = ",".join(tokens)
@@ -317,7 +320,7 @@ def hold(root: str | os.PathLike) -> Iterator[Hold]:
         ended.set()
         keeper.join()
         if not lost.is_set():
-            with contextlib.suppress(OSError):  # the folder may be gone, or the disk away
+            with contextlib.suppress(Exception):  # the folder may be gone, the disk or the network away
                 if (found := _read(place)) is not None and found.token == me.token:
                     place.delete()
 
@@ -369,7 +372,7 @@ def _keep(place: Place, me: Holder, ended: threading.Event, lost: threading.Even
     """Touch the lock until it is released; a file system that is away for a moment is asked again."""
     text = json.dumps(asdict(me)).encode()
     while not ended.wait(REFRESH_SECONDS):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):  # each protocol of addresses has its own
             found = _read(place)
             if found is None or found.token != me.token:
                 lost.set()
@@ -381,7 +384,12 @@ def _keep(place: Place, me: Holder, ended: threading.Event, lost: threading.Even
 def _said(root) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except FtirlibError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) and not is_remote(root):
+            raise
         raise StoreError(
-            f"cannot write the lock of '{root}' ({error.strerror or error}); make room, or choose another --out."
+            f"cannot write the lock of '{root}' ({getattr(error, 'strerror', None) or error}); make room, check the "
+            "address and its keys, or choose another --out."
         ) from error

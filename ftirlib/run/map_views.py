@@ -5,7 +5,7 @@ After Figure 4 of Hartigan et al. (paper A), for images chosen by rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -47,6 +47,11 @@ class TissueMaps:
     def panels(self) -> list[str]:
         """Titles of the pictures, from left to right."""
         return ["Prediction", "Share of votes", "Context", *(["Truth"] if self.truth is not None else [])]
+
+    @property
+    def pictures(self) -> dict:
+        """What `ftirlib.report.figures.draw_tissue` is given of one image."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def shown_images(run: Run) -> list[int]:

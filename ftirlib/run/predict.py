@@ -27,6 +27,7 @@ from ftirlib.spectra.model import (
     iter_blocks,
     open_spectra,
 )
+from ftirlib.spectra.prepared import check_prepared, recipe_of
 
 EXPLAINED = 200  # spectra that get a context unless told otherwise: each costs as much as thousands of predictions
 
@@ -68,11 +69,9 @@ def predict_store(finished: str | Path, data: str, out: Path, *, explained: int 
         raise StoreError(f"'{out}' exists; choose another folder for the predictions.")
     model = open_spectra(store.dataset("prepared", DATASET))
     source = open_spectra(data)
-    if source.attrs.get("recipe"):
-        raise DataError(
-            f"'{data}' has been prepared already ({len(source.attrs['recipe'])} steps); give the spectra as they were "
-            "imported: the run prepares them as its own were."
-        )
+    steps = recipe_of(model)
+    # what the run's own source had been through before the run prepared it: nothing, for spectra as imported
+    check_prepared(steps[: len(steps) - len(settings.preparation.recipe)], source, taker="the run")
     work = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     work.mkdir(parents=True)
     try:
@@ -143,6 +142,8 @@ def _vote(store: Store, prepared: xr.Dataset, model: xr.Dataset) -> tuple[np.nda
 
     n_classes = len(model.attrs["class_names"])
     ensembles = [EMSCNN.load(store.fetch("ensemble") / f"fold{k}" / "model") for k in range(N_SETS)]
+    for voters in ensembles:
+        check_prepared(voters.recipe_, prepared, taker="the run's ensemble")
     votes, agreement = [], []
     for _, block in iter_blocks(prepared):
         each = np.stack([full_probabilities(e, e.predict_proba(block), n_classes) for e in ensembles])

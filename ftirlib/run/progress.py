@@ -119,6 +119,9 @@ class Progress:
 
     def end(self, how: str = "finished") -> None:
         """State that the run has ended: "finished", "stopped", or the sentence of its error."""
+        said = read_progress(self._store.address)
+        if said is not None and said["run"] == self._run:  # its children, such as notebooks, made stages of their own
+            self.stages = said["stages"] | self.stages
         self._ended = {"at": time.time(), "how": how}
         self._write()
 

@@ -12,9 +12,9 @@ from ftirlib.report.context_controls import context_controls
 from ftirlib.report.truth import context_agreement
 from ftirlib.run import stages
 from ftirlib.run.context_tasks import latent_points
+from ftirlib.run.pathway_views import contexts_of
 from ftirlib.run.runner import Run
 from ftirlib.run.tasks import read_arrays
-from ftirlib.run.truth_views import contexts_of
 from ftirlib.run.views import explained
 
 COUNTS = (2, 4, 8, 16, 32, 64, 100)

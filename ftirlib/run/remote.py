@@ -160,8 +160,13 @@ class RemoteStore:
         except Exception as error:
             raise self._unreachable(error) from error
 
-    def make(self, name: str, key: str, made_from: Mapping, build: Callable[[Path], None]) -> None:
+    def make(self, name: str, key: str, made_from: Mapping, build: Callable[[Path], None]) -> Path:
         """Build the artefact in the mirror unless it is current, and bring it to the address, its manifest last.
+
+        Returns
+        -------
+        Path
+            Its folder in the mirror.
 
         Raises
         ------
@@ -169,7 +174,7 @@ class RemoteStore:
             When the address cannot be written, or the mirror's disk is full.
         """
         if self.is_current(name, key):
-            return
+            return self.fetch(name)
         folder = self._mirror.make(name, key, made_from, build)
         manifest = self._mirror.manifest(name)
         try:
@@ -180,6 +185,7 @@ class RemoteStore:
         except Exception as error:
             raise self._unreachable(error) from error
         self._checked[name] = key
+        return folder
 
     def _remove_others(self, name: str, key: str) -> None:
         """Remove what the artefact was before, which no manifest names any more."""

@@ -5,28 +5,44 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftirlib.errors import StoreError
-from ftirlib.run.cluster import library, open_executor, wait_for
+from ftirlib.errors import FtirlibError, StoreError
+from ftirlib.run.cluster import open_executor, wait_for
+from ftirlib.run.lock import Hold, hold
+from ftirlib.run.progress import Progress
 from ftirlib.run.remote import open_store
 from ftirlib.run.settings import Settings, read_settings
 from ftirlib.run.store import fingerprint, room_fingerprint
 from ftirlib.run.task import Task, execute, sent
+from ftirlib.run.worker import library
 
 SETTINGS = "settings.json"
 DATASET = "spectra.zarr"  # of an artefact that is a data set
 
 
+def stage_of(name: str) -> str:
+    """The stage that an artefact's name begins with.
+
+    Examples
+    --------
+    >>> stage_of("members/fold0-seed1")
+    'members'
+    """
+    return name.partition("/")[0]
+
+
 class Run:
     """Settings with a place for their results; stages (`ftirlib.run.stages`) take it as their argument.
 
-    Use as a context manager, or call `close`, to stop its workers.
+    One run at a time drives a folder of results: inside ``with`` from the first thing made to the end, else only
+    while something is made, so that an open notebook keeps nobody out.
     """
 
     def __init__(self, settings: Settings, *, report: Callable[[str], None] | None = None, bar: bool = False):
@@ -37,25 +53,61 @@ class Run:
         self._bar = bar
         self._results: dict[str, Any] = {}
         self._keys: dict[str, str] = {}
-        self._stack = ExitStack()
+        self._entered = False
+        self._held: Hold | None = None
+        self._driving = ExitStack()
+        self._working = ExitStack()
         self._executor: Executor | None = None
 
     def __enter__(self):
+        self._entered = True
         return self
 
-    def __exit__(self, *exc):
-        self.close()
+    def __exit__(self, kind, error, trace):
+        self._entered = False
+        self._working.__exit__(kind, error, trace)
+        self._executor = None
+        self._driving.__exit__(kind, error, trace)
 
     def close(self) -> None:
-        self._stack.close()
+        """Stop the workers and let others drive the folder."""
+        self.__exit__(None, None, None)
+
+    def rest(self) -> None:
+        """Stop the workers, which hold memory; they start again when needed."""
+        self._working.close()
         self._executor = None
 
     @property
     def executor(self) -> Executor:
         """Workers, started when first needed and kept until the run is closed."""
         if self._executor is None:
-            self._executor = self._stack.enter_context(open_executor(self.settings.scheduler, self.settings.workers))
+            cluster, tls = self.settings.scheduler, self.settings.tls
+            self._executor = self._working.enter_context(open_executor(cluster, self.settings.workers, tls=tls))
         return self._executor
+
+    @contextmanager
+    def driving(self) -> Iterator[Progress]:
+        """Be the driver of the folder of results, which is asked for before anything is made in it."""
+        if self._held is None:
+            self.store.check_writable()
+            self._held = self._driving.enter_context(hold(self.store.address))
+            self._driving.callback(setattr, self, "_held", None)
+            self._progress = Progress(self.store.address, run=self._held.token, bar=self._bar)
+            if not self._held.inherited:
+                self._driving.push(self._say_how_it_ended)
+            self.store.write_text(SETTINGS, self.settings.model_dump_json(indent=1, exclude={"tls"}))
+        self._held.check()
+        try:
+            yield self._progress
+        finally:
+            if not self._entered:
+                self._driving.__exit__(*sys.exc_info())
+
+    def _say_how_it_ended(self, kind, error, trace) -> None:
+        how = "finished" if kind is None else str(error) if isinstance(error, FtirlibError) else "stopped"
+        with suppress(StoreError):  # the disk may be why it ends
+            self._progress.end(how)
 
     @property
     def figure_folder(self) -> Path:
@@ -66,8 +118,8 @@ class Run:
         """Save a figure as SVG and PDF under the name it has in the book."""
         from ftirlib.report.figures.style import publish
 
-        self._begin()
-        self.figure_folder.mkdir(exist_ok=True)
+        self.store.check_writable()
+        self.figure_folder.mkdir(exist_ok=True, parents=True)
         publish(figure, self.figure_folder / name)
 
     def once(self, name: str, compute: Callable[[], Any]) -> Any:
@@ -97,9 +149,10 @@ class Run:
     def _make(self, task: Task, room: str) -> None:
         key, made_from = self._describe(task, room)
         if not self.store.is_current(task.name, key):
-            self._begin()
-            self.report(f"{task.name}: making")
-            self._tell(execute(self.store.address, self._sent(task), key, made_from))
+            with self.driving() as progress, progress.stage(stage_of(task.name), 1) as advance:
+                self.report(f"{task.name}: making")
+                self._tell(execute(self.store.address, self._sent(task), key, made_from))
+                advance()
             self.made.append(task.name)
         self._keys[task.name] = key
 
@@ -108,20 +161,23 @@ class Run:
         described = {task.name: self._describe(task, room) for task in tasks}
         waiting = [task for task in tasks if not self.store.is_current(task.name, described[task.name][0])]
         if waiting:
-            self._begin()
-            self.report(f"{title}: {len(waiting)} of {len(tasks)} to make")
-            facts = library() if self.settings.scheduler else None
-            calls = {
-                task.name: (execute, self.store.address, self._sent(task), *described[task.name], facts)
-                for task in waiting
-            }
-            with _progress(title, len(calls), self._bar) as advance:
+            made = len(tasks) - len(waiting)
+            with (
+                self.driving() as progress,
+                progress.stage(stage_of(tasks[0].name), len(tasks), earlier=made, title=title) as advance,
+            ):
+                self.report(f"{title}: {len(waiting)} of {len(tasks)} to make")
 
                 def done(name: str, notes: list[str]) -> None:
                     self._tell(notes)
                     self.made.append(name)
                     advance()
 
+                facts = library() if self.settings.scheduler else None
+                calls = {
+                    task.name: (execute, self.store.address, self._sent(task), *described[task.name], facts)
+                    for task in waiting
+                }
                 wait_for(self.executor, calls, done, report=self.report)
         self._keys |= {name: key for name, (key, _) in described.items()}
         return [self.store.fetch(task.name) for task in tasks]
@@ -138,10 +194,6 @@ class Run:
         for note in notes:
             self.report(f"  note: {note}")
 
-    def _begin(self) -> None:
-        self.store.check_writable()
-        self.store.write_text(SETTINGS, self.settings.model_dump_json(indent=1))
-
     def _describe(self, task: Task, room: str) -> tuple[str, dict]:
         made_from = {
             "task": task.name,
@@ -152,35 +204,6 @@ class Run:
             **room_fingerprint(room),
         }
         return fingerprint(made_from), made_from
-
-
-class _progress:
-    """A progress bar with rate and remaining time where somebody watches; nothing elsewhere."""
-
-    def __init__(self, title: str, total: int, shown: bool):
-        self._title, self._total, self._shown = title, total, shown
-
-    def __enter__(self):
-        if not self._shown:
-            return lambda: None
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.progress import TimeRemainingColumn as Remaining
-
-        columns = (
-            TextColumn("{task.description:>14}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            Remaining(),
-        )
-        self._progress = Progress(*columns)
-        self._progress.start()
-        task = self._progress.add_task(self._title, total=self._total)
-        return lambda: self._progress.advance(task)
-
-    def __exit__(self, *exc):
-        if self._shown:
-            self._progress.stop()
 
 
 def read_run_settings(root: str | os.PathLike) -> Settings:
@@ -209,6 +232,7 @@ def open_run(
     out: str | None = None,
     seed: int = 0,
     scheduler: str | None = None,
+    tls: Mapping[str, str] | None = None,
     changes: Mapping[str, Any] | None = None,
     **shown,
 ) -> Run:
@@ -219,5 +243,5 @@ def open_run(
     >>> open_run("smoke").settings.members.count > 0
     True
     """
-    settings = read_settings(profile, data=data, out=out, seed=seed, scheduler=scheduler, changes=changes)
+    settings = read_settings(profile, data=data, out=out, seed=seed, scheduler=scheduler, tls=tls, changes=changes)
     return Run(settings, **shown)

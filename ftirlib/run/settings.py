@@ -174,6 +174,7 @@ class Settings(Group):
     out: str
     seed: int = Field(default=0, ge=0)
     scheduler: str | None = None
+    tls: dict[Literal["ca", "cert", "key"], str] | None = None  # PEM files for a tls:// scheduler
     workers: int = Field(ge=1)
     phantom: PhantomGroup
     preparation: PreparationGroup
@@ -194,6 +195,7 @@ def read_settings(
     out: str | os.PathLike | None = None,
     seed: int = 0,
     scheduler: str | None = None,
+    tls: Mapping[str, str] | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read a profile and apply what was given beside it.
@@ -206,6 +208,7 @@ def read_settings(
         under the project, or under the folder that FTIRLIB_RESULTS names
     seed : int
     scheduler : address of a Dask scheduler; local processes without it
+    tls : PEM files ``ca``, ``cert`` and ``key`` for a ``tls://`` scheduler
     changes : mapping of dotted names to values, such as ``{"members.epochs": 40}``
 
     Raises
@@ -233,6 +236,7 @@ def read_settings(
         "out": resolved(out or base / name),
         "seed": seed,
         "scheduler": scheduler or None,
+        "tls": dict(tls) if tls else None,
     }
     try:
         return Settings(**values)

@@ -14,7 +14,6 @@ import xarray as xr
 
 from ftirlib.explain.crime import Contexts
 from ftirlib.report import context_controls
-from ftirlib.report.comparison import score_table
 from ftirlib.run import context_tasks, tasks
 from ftirlib.run.runner import Run, Task
 from ftirlib.run.store import file_hash, fingerprint, folder_fingerprint
@@ -156,10 +155,9 @@ def ensemble_path(run: Run) -> Path:
 
     def make():
         paths = members(run)
-        common, inputs = _common(run)
         settings = run.settings.ensemble.model_dump()
-        inputs |= {f"members/{p.name}": run.key(f"members/{p.name}") for fold in paths for p in fold}
-        arguments = {**common, "members": [[str(p) for p in fold] for fold in paths], **settings}
+        inputs = {f"members/{p.name}": run.key(f"members/{p.name}") for fold in paths for p in fold}
+        arguments = {"members": [[str(p) for p in fold] for fold in paths], **settings}
         return run.artefact(Task("ensemble", tasks.ensemble, arguments, settings, inputs), "classify")
 
     return run.once("ensemble_path", make)
@@ -411,52 +409,50 @@ def scores(run: Run) -> pd.DataFrame:
     """
 
     def make():
-        data, sets, settings = prepared(run), folds(run), run.settings.scores
-        label = data.label.values.astype(int)
-        labels = [label[one.test] for one in sets]
-        votes = [one["test"].argmax(1) for one in ensemble(run)]
+        common, inputs = _common(run)
+        settings = run.settings.scores.model_dump()
+        bootstrap = {"n_resamples": settings["resamples"], "confidence": settings["confidence"]}
+        ensembles = [f"ensemble/fold{k}" for k in FOLDS]
         linear = vae_names(run)
-        answers = predictions(run)
-        return score_table(
-            answers,
-            {m: {"labels": labels} | ({"ensemble": votes} if m in linear else {}) for m in answers},
-            folds=sets,
-            label=label,
-            group=data.group.values,
-            class_names=data.attrs["class_names"],
-            positive_classes=data.attrs["positive_classes"],
-            n_resamples=settings.resamples,
-            confidence=settings.confidence,
-            random_state=run.settings.seed,
-        )
+        todo = []
+        for model, names in _answers(run).items():
+            read = [*names, *ensembles] if model in linear else names
+            arguments = {
+                **common,
+                "model": model,
+                "answers": [str(run.store.path(name)) for name in names],
+                "linear": model in linear,
+                "ensemble": [str(run.store.path(name)) for name in ensembles],
+                "bootstrap": bootstrap | {"random_state": run.settings.seed},
+            }
+            keys = {name: run.key(name) for name in (n.partition("/fold")[0] if n in ensembles else n for n in read)}
+            todo.append(Task(f"scores/{model}", tasks.scores, arguments, settings, inputs | keys))
+        tables = [pd.DataFrame(tasks.read_json(p / "scores.json")) for p in run.artefacts("scores", todo, "report")]
+        return pd.concat(tables, ignore_index=True)
 
     return run.once("scores", make)
+
+
+def _answers(run: Run) -> dict[str, list[str]]:
+    """Where the answers of every model lie: name -> folder of each fold, by its place in the run."""
+    baselines(run), ensemble_path(run), contexts(run)
+    found = {model: [f"baselines/{model}-fold{k}" for k in FOLDS] for model in run.settings.baselines.models}
+    found["mscnn"] = [f"members/fold{k}-seed0" for k in FOLDS]
+    found["emscnn"] = [f"ensemble/fold{k}" for k in FOLDS]
+    return found | {name: [f"contexts/fold{k}-{name}" for k in FOLDS] for name in vae_names(run)}
 
 
 def predictions(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
     """Test-set predictions of every model: name -> fold -> {"predicted" (n,), "probabilities" (n, c) or None}."""
 
     def collect():
-        found = {}
-        for model, per_fold in baselines(run).items():
-            found[model] = [_answer(one["test"]) for one in per_fold]
-        found["mscnn"] = [_answer(tasks.read_arrays(paths[0] / "probabilities.npz")["test"]) for paths in members(run)]
-        found["emscnn"] = [_answer(one["test"]) for one in ensemble(run)]
-        for name in vae_names(run):
-            found[name] = [
-                {
-                    "predicted": tasks.read_arrays(paths[name] / "assigned.npz")["linear_test"].astype(int),
-                    "probabilities": None,
-                }
-                for paths in contexts(run)
-            ]
-        return found
+        linear = vae_names(run)
+        return {
+            model: [tasks.answer(run.store.path(name), linear=model in linear) for name in names]
+            for model, names in _answers(run).items()
+        }
 
     return run.once("predictions", collect)
-
-
-def _answer(probabilities: np.ndarray) -> dict[str, np.ndarray]:
-    return {"predicted": probabilities.argmax(1), "probabilities": probabilities}
 
 
 STAGES = {

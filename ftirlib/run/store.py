@@ -21,12 +21,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ftirlib.errors import StoreError
+from ftirlib.run.memory import peak_memory_mb
 from ftirlib.spectra.places import file_system, is_remote
 
 MANIFEST = "manifest.json"
-ROOMS = ("spectra", "classify", "explain", "report", "run")
+ROOMS = ("spectra", "sources", "classify", "explain", "report", "run")
 PACKAGES = {
     "spectra": ["numpy", "scipy", "xarray", "zarr", "pybaselines"],
+    "sources": ["numba"],
     "classify": ["torch", "scikit-learn", "xgboost-cpu", "xgboost", "kymatio", "imbalanced-learn"],
     "explain": ["umap-learn"],
     "report": ["pandas"],
@@ -174,6 +176,7 @@ class Store:
                 "key": key,
                 "made_from": made_from,
                 "seconds": round(time.time() - started, 2),
+                "memory_mb": round(peak_memory_mb(), 1),
                 "files": files,
             }
             write_text(temporary / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, default=str))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ftirlib.report.scores import classification_scores
 from ftirlib.run import stages, tasks
 from ftirlib.run.runner import Run
 from ftirlib.run.stages import FOLDS, SHOWN
+from ftirlib.run.tables import difference_cell
 from ftirlib.run.views import out_of_fold
 from ftirlib.spectra.folds import Fold
 from ftirlib.spectra.model import UNKNOWN
@@ -75,7 +77,14 @@ def histories(run: Run) -> dict[str, list[dict]]:
     return {n: tasks.read_json(models[n] / "history.json") for n in stages.vae_names(run, replicates=False)}
 
 
-def paired_models(run: Run, reference: str, models: list[str] | None = None, target: str = "labels") -> pd.DataFrame:
+def paired_models(
+    run: Run,
+    reference: str,
+    models: list[str] | None = None,
+    target: str = "labels",
+    *,
+    scores: Sequence[str] = COMPARED,
+) -> pd.DataFrame:
     """Every model less the reference on the same test spectra of all folds; see `paired_table`.
 
     Parameters
@@ -85,6 +94,7 @@ def paired_models(run: Run, reference: str, models: list[str] | None = None, tar
         Default: all.
     target : {"labels", "ensemble"}
         What both are scored against.
+    scores : sequence of str
     """
     data, settings = stages.prepared(run), run.settings.scores
     answers = {name: out_of_fold(run, name) for name in (models or stages.predictions(run))}
@@ -98,7 +108,7 @@ def paired_models(run: Run, reference: str, models: list[str] | None = None, tar
         reference=reference,
         class_names=data.attrs["class_names"],
         positive_classes=data.attrs["positive_classes"],
-        scores=COMPARED,
+        scores=scores,
         n_resamples=settings.resamples,
         confidence=settings.confidence,
         random_state=run.settings.seed,
@@ -141,12 +151,16 @@ def supervision_text(run: Run) -> str:
     )
 
 
+def shown_supervision(table: pd.DataFrame) -> pd.DataFrame:
+    """`supervision_table` as a page shows it: a row per variant; * where the interval leaves out 0."""
+    text = [difference_cell(r.difference, r.low, r.high, 3) for r in table.itertuples()]
+    wide = table.assign(text=text).pivot(index=["more", "less"], columns="target", values="text")
+    return wide.rename(columns="against the {}".format).reset_index().rename_axis(columns=None)
+
+
 def difference_text(table: pd.DataFrame) -> pd.DataFrame:
     """A paired table as a page shows it: a row per model; * where the interval leaves out 0."""
-    text = [
-        f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}]{' *' if row.decided else ''}"
-        for row in table.itertuples()
-    ]
+    text = [difference_cell(row.difference, row.low, row.high) for row in table.itertuples()]
     wide = table.assign(text=text).pivot(index="model", columns="score", values="text")
     return wide.loc[list(dict.fromkeys(table.model)), list(dict.fromkeys(table.score))].rename_axis(
         index=None, columns=None

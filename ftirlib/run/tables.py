@@ -22,17 +22,6 @@ def wide_scores(table: pd.DataFrame, scores, titles) -> pd.DataFrame:
     return wide.loc[order, [s for s in scores if s in wide]].rename(columns=titles)
 
 
-def supervision_text(run: Run) -> str:
-    """Balanced accuracy of every linear model against the labels and the ensemble, as prose lists it."""
-    table = stages.scores(run)
-    parts = []
-    for name in stages.vae_names(run):
-        labels = value_of(table, name, "balanced_accuracy")
-        model = value_of(table, name, "balanced_accuracy", "ensemble")
-        parts.append(f"{name} {labels['mean']:.2f} against the labels and {model['mean']:.2f} against the ensemble")
-    return "; ".join(parts)
-
-
 def _score_text(row: dict) -> str:
     mean = f"{row['mean']:.2f} ± {row['sd']:.2f}" if np.isfinite(row["mean"]) else "undefined"
     return f"{mean}\n[{row['low']:.2f}, {row['high']:.2f}]" if np.isfinite(row["low"]) else mean
@@ -43,9 +32,40 @@ def with_target(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(model=table.model + table.target.map({"labels": " (L)", "ensemble": " (M)"}))
 
 
-def plus_minus(table: pd.DataFrame, column: str, digits: int = 2) -> list[str]:
-    """Texts "mean ± sd" of a column and its ``<column>_sd``."""
-    return [f"{m:.{digits}f} ± {s:.{digits}f}" for m, s in zip(table[column], table[f"{column}_sd"])]
+def interval_cell(value: float, low: float, high: float, digits: int = 2) -> str:
+    """An estimate over its interval, two lines of one cell; "undefined" where there is none.
+
+    Examples
+    --------
+    >>> print(interval_cell(0.5, 0.4, 0.61))
+    0.50
+    [0.40, 0.61]
+    """
+    if not np.isfinite(value):
+        return "undefined"
+    between = f"[{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) else "too few groups"
+    return f"{value:.{digits}f}\n{between}"
+
+
+def difference_cell(value: float, low: float, high: float, digits: int = 2) -> str:
+    """A difference over its interval, with a star where the interval leaves out 0.
+
+    Examples
+    --------
+    >>> print(difference_cell(0.05, 0.01, 0.09))
+    +0.05 *
+    [+0.01, +0.09]
+    """
+    if not np.isfinite(value):
+        return "undefined"
+    star = " *" if low > 0 or high < 0 else ""
+    return f"{value:+.{digits}f}{star}\n[{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+def cells(frame: pd.DataFrame, index: bool = False):
+    """A frame of such cells as a page shows it: lines kept as they are, and nothing wrapped."""
+    shown = frame.style.set_properties(**{"white-space": "pre"})
+    return shown if index else shown.hide(axis="index")
 
 
 def markdown(frame: pd.DataFrame) -> str:

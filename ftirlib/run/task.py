@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftirlib.run import cluster
+from ftirlib.run import worker
 from ftirlib.run.remote import open_store
 
 RUN = "{run}"  # stands for the folder of the results
@@ -56,14 +56,14 @@ def execute(address: str, task: Task, key: str, made_from: dict, driver: dict | 
         What the library warned of, for the driver to tell.
     """
     if driver is not None:
-        cluster.check_worker(driver)
+        worker.check_worker(driver)
     store = open_store(address)
     work = store.work(task.name, key)
     arguments = _with_paths(task.arguments, store, task.inputs)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         store.make(
-            task.name, key, made_from, lambda folder: cluster.one_thread(_call, task.function, folder, work, arguments)
+            task.name, key, made_from, lambda folder: worker.one_thread(_call, task.function, folder, work, arguments)
         )
     store.done(task.name, key)
     return [f"{task.name}: {w.message}" for w in caught if w.category is UserWarning]

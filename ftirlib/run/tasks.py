@@ -17,7 +17,8 @@ import numpy as np
 from ftirlib.errors import DataError
 from ftirlib.run.store import MANIFEST
 from ftirlib.spectra.folds import Fold
-from ftirlib.spectra.model import open_spectra, read_absorbance
+from ftirlib.spectra.model import iter_blocks, open_spectra, read_absorbance
+from ftirlib.spectra.rowfile import RowFile
 
 SIDES = ("train", "validation", "test")
 LEAST_STEPS, LEAST_BATCH = 16, 8  # of an epoch of training; spectra in a step
@@ -77,7 +78,9 @@ def fold(folder, work, *, spectra, seed):
     data = open_spectra(spectra)
     if not (data.label.values >= 0).any():
         raise DataError("the data set has no labels; give them when importing (--label), or use 'ftirlib predict'.")
-    folds = four_way_folds(data.label.values, data.group.values, random_state=seed)
+    folds = four_way_folds(
+        data.label.values, data.group.values, class_names=data.attrs["class_names"], random_state=seed
+    )
     for one in folds:
         check_fold(one, data.group.values)
     np.savez(
@@ -104,39 +107,47 @@ def baseline(folder, work, *, spectra, folds, fold, model, components, seed):
 def member(folder, work, *, spectra, folds, fold, training, network, seed):
     """One MSCNN of one fold and its probabilities; an interrupted training goes on from its checkpoint."""
     from ftirlib.classify.mscnn import MSCNNSettings
+    from ftirlib.classify.streaming import predict_blocks
     from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
+    from ftirlib.spectra.prepared import recipe_of
 
-    rows = read_fold(folds, fold)
-    absorbance, label, wavenumber = labelled(spectra, rows.train)
-    held, held_label, _ = labelled(spectra, rows.validation)
-    n_classes = len(open_spectra(spectra).attrs["class_names"])
+    data, rows = open_spectra(spectra), read_fold(folds, fold)
+    wavenumber, n_classes = data.wavenumber.values, len(data.attrs["class_names"])
+    label = data.label.values.astype(np.int64)
+    stored = {}  # the spectra of a cohort need not fit in memory
+    for side in SIDES[:2]:
+        blocks = (block for _, block in iter_blocks(data, getattr(rows, side)))
+        stored[side] = RowFile.write(work / f"{side}.float32", blocks, wavenumber.size)
     # a small data set still gets some steps in every epoch
-    batch_size = min(training["batch_size"], max(LEAST_BATCH, len(label) // LEAST_STEPS))
+    batch_size = min(training["batch_size"], max(LEAST_BATCH, len(rows.train) // LEAST_STEPS))
     classifier = MSCNNClassifier(
         wavenumber,
-        network=MSCNNSettings(n_classes=len(np.unique(label)), **network),
+        network=MSCNNSettings(n_classes=len(np.unique(label[rows.train])), **network),
         training=TrainingSettings(**training | {"batch_size": batch_size}),
         random_state=seed,
+        recipe=recipe_of(data),
     )
-    classifier.fit(absorbance, label, validation=(held, held_label), checkpoint=work / "training.safetensors")
+    classifier.fit(
+        stored["train"],
+        label[rows.train],
+        validation=(stored["validation"], label[rows.validation]),
+        checkpoint=work / "training.safetensors",
+    )
     classifier.save(folder / "model")
-    del absorbance
-    tested, _, _ = labelled(spectra, rows.test)
+    sides = {side: predict_blocks(classifier, data, rows=getattr(rows, side)) for side in SIDES[1:]}
     np.savez(
         folder / "probabilities.npz",
-        validation=full_probabilities(classifier, classifier.predict_proba(held), n_classes),
-        test=full_probabilities(classifier, classifier.predict_proba(tested), n_classes),
+        **{side: full_probabilities(classifier, answers, n_classes) for side, answers in sides.items()},
     )
 
 
-def ensemble(folder, work, *, spectra, folds, members, threshold, voting):
+def ensemble(folder, work, *, members, threshold, voting):
     """The voting ensembles of all folds: members are selected together, as the threshold may look across folds."""
-    from ftirlib.classify.ensemble import EMSCNN
+    from ftirlib.classify.ensemble import EMSCNN, vote
     from ftirlib.classify.training import MSCNNClassifier
 
     networks = [[MSCNNClassifier.load(Path(path) / "model") for path in paths] for paths in members]
     scores = [[network.validation_score_ for network in fold] for fold in networks]
-    n_classes = len(open_spectra(spectra).attrs["class_names"])
     selection = []
     across = scores if threshold == "fold_median" else None
     for k, candidates in enumerate(networks):
@@ -147,14 +158,48 @@ def ensemble(folder, work, *, spectra, folds, members, threshold, voting):
             warnings.warn(f"fold {k + 1}: {str(note.message).replace(' of fold 0', '')}", stacklevel=1)
         target = folder / f"fold{k}"
         voters.save(target / "model")
-        rows = read_fold(folds, k)
-        sides = {}
-        for side in SIDES[1:]:
-            absorbance, _, _ = labelled(spectra, getattr(rows, side))
-            sides[side] = full_probabilities(voters, voters.predict_proba(absorbance), n_classes)
-        np.savez(target / "probabilities.npz", **sides)
+        known = [read_arrays(Path(path) / "probabilities.npz") for path in members[k]]  # what each has answered
+        answers = [one for one, chosen in zip(known, voters.selected_) if chosen]
+        np.savez(
+            target / "probabilities.npz",
+            **{side: vote([one[side] for one in answers], voting).astype(np.float32) for side in SIDES[1:]},
+        )
         selection.append({"scores": scores[k], "voting": voters.selected_.tolist(), "threshold": voters.threshold_})
     write_json(folder / "selection.json", selection)
+
+
+def answer(folder: str | Path, *, linear: bool = False) -> dict[str, np.ndarray | None]:
+    """Test-set answer of one fold's model, or of its linear model: ``predicted`` (n,), ``probabilities`` or None."""
+    if linear:
+        predicted = read_arrays(Path(folder) / "assigned.npz")["linear_test"].astype(int)
+        return {"predicted": predicted, "probabilities": None}
+    probabilities = read_arrays(Path(folder) / "probabilities.npz")["test"]
+    return {"predicted": probabilities.argmax(1), "probabilities": probabilities}
+
+
+def scores(folder, work, *, spectra, folds, model, answers, linear, ensemble, bootstrap):
+    """Every score of one model with intervals; of linear models against the ensemble too.
+
+    `answers` and `ensemble` are the folders of the folds' answers.
+    """
+    from ftirlib.report.comparison import score_table
+
+    data, sets = open_spectra(spectra), [read_fold(folds, k) for k in range(len(answers))]
+    label = data.label.values.astype(int)
+    targets = {"labels": [label[one.test] for one in sets]}
+    if linear:
+        targets["ensemble"] = [answer(path)["predicted"] for path in ensemble]
+    table = score_table(
+        {model: [answer(path, linear=linear) for path in answers]},
+        {model: targets},
+        folds=sets,
+        label=label,
+        group=data.group.values,
+        class_names=data.attrs["class_names"],
+        positive_classes=data.attrs["positive_classes"],
+        **bootstrap,
+    )
+    write_json(folder / "scores.json", table.to_dict("list"))
 
 
 def explained_rows(image: np.ndarray, rows: np.ndarray, most: int, seed: int) -> np.ndarray:

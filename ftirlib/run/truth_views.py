@@ -5,86 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ftirlib.report.context_controls import agreement_differences, context_controls
+from ftirlib.report.context_controls import agreement_differences
 from ftirlib.report.mislabels import OPPOSING, QUALITIES, detection, mislabel_table
-from ftirlib.report.truth import band_mask, band_recovery, context_agreement, ranking, ranking_curve
-from ftirlib.report.uncertainty import Interval, fold_summary
+from ftirlib.report.truth import band_mask, band_recovery, ranking, ranking_curve
+from ftirlib.report.uncertainty import Interval
 from ftirlib.run import stages
-from ftirlib.run.context_views import context_view
+from ftirlib.run.context_views import context_view, positive_codes
+from ftirlib.run.pathway_views import bootstrap_settings, contexts_of
 from ftirlib.run.runner import Run
+from ftirlib.run.tables import difference_cell, interval_cell
 from ftirlib.run.views import explained, over_groups
 
 
 def pathway_names(run: Run) -> list[str]:
     """Names of the planted pathways."""
     return list(stages.prepared(run).truth_pathway.attrs["names"])
-
-
-def agreement_table(run: Run) -> pd.DataFrame:
-    """How pure contexts are of one planted pathway, beside clusters that need no autoencoder and no explanation.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``clusters, purity, purity_sd, adjusted_rand, adjusted_rand_sd, within, within_sd, within_folds``,
-        over the folds' test sets. ``within`` is the adjusted Rand index among the spectra of one true class (see
-        `_within_classes`), over the folds in which it is defined. The last row is one single cluster: the purity
-        that costs nothing.
-    """
-    data = stages.prepared(run)
-    pathway, truth = (data[key].values.astype(int) for key in ("truth_pathway", "truth_class"))
-    found: dict[str, list[dict]] = {}
-
-    def add(what, assigned, rows):
-        within = _within_classes(assigned, pathway[rows], truth[rows])
-        found.setdefault(what, []).append(context_agreement(assigned, pathway[rows]) | {"within": within})
-
-    for k in stages.FOLDS:
-        views = {name: context_view(run, name, k) for name in stages.vae_names(run)}
-        for name, view in views.items():
-            add(contexts_of(name), view.assigned, view.rows)
-        known, tested = explained(run, "validation", k), explained(run, "test", k)
-        plain = context_controls(
-            known["absorbance"],
-            known["weights"],
-            n_contexts=next(iter(views.values())).n_contexts,
-            tried=(tested["absorbance"], tested["weights"]),
-            random_state=run.settings.seed,
-        )
-        for what, assigned in plain.items():
-            add(what, assigned.tried, tested["rows"])
-    rows = []
-    for what, agreements in found.items():
-        row = {"clusters": what}
-        for measure in ("purity", "adjusted_rand", "within"):
-            # a fold without two pathways to one class lacks `within` for every kind of cluster alike
-            values = [a[measure] for a in agreements if not np.isnan(a[measure])]
-            mean, sd = fold_summary(values) if values else (np.nan, np.nan)
-            row |= {measure: mean, f"{measure}_sd": sd}
-        rows.append(row | {"within_folds": len(values)})
-    least = fold_summary([a["largest_share"] for a in next(iter(found.values()))])
-    one = {"purity": least.mean, "purity_sd": least.sd, "adjusted_rand": 0.0, "adjusted_rand_sd": 0.0}
-    none = {"within": 0.0 if len(values) else np.nan, "within_sd": 0.0 if len(values) else np.nan}
-    return pd.DataFrame([*rows, {"clusters": "one single cluster", **one, **none, "within_folds": len(values)}])
-
-
-def _within_classes(assigned, pathway, truth) -> float:
-    """Adjusted Rand index among the spectra of each true class that several pathways lead to, averaged by spectra.
-
-    NaN where no class has two pathways here: do contexts tell pathways to the same class apart?
-    """
-    sizes, values = [], []
-    for code in np.unique(truth[truth >= 0]):
-        mine = truth == code
-        if len(np.unique(pathway[mine])) > 1:
-            sizes.append(mine.sum())
-            values.append(context_agreement(assigned[mine], pathway[mine])["adjusted_rand"])
-    return float(np.average(values, weights=sizes)) if values else float("nan")
-
-
-def contexts_of(name: str) -> str:
-    """What an autoencoder's contexts are called beside their controls."""
-    return f"contexts of {name}"
 
 
 def control_table(run: Run) -> pd.DataFrame:
@@ -105,7 +40,7 @@ def control_table(run: Run) -> pd.DataFrame:
             data.truth_pathway.values.astype(int)[rows],
             data.group.values[rows],
             reference=contexts_of(stages.control_reference(run)),
-            **_bootstrap(run),
+            **bootstrap_settings(run),
         )
 
     return run.once("control_table", make)
@@ -113,24 +48,14 @@ def control_table(run: Run) -> pd.DataFrame:
 
 def shown_controls(table: pd.DataFrame) -> pd.DataFrame:
     """`control_table` as a page shows it: a row per kind of context; * where the reference's lead leaves out 0."""
-    decided = (table.difference_low > 0) | (table.difference_high < 0)
-    text = pd.DataFrame(
-        {
-            "contexts": table.contexts,
-            "measure": table.measure,
-            "value": [f"{r.value:.2f} [{r.low:.2f}, {r.high:.2f}]" for r in table.itertuples()],
-            "lead": [
-                f"{r.difference:+.2f} [{r.difference_low:+.2f}, {r.difference_high:+.2f}]{' *' if d else ''}"
-                for r, d in zip(table.itertuples(), decided)
-            ],
-        }
-    )
     names = {"adjusted_rand": "adjusted Rand index", "purity": "purity"}
     wide = {}
     for measure, title in names.items():
-        mine = text[text.measure == measure].set_index("contexts")
-        wide |= {title: mine.value, f"lead of the reference, {title}": mine.lead}
-    return pd.DataFrame(wide).reset_index()
+        mine = table[table.measure == measure].set_index("contexts")
+        wide[title] = [interval_cell(r.value, r.low, r.high) for r in mine.itertuples()]
+        leads = [difference_cell(r.difference, r.difference_low, r.difference_high) for r in mine.itertuples()]
+        wide[f"lead of the\nreference, {title}"] = leads
+    return pd.DataFrame({"contexts": list(dict.fromkeys(table.contexts)), **wide})
 
 
 def lead_text(run: Run, control: str, measure: str = "adjusted_rand") -> str:
@@ -195,7 +120,7 @@ def mislabel_tables(run: Run) -> pd.DataFrame:
     """
 
     def make():
-        bootstrap = _bootstrap(run)
+        bootstrap = bootstrap_settings(run)
         group, tables = stages.prepared(run).group.values, []
         for name in stages.vae_names(run, replicates=False):
             found = mislabel_scores(run, name)
@@ -229,25 +154,22 @@ def _qualities(score, truth) -> np.ndarray:
     return np.array([found[quality] for quality in QUALITIES])
 
 
-def _bootstrap(run: Run) -> dict:
-    settings = run.settings.scores
-    return {
-        "n_resamples": settings.resamples,
-        "confidence": settings.confidence,
-        "random_state": run.settings.seed,
-    }
-
-
 def shown_mislabels(table: pd.DataFrame) -> pd.DataFrame:
     """`mislabel_tables` as a page shows it: each quality with its interval."""
     shown = table[["suspicion", "level", "n", "true", "flagged"]].copy()
     for quality in QUALITIES:
-        name = "AUROC" if quality == "auroc" else quality
-        shown[name] = [
-            "undefined" if np.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
-            for value, low, high in zip(table[quality], table[f"{quality}_low"], table[f"{quality}_high"])
-        ]
+        columns = table[[quality, f"{quality}_low", f"{quality}_high"]]
+        title = "AUROC" if quality == "auroc" else quality
+        shown[title] = [interval_cell(*row) for row in columns.itertuples(index=False)]
     return shown
+
+
+def mislabel_interval(run: Run, name: str) -> Interval:
+    """AUROC of the contexts' suspicion for mislabelled test pixels of all folds."""
+    found = mislabel_scores(run, name)
+    return over_groups(
+        run, lambda s, truth: ranking(s, truth)["auroc"], found["rows"], _of_pixels(found), found["truth"]
+    )
 
 
 def mislabel_lead(run: Run, name: str) -> Interval:
@@ -311,6 +233,29 @@ def necrosis_table(run: Run, name: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def necrosis_detection(run: Run, name: str) -> Interval:
+    """Could contexts tell dead pixels of images without cancer, if one knew which contexts are dead?
+
+    The AUROC, over the folds' test pixels of such images, of the share of dead pixels among their context's validation
+    spectra: what labelling necrosis would give.
+    """
+    data = stages.prepared(run)
+    dead = data.truth_necrosis.values.astype(bool)
+    harmless = ~np.isin(data.label.values, positive_codes(run))
+    rows, scores = [], []
+    for k in stages.FOLDS:
+        view = context_view(run, name, k)
+        known, assigned = explained(run, "validation", k)["rows"], view.validation_assigned
+        size = np.bincount(assigned[harmless[known]], minlength=view.n_contexts)
+        hits = np.bincount(assigned[harmless[known] & dead[known]], minlength=view.n_contexts)
+        share = np.divide(hits, size, out=np.zeros(len(size)), where=size > 0)  # seen in no such image: nothing to fear
+        mine = harmless[view.rows]
+        rows.append(view.rows[mine])
+        scores.append(share[view.assigned[mine]])
+    rows, scores = np.concatenate(rows), np.concatenate(scores)
+    return over_groups(run, lambda score, truth: ranking(score, truth)["auroc"], rows, scores, dead[rows])
+
+
 def band_table(run: Run) -> pd.DataFrame:
     """Do LIME weights fall on the bands planted for a pathway? AUROC over wavenumbers, 0.5 by chance.
 
@@ -321,11 +266,32 @@ def band_table(run: Run) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``pathway, spectra, auroc, low, high, moved``.
+        Columns ``pathway, spectra, auroc, low, high, moved``; the last row is of all of them. No interval where the
+        spectra are of one group; no rows where there is no such spectrum.
     """
+
+    def make():
+        found = _recoveries(run)
+        table = [{"pathway": name, **_recovered(run, part)} for name, part in found.groupby("pathway", sort=False)] + (
+            [{"pathway": "all", **_recovered(run, found)}] if len(found) else []
+        )
+        return pd.DataFrame(table, columns=["pathway", "spectra", "auroc", "low", "high", "moved"])
+
+    return run.once("band_table", make)
+
+
+def _recovered(run: Run, found: pd.DataFrame) -> dict:
+    rows = found.row.to_numpy()
+    several = len(np.unique(stages.prepared(run).group.values[rows])) > 1
+    interval = over_groups(run, np.mean, rows, found.auroc.to_numpy()) if several else None
+    low, high = (interval.low, interval.high) if interval else (np.nan, np.nan)
+    return {"spectra": len(found), "auroc": found.auroc.mean(), "low": low, "high": high, "moved": found.moved.mean()}
+
+
+def _recoveries(run: Run) -> pd.DataFrame:
+    """Per spectrum of `band_table`: its row, pathway, AUROC over wavenumbers, and that of its moved weights."""
     data = stages.prepared(run)
     axis, bands = data.wavenumber.values, data.attrs["planted_bands"]
-    names = pathway_names(run)
     pathway, truth = data.truth_pathway.values.astype(int), data.truth_class.values.astype(int)
     rng = np.random.default_rng(run.settings.seed)
     rows, weights, predicted = [], [], []
@@ -337,37 +303,32 @@ def band_table(run: Run) -> pd.DataFrame:
         predicted.append(answers[np.searchsorted(stages.folds(run)[k].test, found["rows"])])
     rows, weights, predicted = np.concatenate(rows), np.concatenate(weights), np.concatenate(predicted)
     right = (truth[rows] == predicted) & (np.abs(weights).max(axis=1) > 0)
-    table = []
-    for code, name in enumerate(names):
+    parts = []
+    for code, name in enumerate(pathway_names(run)):
         mask = band_mask(axis, bands, name)
         mine = right & (pathway[rows] == code)
         if not mask.any() or mask.all() or not mine.any():
             continue
-        recovered = band_recovery(weights[mine], mask)
         shift = rng.integers(0, axis.size, mine.sum())
         moved = np.stack([np.roll(w, s) for w, s in zip(weights[mine], shift)])
-        groups = np.unique(data.group.values[rows[mine]])
-        interval = over_groups(run, np.mean, rows[mine], recovered) if len(groups) > 1 else None
-        table.append(
-            {
-                "pathway": name,
-                "spectra": int(mine.sum()),
-                "auroc": float(recovered.mean()),
-                "low": interval.low if interval else np.nan,
-                "high": interval.high if interval else np.nan,
-                "moved": float(band_recovery(moved, mask).mean()),
-            }
-        )
-    return pd.DataFrame(table, columns=["pathway", "spectra", "auroc", "low", "high", "moved"])
+        recovered = {"auroc": band_recovery(weights[mine], mask), "moved": band_recovery(moved, mask)}
+        parts.append(pd.DataFrame({"row": rows[mine], "pathway": name, **recovered}))
+    return pd.concat(parts) if parts else pd.DataFrame(columns=["row", "pathway", "auroc", "moved"])
 
 
-def overall_band_auroc(run: Run) -> tuple[float, float]:
-    """`band_table` averaged over its spectra: as it is, and with the weights moved."""
-    table = band_table(run)
+def overall_text(table: pd.DataFrame) -> str:
+    """The last row of `band_table` as prose tells it."""
     if table.empty:
-        return float("nan"), float("nan")
-    share = table.spectra / table.spectra.sum()
-    return float((table.auroc * share).sum()), float((table.moved * share).sum())
+        return "undefined, as none of their spectra is classified as what it is"
+    row = table.iloc[-1]
+    return f"{interval_cell(row.auroc, row.low, row.high)} (moved along the axis: {row.moved:.2f})".replace("\n", " ")
+
+
+def shown_bands(table: pd.DataFrame) -> pd.DataFrame:
+    """`band_table` as a page shows it."""
+    cells = [interval_cell(*row) for row in table[["auroc", "low", "high"]].itertuples(index=False)]
+    moved = [f"{value:.2f}" for value in table.moved]
+    return pd.DataFrame({"pathway": table.pathway, "spectra": table.spectra, "AUROC": cells, "weights moved": moved})
 
 
 def true_accuracy(run: Run, model: str) -> Interval:

@@ -328,7 +328,9 @@ def over_groups(run: Run, statistic, rows: np.ndarray, *arrays) -> Interval:
 
 
 def interval_text(interval: Interval, digits: int = 2) -> str:
-    """An estimate with its interval, as prose shows it."""
+    """An estimate with its interval, as prose shows it; "undefined" where there is none."""
+    if not np.isfinite(interval.estimate):
+        return "undefined"
     return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 

@@ -33,7 +33,7 @@ def difference(expected: Mapping, found: Mapping | None) -> str | None:
     Examples
     --------
     >>> difference({"version": "0.2"}, {"version": "0.1"})
-    'has ftirlib 0.1 and this driver 0.2; start it in the driver\\'s environment.'
+    "has ftirlib 0.1 and this driver 0.2; start it in the driver's environment."
     >>> difference({"version": "0.2"}, {"version": "0.2"}) is None
     True
     """

@@ -90,12 +90,12 @@ def survey_colorectal(
             "those are left out"
         )
     stated = [read_metadata(core.metadata) if core.metadata.is_file() else {} for core in chosen]
-    known = all({"n_x", "n_y"} <= one.keys() for one in stated)
+    pixels = [one.get("n_x", np.nan) * one.get("n_y", np.nan) for one in stated]
     return Survey(
         cores=chosen,
         classes=[name for name in classes if any(core.label == name for core in chosen)],
         wavenumber=Cut(wavenumber=common, low=low, high=high).fit().wavenumber_,
-        n_spectra=sum(int(one["n_x"] * one["n_y"]) for one in stated) if known else None,
+        n_spectra=int(sum(pixels)) if np.isfinite(pixels).all() else None,
         notes=notes,
     )
 

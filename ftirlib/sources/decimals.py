@@ -24,21 +24,13 @@ PLUS, COMMA, MINUS, POINT, ZERO, NEWLINE = (np.uint8(ord(c)) for c in "+,-.0\n")
 
 
 @numba.njit(nogil=True)
-def _count_lines(text, start, stop):  # pragma: no cover - compiled
-    n = 0
-    for k in range(start, stop):
-        n += text[k] == NEWLINE
-    return n
-
-
-@numba.njit(nogil=True)
-def _parse(text, start, stop, out, first_row, doubtful):  # pragma: no cover - compiled
+def _parse(text, start, stop, out, doubtful):  # pragma: no cover - compiled
     """Fill rows of `out` from text[start:stop], which ends in a newline.
 
-    Returns (kind of failure or 0, row, column, number of doubtful cells).
+    Returns (kind of failure or 0, number of rows, column, number of doubtful cells).
     """
     n_columns = out.shape[1]
-    row, n_doubtful = first_row, 0
+    row, n_doubtful = 0, 0
     at, stop = np.uint64(start), np.uint64(stop)  # a signed position would be tested for being negative every time
     while at < stop:
         for column in range(n_columns):
@@ -123,12 +115,9 @@ def parse_numbers(text, n_columns: int, *, threads: int | None = None, name: str
     threads = threads or min(4, os.cpu_count() or 1)
     parts = _cuts(text, threads)
     with ThreadPoolExecutor(threads) as pool:
-        counts = pool.map(lambda part: _count_lines(text, *part), parts)
-        firsts = np.concatenate([[0], np.cumsum(list(counts))])
-        out = np.empty((firsts[-1], n_columns), np.float32)
-        for done in [pool.submit(_part, text, *part, out, row, name) for part, row in zip(parts, firsts)]:
-            done.result()
-    return out
+        done = [pool.submit(_part, text, *part, n_columns, name) for part in _cuts(text, threads)]
+        parts = [part.result() for part in done]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _cuts(text: np.ndarray, n: int) -> list[tuple[int, int]]:
@@ -146,21 +135,29 @@ def _cuts(text: np.ndarray, n: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _part(text, start, stop, out, first_row, name) -> None:
+def _part(text, start, stop, n_columns, name) -> np.ndarray:
+    # Lines are not counted beforehand: a whole one is no shorter than its separators, the last may be torn, and
+    # memory that is never written to costs nothing.
+    out = np.empty(((stop - start) // n_columns + 1, n_columns), np.float32)
     doubtful = np.empty((4096, 4), np.int64)
-    kind, row, column, n_doubtful = _parse(text, start, stop, out, first_row, doubtful)
+    kind, row, column, n_doubtful = _parse(text, start, stop, out, doubtful)
     while kind == MANY_DOUBTS:  # rare: a text of long or exponential numbers
         doubtful = np.empty((len(doubtful) * 8, 4), np.int64)
-        kind, row, column, n_doubtful = _parse(text, start, stop, out, first_row, doubtful)
+        kind, row, column, n_doubtful = _parse(text, start, stop, out, doubtful)
+
+    def line(row):
+        return text[:start].tobytes().count(b"\n") + row + 1
+
     for at, of, begin, end in doubtful[:n_doubtful].tolist():
         cell = text[begin:end].tobytes().strip()
         try:
             out[at, of] = float(cell.replace(b"_", b"?"))  # Python groups digits by it, a table does not
         except ValueError:
             shown = repr(cell[:20].decode("ascii", "replace")) if cell else "empty"
-            raise DataError(f"{name}: cell {of + 1} of line {at + 1} of the numbers is {shown}, no number.") from None
+            raise DataError(f"{name}: cell {of + 1} of line {line(at)} of the numbers is {shown}, no number.") from None
     if kind == RAGGED:
         raise DataError(
-            f"{name}: line {row + 1} of the numbers has {'more' if column == out.shape[1] else 'fewer'} than "
-            f"{out.shape[1]} cells; the file is torn: copy it again."
+            f"{name}: line {line(row)} of the numbers has {'more' if column == n_columns else 'fewer'} than "
+            f"{n_columns} cells; the file is torn: copy it again."
         )
+    return out[:row]

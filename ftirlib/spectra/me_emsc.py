@@ -1,13 +1,14 @@
 """Mie extinction EMSC: take the scatter of cell-sized spheres, and the dispersion it carries, out of each spectrum.
 
 Solheim et al. 2019 (J. Biophotonics 12, e201800415; doi:10.1002/jbio.201800415), after Bassan et al. 2010
-(doi:10.1039/b921056c) and Konevskikh et al. 2016 (doi:10.1039/c6an00446a).
+(doi:10.1039/b921056c) and Konevskikh et al. 2016 (doi:10.1039/C5FD00171D).
 """
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.linalg import eigh
@@ -51,11 +52,13 @@ class MEEMSC(SpectralStep):
 
     One iteration: the present guess of the pure absorbance gives, by the Kramers-Kronig relation, the refractive index
     of 100 spheres; their extinction curves, less what is parallel to the guess, are reduced to few components; the
-    spectrum is fitted as scale * guess + components + offset; guess + residual / scale is the next guess. It stops
+    spectrum is fitted as scale * guess + components (+ offset); guess + residual / scale is the next guess. It stops
     when the rounded root mean square of the residual rises, or has not fallen over two iterations.
 
-    Each spectrum needs models of its own from the second iteration on, which makes the step some hundred times
-    slower than `EMSC`.
+    Each spectrum needs models of its own from the second iteration on: thousands of times the work of `EMSC`.
+
+    Where scatterers do not absorb, a polynomial describes their scatter as well, and `EMSC` leaves more of the
+    chemistry: the components resemble the first derivatives of bands, and take such differences with them.
 
     Parameters
     ----------
@@ -66,6 +69,9 @@ class MEEMSC(SpectralStep):
         The corrected spectra have its scale.
     interferents : sequence of str or (n_wavenumbers,) array
         As in `EMSC`; an addition to the published model.
+    offset : bool
+        Add a constant, as the published model does. It is nearly a sum of the guess and the first component, which
+        leaves the scale all but undetermined (see `inflation_`), so it is left out unless asked for.
     active : sequence of (low, high), optional
         Windows in cm-1 where tissue absorbs; outside them a guess is damped to zero. Default: everywhere, which suits
         a fingerprint region; for 900-4000 cm-1 the authors take ``[[0, 1900], [2550, 3700]]``.
@@ -87,12 +93,15 @@ class MEEMSC(SpectralStep):
     wavenumber_ : (n_wavenumbers,) array
     reference_ : (n_wavenumbers,) array
     n_components_ : int
+    inflation_ : float
+        Factor by which the other terms of the first model inflate the variance of the scale; 1: not at all, above 10
+        it is commonly called collinear.
 
     Examples
     --------
     >>> axis = np.arange(1000.0, 1801.0, 2.0)
     >>> step = MEEMSC(wavenumber=axis).fit()
-    >>> bool(np.allclose(step.transform(2 * step.reference_[None] + 0.1), step.reference_, atol=1e-6))
+    >>> bool(np.allclose(step.transform(2 * step.reference_[None]), step.reference_))
     True
     """
 
@@ -102,6 +111,7 @@ class MEEMSC(SpectralStep):
         wavenumber=None,
         reference=None,
         interferents=(),
+        offset=False,
         active=None,
         components=None,
         radius_um=(2.0, 7.1),
@@ -113,6 +123,7 @@ class MEEMSC(SpectralStep):
         self.wavenumber = wavenumber
         self.reference = reference
         self.interferents = interferents
+        self.offset = offset
         self.active = active
         self.components = components
         self.radius_um = radius_um
@@ -122,15 +133,16 @@ class MEEMSC(SpectralStep):
         self.tolerance = tolerance
 
     def _prepare(self, axis):
-        for name, least in (("components", 1), ("max_iterations", 1)):
+        for name in ("max_iterations",) if self.components is None else ("max_iterations", "components"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or value != int(value) or value < least):
-                raise SettingsError(f"me_emsc: {name} must be a whole number from {least}, not {value!r}.")
-        if self.max_iterations is None:
-            raise SettingsError("me_emsc: max_iterations must be a whole number from 1; 45 is the published limit.")
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise SettingsError(f"me_emsc: {name} must be a whole number from 1, not {value!r}.")
+        if not isinstance(self.offset, bool):
+            raise SettingsError(f"me_emsc: offset must be true or false, not {self.offset!r}.")
         for name in ("peak_absorbance", "tolerance"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"me_emsc: {name} must be above zero, not {getattr(self, name)!r}.")
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not 0 < value < np.inf:  # YAML takes 1e-4 for a text
+                raise SettingsError(f"me_emsc: {name} must be a number above zero such as 0.001, not {value!r}.")
         radius = _between("radius_um", self.radius_um, 0)
         index = _between("index_ratio", self.index_ratio, 1)
         self._alpha, self._gamma = sphere_constants(radius, index, peak_absorbance=self.peak_absorbance)
@@ -145,15 +157,19 @@ class MEEMSC(SpectralStep):
         self._basic = EMSC(wavenumber=axis, reference=np.maximum(given, 0), interferents=self.interferents).fit()
         self.reference_ = self._basic.reference_
         self._peak = self.reference_.max()
-        self._nuisance = np.vstack([np.ones(axis.size), self._basic.design_[1 : 1 + len(self.interferents)]])
+        self._nuisance = self._basic.design_[1 : 1 + len(self.interferents)]
+        if self.offset:
+            self._nuisance = np.vstack([np.ones(axis.size), self._nuisance])
         first = self._weighted(self.reference_)
         curves = self._curves(first, self._index_of(first))
         if self.components is None:
             share = np.cumsum(np.linalg.svd(curves, compute_uv=False) ** 2)
             self.n_components_ = int(np.argmax(share > EXPLAINED * share[-1])) + 1
         else:
-            self.n_components_ = int(self.components)
+            self.n_components_ = self.components
         self._first = self._design(first, curves)
+        unit = self._first / np.linalg.norm(self._first, axis=1, keepdims=True)
+        self.inflation_ = float(np.linalg.inv(unit @ unit.T)[0, 0])
         self.wavenumber_ = axis
 
     def fits(self, X) -> MieFit:
@@ -174,8 +190,8 @@ class MEEMSC(SpectralStep):
         if absent.any():
             raise DataError(
                 f"me_emsc: {absent.sum()} of {len(absent)} spectra (first: row {np.argmax(absent)}) contain none of "
-                "the reference as far as the fit can tell; leave out pixels without tissue with the quality test, or "
-                f"take fewer than {self.n_components_} components or a reference more like the tissue."
+                "the reference as far as the fit can tell; leave out pixels without tissue with the quality test, and "
+                "the offset, or take a reference more like the tissue."
             )
         best = MieFit(corrected.copy(), rmse.copy(), scale, np.ones(len(spectra), int), np.zeros(len(spectra), bool))
         rows = np.arange(len(spectra))  # those whose fit still moves
@@ -210,7 +226,7 @@ class MEEMSC(SpectralStep):
         if moving.any() and self.max_iterations > 2:  # fewer are a choice: two models cannot be seen to stand still
             warnings.warn(
                 f"me_emsc: the fit of {moving.sum()} of {len(moving)} spectra (first: row {np.argmax(moving)}) still "
-                f"moves after {self.max_iterations} iterations; its best is kept. Raise max_iterations or tolerance.",
+                f"moves after {self.max_iterations} iterations; its best is kept; raise max_iterations or tolerance.",
                 stacklevel=3,
             )
         return found.corrected
@@ -239,7 +255,7 @@ class MEEMSC(SpectralStep):
         return curves - np.outer(curves @ direction, direction)
 
     def _design(self, guess, curves) -> np.ndarray:
-        """Rows of the model: the guess, the principal components of the curves, the offset and the interferents."""
+        """Rows of the model: the guess, the principal components of the curves, offset, interferents."""
         # Eigenvectors of the small Gram matrix: ten times faster than an SVD of the curves. The digits it loses are
         # those of components far weaker than any that are used.
         n = len(curves)
@@ -262,7 +278,8 @@ def _regressed(design, spectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _between(name, ends, least) -> np.ndarray:
     """Evenly spaced values from low to high."""
-    low, high = ends if np.shape(ends) == (2,) else (np.nan, np.nan)
+    numbers = np.shape(ends) == (2,) and all(isinstance(end, Real) for end in ends)
+    low, high = ends if numbers else (np.nan, np.nan)
     if not least < low <= high < np.inf:
         raise SettingsError(f"me_emsc: {name} must be [low, high] with {least} < low <= high, not {ends!r}.")
     return np.linspace(low, high, N_SPHERES)

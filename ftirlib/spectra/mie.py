@@ -1,7 +1,7 @@
 """Light that an absorbing sphere takes out of the beam: dispersion from absorbance, and the extinction it causes.
 
 Van de Hulst's approximation, after Bassan et al. 2010 (RMieS, doi:10.1039/b921056c), Konevskikh et al. 2016
-(doi:10.1039/c6an00446a) and Solheim et al. 2019 (doi:10.1002/jbio.201800415).
+(doi:10.1039/C5FD00171D) and Solheim et al. 2019 (doi:10.1002/jbio.201800415).
 
 With n the real part of the refractive index over that of the surroundings far from any band, r the radius and A the
 absorbance of the material, a sphere has two constants: ``alpha = 4 pi r (n - 1)``, the phase that light gains through

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from ftirlib.errors import DataError
-from ftirlib.spectra.places import file_system, is_remote, resolved
+from ftirlib.spectra.places import file_system, is_remote, resolved, send_store
 
 SCHEMA = "ftirlib-spectra-1"
 CHUNK = 4096  # spectra per Zarr chunk: 13 MB at 801 wavenumbers
@@ -305,7 +307,7 @@ def save_spectra(data: xr.Dataset, path: str | os.PathLike, *, overwrite: bool =
                 {name: data[name].values[rows] for name in SPECTRUM_COORDS},
                 {name: data[name].isel(spectrum=rows) for name in truth},
             )
-    return Path(path)
+    return writer.path
 
 
 class SpectraWriter:
@@ -315,7 +317,7 @@ class SpectraWriter:
 
     Parameters
     ----------
-    path : path of the store to make
+    path : path of the store to make, or its fsspec address
     wavenumber : (n_wavenumbers,) array, cm-1, ascending
     attrs : mapping
         The data set's attributes; may be completed through `attrs` before the block ends.
@@ -330,14 +332,18 @@ class SpectraWriter:
     """
 
     def __init__(self, path, wavenumber, attrs: Mapping, *, overwrite: bool = False):
-        self.path = Path(path)
-        if self.path.exists() and not overwrite:
+        self.path = resolved(path) if is_remote(path) else Path(path)
+        there, is_zarr = _found(self.path)
+        if there and not overwrite:
             raise DataError(f"'{self.path}' exists; choose another name or pass --overwrite.")
-        if self.path.exists() and not (self.path / "zarr.json").is_file():
+        if there and not is_zarr:
             raise DataError(f"'{self.path}' is no data set, so it is not replaced; choose another name.")
         self.attrs = dict(attrs)
         self._wavenumber = np.asarray(wavenumber, np.float64)
-        self._partial = self.path.with_name(self.path.name + ".partial")
+        if is_remote(path):  # written here and sent when whole
+            self._partial = Path(tempfile.gettempdir()) / f"ftirlib-{uuid.uuid4().hex[:12]}.zarr.partial"
+        else:
+            self._partial = self.path.with_name(self.path.name + ".partial")
         self._pending: list[dict[str, np.ndarray]] = []
         self._rows = 0  # not yet flushed
         self._written = 0
@@ -431,6 +437,12 @@ class SpectraWriter:
         except BaseException:
             shutil.rmtree(self._partial, ignore_errors=True)
             raise
+        if is_remote(self.path):
+            try:
+                send_store(self._partial, self.path)
+            finally:
+                shutil.rmtree(self._partial, ignore_errors=True)
+            return
         if self.path.exists():
             shutil.rmtree(self.path)
         os.replace(self._partial, self.path)

@@ -63,3 +63,26 @@ def file_system(address: str):
             f"'{address}' cannot be reached ({error}); for s3:// install the package s3fs (pip install 'ftirlib[s3]')."
         ) from None
     return fs, path.rstrip("/")
+
+
+def send_store(folder: Path, address: str) -> None:
+    """Bring a Zarr store to a remote address, in the place of one that is there; whole or not to be opened.
+
+    Its ``zarr.json``, without which it is none, is removed first and sent last.
+
+    Raises
+    ------
+    DataError
+        When the address cannot be written.
+    """
+    fs, base = file_system(address)
+    root = "zarr.json"
+    try:
+        if fs.exists(f"{base}/{root}"):
+            fs.rm_file(f"{base}/{root}")
+            fs.rm(base, recursive=True)
+        files = sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+        for file in [*(f for f in files if f != root), root]:
+            fs.put_file(str(Path(folder) / file), f"{base}/{file}")
+    except Exception as error:  # each protocol's package has its own
+        raise DataError(f"'{address}' cannot be written ({type(error).__name__}: {error}).") from error

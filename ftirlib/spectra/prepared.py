@@ -88,8 +88,8 @@ def check_prepared(recipe: Sequence | None, data: xr.Dataset | Sequence, *, take
     >>> check_prepared([{"vector": {}}], [{"snv": {}}])
     Traceback (most recent call last):
     ...
-    ftirlib.errors.DataError: the spectra were prepared by: snv; but the model takes spectra prepared by: vector. \
-Prepare the spectra as imported by the model's recipe.
+    ftirlib.errors.DataError: the spectra were prepared by: snv; but the model takes spectra prepared by: vector; \
+import the spectra anew and prepare them so.
     """
     if recipe is None:
         return
@@ -103,8 +103,8 @@ Prepare the spectra as imported by the model's recipe.
         k = next(k for k, (a, b) in enumerate(zip(found, wanted), 1) if a != b)
         where = f" with other values in step {k}"
     raise DataError(
-        f"the spectra were prepared by: {texts[0]}; but {taker} takes spectra prepared by: {texts[1]}{where}. "
-        f"Prepare the spectra as imported by {taker}'s recipe."
+        f"the spectra were prepared by: {texts[0]}; but {taker} takes spectra prepared by: {texts[1]}{where}; "
+        "import the spectra anew and prepare them so."
     )
 
 

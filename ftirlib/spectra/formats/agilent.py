@@ -13,7 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.errors import DataError
-from ftirlib.spectra.formats.raw import Pixels, RawFile, axis_or_refuse, check_size, reading, takes_no_names
+from ftirlib.spectra.formats.raw import (
+    Pixels,
+    RawFile,
+    axis_or_refuse,
+    bands_last,
+    check_size,
+    reading,
+    takes_no_names,
+)
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 PREAMBLE = 255  # floats before the first band of a tile
@@ -132,8 +140,7 @@ class _Mosaic(Pixels):
             line, inside = divmod(row, side)
             for x, tile in enumerate(self.tiles[len(self.tiles) - 1 - line]):  # tiles are numbered from the top
                 bands = self._bands(tile)[:, inside * side : (inside + 1) * side]
-                # One row of a tile fits the processor's cache, which makes the transposition several times faster.
-                rows[row - first, x * side : (x + 1) * side] = np.ascontiguousarray(bands).T
+                bands_last(bands, rows[row - first, x * side : (x + 1) * side])
         return rows.reshape(-1, n)[start - first * width : stop - first * width]
 
     def _bands(self, tile: Path) -> np.ndarray:

@@ -36,7 +36,8 @@ UNIT_OF_NAME = {
 }
 # Deflate packs at most 1032 : 1 (RFC 1951); a header that claims more than that cannot be honest.
 MOST_PACKED = 1032
-SLAB = 128  # pixels turned at a time from bands first to bands last; a block of them stays in the processor's cache
+TILE = (200, 256)  # bands and pixels turned at a time from bands first to bands last: 200 kB, which caches hold
+LINE = 16  # values in a line of the cache
 
 
 @dataclass
@@ -111,16 +112,31 @@ class Pixels:
         if values.strides[-1] == values.itemsize:
             rows = values[first:last].reshape(-1, n_wavenumbers)
         else:
-            rows = np.concatenate([bands_last(values[row].T) for row in range(first, last)])
+            rows = np.empty((last - first, width, n_wavenumbers), values.dtype)
+            for row in range(first, last):
+                bands_last(values[row].T, rows[row - first])
+            rows = rows.reshape(-1, n_wavenumbers)
         return rows[start - first * width : stop - first * width]
 
 
-def bands_last(values: np.ndarray) -> np.ndarray:
-    """(n_wavenumbers, n) to (n, n_wavenumbers), a slab at a time: several times faster than one transposition."""
-    turned = np.empty(values.shape[::-1], values.dtype)
-    for start in range(0, values.shape[1], SLAB):
-        turned[start : start + SLAB] = np.ascontiguousarray(values[:, start : start + SLAB]).T
-    return turned
+def bands_last(values: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """(n_wavenumbers, n) to (n, n_wavenumbers), in `out` where it is given: several times faster than ``values.T``.
+
+    A tile is copied before it is turned. Its rows then lie an odd number of cache lines apart, while those of an
+    image of 128 x 128 pixels are 64 kB apart, and all would fall on the same few lines of the cache.
+    """
+    n_bands, n_pixels = values.shape
+    if out is None:
+        out = np.empty((n_pixels, n_bands), values.dtype)
+    bands, pixels = TILE
+    tile = np.empty((bands, pixels + LINE), values.dtype)
+    for pixel in range(0, n_pixels, pixels):
+        for band in range(0, n_bands, bands):
+            part = values[band : band + bands, pixel : pixel + pixels]
+            copy = tile[: part.shape[0], : part.shape[1]]
+            copy[...] = part
+            out[pixel : pixel + pixels, band : band + bands] = copy.T
+    return out
 
 
 @contextmanager

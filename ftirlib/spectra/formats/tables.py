@@ -9,6 +9,7 @@ import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from xml.etree.ElementTree import iterparse
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy as np
 from ftirlib.errors import DataError
 from ftirlib.spectra.formats.arrays import as_index, both_or_none
 from ftirlib.spectra.formats.raw import MOST_PACKED, RawFile, as_text, check_size, find_name, given_axis, reading
+
+SPARSE = 10**4  # cells that a sheet may leave empty, whatever its size
 
 
 def open_sheet(path: Path, *, what: str):
@@ -45,13 +48,38 @@ def open_sheet(path: Path, *, what: str):
 
 
 def _check_workbook(path: Path) -> None:
-    """A packed workbook opens to no more than deflate can hold."""
+    """A packed workbook opens to no more than deflate can hold, and its sheets reach no further than they are filled.
+
+    The reader makes a cell of every place up to the last row and column that a sheet names.
+    """
     try:
         with ZipFile(path) as archive:
             for info in archive.infolist():
                 check_size(path, info.file_size, MOST_PACKED * info.compress_size + 64, f"a part '{info.filename}'")
+            for info in archive.infolist():
+                if re.fullmatch(r"xl/worksheets/[^/]+\.xml", info.filename):
+                    with reading(path, "an Excel sheet", "save it again, or as CSV"), archive.open(info) as sheet:
+                        rows, columns = _extent(sheet)
+                    if rows * columns > max(SPARSE, info.file_size):
+                        raise DataError(
+                            f"'{path.name}' has a sheet of {rows} rows and {columns} columns that is all but empty; "
+                            "delete the cells far from the table, or save the table as CSV."
+                        )
     except BadZipFile as error:
         raise DataError(f"'{path}' is no Excel workbook ({error}); save it again, or as CSV.") from None
+
+
+def _extent(sheet) -> tuple[int, int]:
+    """Last row and column that the XML of a sheet names."""
+    rows = columns = 0
+    for _, element in iterparse(sheet):
+        kind, place = element.tag.rpartition("}")[2], element.get("r", "")
+        if kind == "row":
+            rows = max(rows, int(float(place or rows + 1)))
+            element.clear()
+        elif kind == "c" and (letters := re.match(r"[A-Z]{1,3}(?=\d)", place)):
+            columns = max(columns, sum((ord(c) - 64) * 26**k for k, c in enumerate(reversed(letters[0]))))
+    return rows, columns
 
 
 def _first_line(path: Path) -> str:

@@ -1,0 +1,155 @@
+"""What the scale chapter shows: time and memory by number of spectra and of workers, and what many more would cost.
+
+Read from the numbers that `benchmarks/scale.py` left; what is measured and what is extended from it are kept apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ftirlib.run.measured_views import seconds_text
+from ftirlib.spectra.model import SPECTRUM_COORDS
+
+NAMES = {
+    "spectra": "simulation",
+    "prepared": "preparation",
+    "baselines": "two baselines, four folds",
+    "members": "one network a fold, one epoch",
+    "explanations": "explanations, 8 gradients each",
+}
+POINTS = 801  # wavenumbers of the published spectra
+COORDINATE_BYTES = sum(np.dtype(kind).itemsize for kind in SPECTRUM_COORDS.values())
+SHARD = 20_000  # spectra of a task, as in the profiles
+WANTED = 1e9
+LEAST = 1e-9  # seconds; below, a stage was not timed
+
+
+def _per(row: dict, stage: str) -> int:
+    """Spectra that a stage dealt with: pixels before the tissue is found, explained spectra where they are fewer."""
+    if stage in ("spectra", "prepared"):
+        return row["pixels"]
+    return row["explained"] if stage == "explanations" else row["spectra"]
+
+
+def curves(scale: dict, of: str) -> dict[str, tuple[list, list]]:
+    """Seconds over all tasks ("task_seconds") or peak memory ("memory_mb") of each stage, against its spectra."""
+    rows = scale["size"]["measured"]
+    return {
+        name: ([_per(row, stage) for row in rows], [max(row["stages"][stage][of], LEAST) for row in rows])
+        for stage, name in NAMES.items()
+    }
+
+
+def size_table(scale: dict) -> pd.DataFrame:
+    """A row per stage at the largest size: spectra, seconds of work, rate of one thread, and the most memory."""
+    row = scale["size"]["measured"][-1]
+    table = []
+    for stage, name in NAMES.items():
+        facts, n = row["stages"][stage], _per(row, stage)
+        table.append(
+            {
+                "stage": name,
+                "spectra": f"{n:,}",
+                "tasks": facts["tasks"],
+                "work of one thread": seconds_text(facts["task_seconds"]),
+                "spectra/s and thread": f"{n / facts['task_seconds']:,.0f}",
+                "most memory of a task": f"{facts['memory_mb'] / 1e3:.2f} GB",
+                "written": f"{facts['bytes'] / 1e9:.2f} GB",
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def worker_rows(scale: dict) -> list[dict]:
+    return scale["workers"]["measured"]
+
+
+def speed_up(scale: dict, stage: str, workers: int) -> float:
+    """Seconds of a stage on one worker of the cluster over those on several."""
+    seconds = {row["workers"]: row["stages"][stage]["seconds"] for row in worker_rows(scale) if row["kind"] == "dask"}
+    return seconds[1] / seconds[workers]
+
+
+def speed_up_curves(scale: dict) -> dict[str, tuple[list, list]]:
+    """Times faster than one worker, by stage, against the number of workers; and what is best possible."""
+    numbers = sorted(row["workers"] for row in worker_rows(scale) if row["kind"] == "dask")
+    found = {
+        name: (numbers, [speed_up(scale, stage, n) for n in numbers])
+        for stage, name in (("members", "training of networks"), ("explanations", "explanations"))
+    }
+    cores = scale["workers"]["machine"]["cores"]
+    return found | {"best possible on this machine": (numbers, [min(n, cores) for n in numbers])}
+
+
+def worker_table(scale: dict) -> pd.DataFrame:
+    """A row per way to run: seconds of the two stages, memory, and whether the bytes are those of the first."""
+    return pd.DataFrame(
+        [
+            {
+                "workers": f"{row['workers']} {'of a Dask cluster' if row['kind'] == 'dask' else 'local processes'}",
+                "training of networks": seconds_text(row["stages"]["members"]["seconds"]),
+                "explanations": seconds_text(row["stages"]["explanations"]["seconds"]),
+                "whole run": seconds_text(row["seconds"]),
+                "most memory of a worker": f"{_worker_memory(row) / 1e3:.2f} GB",
+                "driver": f"{row['driver_mb'] / 1e3:.2f} GB",
+                "same bytes": "yes" if row["same_bytes"] else "NO",
+            }
+            for row in worker_rows(scale)
+        ]
+    )
+
+
+def _worker_memory(row: dict) -> float:
+    return max(row["stages"][stage]["memory_mb"] for stage in ("baselines", "members", "explanations"))
+
+
+def overhead(scale: dict) -> float:
+    """Share of time that two workers of a cluster need more than two local processes, in the stages they share."""
+    seconds = {
+        row["kind"]: sum(row["stages"][stage]["seconds"] for stage in ("members", "explanations"))
+        for row in worker_rows(scale)
+        if row["workers"] == 2
+    }
+    return seconds["dask"] / seconds["local"] - 1
+
+
+def growth(scale: dict, stage: str) -> float:
+    """Exponent with which a stage's work grows with its spectra, between the two largest sizes: 1 is proportional."""
+    n, seconds = curves(scale, "task_seconds")[NAMES[stage]]
+    return float(np.log(seconds[-1] / seconds[-2]) / np.log(n[-1] / n[-2]))
+
+
+def cost_table(scale: dict, wanted: float = WANTED) -> pd.DataFrame:
+    """What `wanted` spectra would cost, each row from the rate measured at the largest size."""
+    row = scale["size"]["measured"][-1]
+
+    def hours(stage: str) -> float:
+        return row["stages"][stage]["task_seconds"] / _per(row, stage) * wanted / 3600
+
+    written = row["stages"]["explanations"]["bytes"] / row["explained"]
+    per_task, tasks = scale["tasks"]["measured"]["seconds_per_task"], wanted / SHARD
+    lines = [
+        ("spectra on disk, uncompressed", f"{POINTS * 4:,} bytes a spectrum", f"{wanted * POINTS * 4 / 1e12:.1f} TB"),
+        ("preparation", _rate(row, "prepared"), f"{hours('prepared'):,.0f} core hours"),
+        ("one network, one epoch", _rate(row, "members"), f"{hours('members') / 4:,.0f} core hours a fold"),
+        ("explanations, 8 gradients", _rate(row, "explanations"), f"{hours('explanations'):,.0f} core hours"),
+        ("explanations on disk", f"{written:,.0f} bytes a spectrum", f"{wanted * written / 1e12:.1f} TB"),
+        (f"tasks of {SHARD:,} spectra", "", f"{tasks:,.0f}"),
+        ("their scheduling", f"{per_task * 1e3:.2f} ms a task", seconds_text(tasks * per_task)),
+        (
+            "coordinates that each task reads",
+            f"{COORDINATE_BYTES} bytes a spectrum of the store",
+            f"{wanted * COORDINATE_BYTES / 1e9:.0f} GB in one store",
+        ),
+    ]
+    return pd.DataFrame(lines, columns=["what", "measured", f"for {wanted:,.0f} spectra (extrapolated)"])
+
+
+def _rate(row: dict, stage: str) -> str:
+    return f"{_per(row, stage) / row['stages'][stage]['task_seconds']:,.0f} spectra/s and thread"
+
+
+def all_the_same(scale: dict) -> bool:
+    """Whether every number of workers left the bytes of the first."""
+    return all(row["same_bytes"] for row in worker_rows(scale))

@@ -1,0 +1,128 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     cell_metadata_filter: tags,mystnb,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Scale: more spectra, more machines
+#
+# The same command on a laptop and on a cluster; what it costs, and what is lost when something dies.
+
+# %% tags=["parameters", "remove-cell"]
+profile = "smoke"  # smoke, quick, paper, or the path of a YAML file
+data = ""  # path of a data set; empty: the simulated cohort
+out = ""  # folder of the results; empty: results/<profile>
+seed = 0  # of everything random
+changes = {}  # settings by dotted name, such as {"members.epochs": 40}
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+from IPython.display import display
+from myst_nb import glue
+
+from ftirlib.report import figures
+from ftirlib.run import scale_views
+from ftirlib.run.measured_views import measured
+from ftirlib.run.runner import open_run
+
+run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
+figures.use_style()
+
+scale = measured("scale")
+largest = scale["size"]["measured"][-1]
+machine = scale["size"]["machine"]
+most = max(facts["memory_mb"] for facts in largest["stages"].values())
+glue("scale-pixels", f"{largest['pixels']:,}", display=False)
+glue("scale-spectra", f"{largest['spectra']:,}", display=False)
+glue("scale-day", machine["day"], display=False)
+glue("scale-machine", f"{machine['processor']}, {machine['cores']} cores", display=False)
+glue("scale-memory", f"{most / 1e3:.2f} GB", display=False)
+glue("scale-driver", f"{largest['driver_mb'] / 1e3:.2f} GB", display=False)
+glue("scale-members", f"{scale_views.speed_up(scale, 'members', 2):.2f}", display=False)
+glue("scale-explanations", f"{scale_views.speed_up(scale, 'explanations', 2):.2f}", display=False)
+glue("scale-overhead", f"{scale_views.overhead(scale):+.0%}", display=False)
+glue("scale-growth", f"{scale_views.growth(scale, 'explanations'):.2f}", display=False)
+glue("scale-same", "the same bytes" if scale_views.all_the_same(scale) else "NOT the same bytes", display=False)
+
+# %% [markdown]
+# **Finding.** {glue:text}`scale-pixels` simulated pixels, the size of the published cohort, were simulated, prepared,
+# learnt and explained with at most {glue:text}`scale-memory` in any worker and {glue:text}`scale-driver` in the driver.
+# Two workers of a Dask cluster train networks {glue:text}`scale-members` times and explain
+# {glue:text}`scale-explanations` times as fast as one; one, two and three workers leave {glue:text}`scale-same`.
+#
+# The numbers of this page were measured on {glue:text}`scale-day` ({glue:text}`scale-machine`) by
+# `benchmarks/scale.py`, on simulated spectra; they do not depend on this book's profile or data. Each worker has one
+# thread.
+
+# %% [markdown]
+# ## More spectra
+#
+# {numref}`fig-scale-size` shows the work and the memory of each stage against the number of spectra that it deals with.
+# Explanations grow with the exponent {glue:text}`scale-growth` (1: in proportion). Here every fold has one network,
+# trained for one epoch, explanations take the fewest gradients, and at most a stated number of spectra of each side
+# are explained: what it would be for the published settings is a multiple, which the last section says.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-size", "caption": "Seconds of one thread, summed over tasks (left), and the most memory that one task needed (right), against the spectra of each stage. Simulated spectra."}, "image": {"alt": "Two log-log panels: work grows in proportion to the spectra; memory grows far less"}}
+figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
+figures.draw_trade_off(
+    axes[0], scale_views.curves(scale, "task_seconds"), x_name="Spectra", y_name="Seconds of one thread", legend=False
+)
+memory = scale_views.curves(scale, "memory_mb")
+figures.draw_trade_off(axes[1], memory, x_name="Spectra", y_name="Memory of a task, MB", mark=2000, legend=False)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+run.publish(figure, "fig-scale-size")
+
+# %% tags=["hide-input"]
+display(scale_views.size_table(scale).style.hide(axis="index"))
+
+# %% [markdown]
+# ## More workers
+#
+# Tasks are plain functions with plain arguments, each with its own seed and one thread, so that where and beside what
+# they run makes no difference to their bytes. Against two local processes the cluster's two workers needed
+# {glue:text}`scale-overhead` of time in these two stages. Three workers on a machine of fewer cores share them.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-workers", "caption": "Times faster than one worker of a Dask cluster on the same machine, two stages. Simulated spectra."}, "image": {"alt": "Speed-up against one, two and three workers, beside the best possible"}}
+figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
+figures.draw_trade_off(
+    ax,
+    scale_views.speed_up_curves(scale),
+    x_name="Single-thread workers",
+    y_name="Times faster than one",
+    y_scale="linear",
+)
+run.publish(figure, "fig-scale-workers")
+
+# %% tags=["hide-input"]
+display(scale_views.worker_table(scale).style.hide(axis="index"))
+
+# %% [markdown]
+# ## When something dies
+#
+# Results are artefacts with manifests, written whole or not at all; the manifest, not the scheduler, says what is
+# there. A killed worker's task is done by another. A killed driver or scheduler costs what was under way: the same
+# command goes on from there. Explanations lie in shards, so that a torn one is made again alone; `ftirlib verify`
+# finds it. The tests kill drivers, workers and schedulers at random points and compare every checksum with a run that
+# nothing happened to (`tests/test_faults.py`; `make long` does so fifty times).
+
+# %% [markdown]
+# ## A thousand million spectra
+#
+# The middle column is measured at the largest size above, the last is extended from it in proportion: an estimate for
+# planning, not a measurement. Gradients, epochs and networks multiply their rows. One store's coordinates are read by
+# every task, so an archive of this size is better kept as many stores, each a run of its own.
+
+# %% tags=["hide-input"]
+display(scale_views.cost_table(scale).style.hide(axis="index"))
+
+# %% [markdown]
+# How to start a cluster, and where data and results have to lie, is told on the page [](../book/cluster.md).

@@ -1,0 +1,56 @@
+"""Contexts of every autoencoder, replicates too, are gathered over the folds and compared with their controls."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ftirlib.run import pathway_views
+from ftirlib.run.settings import read_settings
+from ftirlib.run.stages import vae_names
+
+
+@pytest.fixture
+def run(toy_spectra, rng, monkeypatch):
+    """Four folds of two groups each; contexts of the most supervision are the pathways, the others chance."""
+    n = toy_spectra.sizes["spectrum"]
+    pathway = rng.integers(0, 4, n)
+    data = toy_spectra.assign_coords(truth_pathway=("spectrum", pathway), truth_class=("spectrum", pathway // 2))
+    rows = {k: np.flatnonzero(data.group.values // 2 == k) for k in range(4)}
+
+    def view(run, name, k):
+        assigned = pathway[rows[k]] if "-1" in name else rng.integers(0, 4, len(rows[k]))
+        return SimpleNamespace(assigned=assigned, n_contexts=4)
+
+    def explained(run, side, k):
+        x = data.absorbance.values[rows[k]]
+        return {"rows": rows[k], "absorbance": x, "weights": x}
+
+    monkeypatch.setattr(pathway_views.stages, "prepared", lambda run: data)
+    monkeypatch.setattr(pathway_views, "context_view", view)
+    monkeypatch.setattr(pathway_views, "explained", explained)
+    monkeypatch.setattr(pathway_views, "best_vae", lambda run: "CP-1")
+    changes = {"vaes.variants": ["CP", "TT"], "vaes.supervision": [0.0, 1.0], "vaes.seeds": 2}
+    kept = {}
+    return SimpleNamespace(
+        settings=read_settings("smoke", changes=changes),
+        once=lambda name, make: kept[name] if name in kept else kept.setdefault(name, make()),
+    )
+
+
+def test_replicates_have_rows_of_their_own_and_leads_are_those_planted(run):
+    table = pathway_views.agreement_table(run).set_index("clusters")
+    assert {f"contexts of {name}" for name in vae_names(run)} < set(table.index)
+    assert "contexts of TT-1-seed1" in table.index
+    assert (table.adjusted_rand[["contexts of CP-1", "contexts of TT-1-seed1"]] == 1).all()
+    assert table.adjusted_rand[pathway_views.SINGLE] == 0
+    shown = pathway_views.shown_agreement(table.reset_index()).set_index("clusters")
+    assert shown["within a class"]["contexts of CP-1"] == "1.00\n[1.00, 1.00]"
+    assert "more" in pathway_views.pathway_lead_text(run, "contexts of CP-1", "PCA of both")
+
+
+def test_supervision_is_compared_variant_by_variant(run):
+    table = pathway_views.supervision_in_truth(run)
+    assert table[["more", "less"]].values.tolist() == [["CP-1", "CP-0"], ["TT-1", "TT-0"]]
+    assert all(" *" in cell for cell in table["adjusted Rand index"])
+    assert pathway_views.supervision_text(run).startswith("of 2 variants 2 have the whole interval above zero, 0 below")
