@@ -1,5 +1,6 @@
 """The result every explainer returns: parts that fit, selection, joining, and the store on disk."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import xarray as xr
 
 from ftirlib.errors import DataError, StoreError
 from ftirlib.explain import attribution
-from ftirlib.explain.attribution import Attribution, relative_error, save_attributions
+from ftirlib.explain.attribution import Attribution, read_parts, relative_error, save_attributions
 
 ARRAYS = ("weights", "intercept", "score", "local_prediction", "labels", "rows", "standard_error", "stability")
 
@@ -168,3 +169,17 @@ def test_relative_error_known_answers():
     np.testing.assert_allclose(relative_error(coef, error), [np.sqrt(5 / 20), np.inf, 0, np.inf])
     with pytest.raises(DataError, match="mode='limit'"):
         _ = make(error=False).relative_error
+
+
+def test_parts_of_several_stores_are_read_without_the_others(tmp_path):
+    pieces = [make(n=3), make(n=2)]
+    paths = [piece.save(tmp_path / f"{i}.zarr") for i, piece in enumerate(pieces)]
+    for path in paths:  # what is not asked for is not read
+        shutil.rmtree(path / "intercept")
+    found = read_parts(paths, ("rows", "weights"))
+    assert set(found) == {"rows", "weights"}
+    assert np.array_equal(found["weights"], np.concatenate([piece.weights for piece in pieces]))
+    with pytest.raises(StoreError, match="cannot be read as explanations"):
+        read_parts(paths, ("intercept",))
+    with pytest.raises(StoreError, match="nowhere"):
+        read_parts([tmp_path / "nowhere"], ("rows",))

@@ -18,8 +18,8 @@ from dask_programs import PATHS, Programs, address, die, fail, kill, refuse, unt
 import ftirlib
 from ftirlib.errors import DataError, SettingsError, StoreError
 from ftirlib.run import cluster, worker
-from ftirlib.run.cluster import check_worker, library, open_executor, wait_for
-from ftirlib.run.worker import difference
+from ftirlib.run.cluster import open_executor, wait_for
+from ftirlib.run.worker import check_worker, difference, library
 
 ROOT = Path(__file__).resolve().parents[1]
 REFUSED = {

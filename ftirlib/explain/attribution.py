@@ -202,6 +202,35 @@ class Attribution:
             raise StoreError(f"'{path}' cannot be read as explanations ({error}); explain again.") from error
 
 
+def read_parts(paths: Sequence[str | os.PathLike], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Some parts of stored explanations, one store after the other: nothing else of them is read.
+
+    Parameters
+    ----------
+    paths : of stores written by `Attribution.save`
+    names : of `DIMS`
+
+    Returns
+    -------
+    dict of arrays
+        Joined along the spectra.
+
+    Raises
+    ------
+    StoreError
+        When a store cannot be read, or holds no such part.
+    """
+    found: dict[str, list] = {name: [] for name in names}
+    for path in paths:
+        try:
+            with xr.open_zarr(path, consolidated=False, chunks=None) as data:
+                for name, parts in found.items():
+                    parts.append(data[name].values)
+        except Exception as error:
+            raise StoreError(f"'{path}' cannot be read as explanations ({error}); explain again.") from error
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
 def save_attributions(pieces: Iterable[Attribution], path: str | os.PathLike, *, overwrite: bool = False) -> Path:
     """Write explanations piece by piece as they come, so that memory does not grow with their number.
 

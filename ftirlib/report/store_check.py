@@ -273,7 +273,7 @@ def _of_groups(report, data):
         yield "note", "there are no labels: the data can be predicted, not learned from."
         return
     try:
-        four_way_folds(label, group)
+        four_way_folds(label, group, class_names=data.attrs["class_names"])
         yield "note", "four folds that keep groups whole are possible."
     except DataError as error:
         yield "problem", f"four folds that keep groups whole are not possible: {error}"

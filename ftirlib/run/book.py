@@ -79,6 +79,7 @@ def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
     """
     import jupytext
 
+    from ftirlib.run.fusion_stages import fusion_fingerprint
     from ftirlib.run.stages import RAW, spectra
 
     spectra(run)
@@ -88,6 +89,7 @@ def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
         "settings": run.settings.model_dump(mode="json", exclude={"out", "workers", "scheduler"}),
         "data": run.key(RAW),
         "conditions": known,
+        "fusion": fusion_fingerprint(run),
         "changes": changes,
         "measured": folder_fingerprint(BOOK / "measured"),
         **room_fingerprint("run"),

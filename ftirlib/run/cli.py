@@ -78,17 +78,18 @@ def run_(
     tls_cert: TlsCert = "",
     tls_key: TlsKey = "",
     changes: Changes = None,
-    until: Annotated[str, typer.Option(help="Last stage to make.")] = "scores",
+    until: Annotated[str, typer.Option(help="Last stage to make; 'fusion' for the second paper's.")] = "scores",
 ):
     """Run the whole method; what is already made and current is left alone."""
     from ftirlib.run.commands import summary
+    from ftirlib.run.fusion_stages import FUSION_STAGES
     from ftirlib.run.stages import STAGES
 
-    if until not in STAGES:
-        raise SettingsError(f"there is no stage '{until}'; the stages are {', '.join(STAGES)}.")
+    if until not in STAGES | FUSION_STAGES:
+        raise SettingsError(f"there is no stage '{until}'; the stages are {', '.join(STAGES | FUSION_STAGES)}.")
     started = time.time()
     with _open(profile, data, out, seed, scheduler, changes, (tls_ca, tls_cert, tls_key)) as run:
-        for name, stage in STAGES.items():
+        for name, stage in (FUSION_STAGES if until in FUSION_STAGES else STAGES).items():
             stage(run)
             if name == until:
                 break
@@ -110,11 +111,13 @@ def book(
     """Run the method, run every notebook, and build the book."""
     from ftirlib.run.book import build_book
     from ftirlib.run.commands import summary
-    from ftirlib.run.stages import scores
+    from ftirlib.run.fusion_stages import FUSION_STAGES
+    from ftirlib.run.stages import STAGES
 
     started = time.time()
     with _open(profile, data, out, seed, scheduler, changes, (tls_ca, tls_cert, tls_key)) as run:
-        scores(run)
+        for stage in (*STAGES.values(), *FUSION_STAGES.values()):
+            stage(run)
         print(summary(run, time.time() - started))
         index = build_book(run, parse_changes(changes))
         print(f"book: {index} ({time.time() - started:.0f} s)")
@@ -180,6 +183,10 @@ def import_(
     instrument: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
     provenance: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
     licence: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
+    workers: Annotated[
+        int, typer.Option(help="Images read at a time, each by a process of its own; 1: by this one.")
+    ] = 1,
+    scheduler: Scheduler = "",
     overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
 ):
     """Make a data set of files of spectra; what was detected and what was left out is printed."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from ftirlib.errors import FtirlibError, SettingsError, StoreError
-from ftirlib.run.worker import check_worker, difference, library, live_by, one_thread, question, too_many
+from ftirlib.run.worker import difference, library, live_by, question, too_many
 
 CONNECT_SECONDS = 8  # for a scheduler to answer
 CHECK_SECONDS = 60  # for all workers to load the library, perhaps from a slow file system, and say what they have

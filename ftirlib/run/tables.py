@@ -24,7 +24,8 @@ def wide_scores(table: pd.DataFrame, scores, titles) -> pd.DataFrame:
 
 def _score_text(row: dict) -> str:
     mean = f"{row['mean']:.2f} ± {row['sd']:.2f}" if np.isfinite(row["mean"]) else "undefined"
-    return f"{mean}\n[{row['low']:.2f}, {row['high']:.2f}]" if np.isfinite(row["low"]) else mean
+    text = f"{mean}\n[{row['low']:.2f}, {row['high']:.2f}]" if np.isfinite(row["low"]) else mean
+    return text.replace("-", "−")
 
 
 def with_target(table: pd.DataFrame) -> pd.DataFrame:
@@ -91,7 +92,7 @@ def time_table(run: Run) -> str:
         manifest = run.store.manifest(name)
         if manifest:
             seconds.setdefault(name.split("/")[0], []).append(manifest["seconds"])
-    order = [*stages.STAGES, "executed"]
+    order = [*stages.STAGES, "fusion", "executed"]
     rows = [(stage, len(seconds[stage]), f"{sum(seconds[stage]):.0f}") for stage in order if stage in seconds]
     return markdown(pd.DataFrame(rows, columns=["stage", "artefacts", "seconds of one core, added up"]))
 

@@ -275,12 +275,12 @@ def artefact_key(folder: str) -> str:
 
 def explained(spectra: str, shards: Sequence[str | Path]) -> dict[str, np.ndarray]:
     """Rows, spectra, LIME weights of the predicted class and their stability, of the shards of one explanation."""
-    from ftirlib.explain.attribution import Attribution
+    from ftirlib.explain.attribution import read_parts
 
-    attribution = Attribution.concatenate([Attribution.load(Path(one) / "attribution.zarr") for one in shards])
+    found = read_parts([Path(one) / "attribution.zarr" for one in shards], ("rows", "weights", "stability"))
     return {
-        "rows": attribution.rows,
-        "absorbance": read_absorbance(open_spectra(spectra), attribution.rows),
-        "weights": attribution.weights[:, 0],
-        "stability": attribution.stability[:, 0],
+        "rows": found["rows"],
+        "absorbance": read_absorbance(open_spectra(spectra), found["rows"]),
+        "weights": found["weights"][:, 0],
+        "stability": found["stability"][:, 0],
     }

@@ -203,7 +203,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, float]:
     try:
         text = path.read_bytes().rstrip(b"\0 \r\n").decode("utf-8", "replace")
         found = json.loads(text, strict=False)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"'{path}' cannot be read as JSON ({error}); copy it again or remove it.") from None
     if not isinstance(found, Mapping):
         raise DataError(f"'{path}' holds no names and values; copy it again or remove it.")
