@@ -51,13 +51,14 @@ SIZED = {  # one network a fold and one epoch: the others cost the same again
 }
 WORKED = {  # enough shards and networks for three workers
     "phantom.images": 24,
+    "phantom.images_per_patient": 1,
     "phantom.side": 16,
     "baselines.models": ["mean-mse"],
     "members.count": 3,
     "members.epochs": 4,
     "ensemble.threshold": None,
     "explanations.mode": "limit",
-    "explanations.samples": 64,
+    "explanations.samples": 32,
     "explanations.tolerance": None,
     "explanations.spectra": 600,
     "explanations.shard": 100,
@@ -155,7 +156,8 @@ def by_workers(folder: Path) -> list[dict]:
     for kind, n in (("local", 2), ("dask", 1), ("dask", 2), ("dask", 3)):
         out = folder / f"{kind}{n}"
         shutil.copytree(prepared, out)
-        with Programs(folder) as programs:
+        (folder / f"programs-{kind}{n}").mkdir()
+        with Programs(folder / f"programs-{kind}{n}") as programs:
             options = [f"--set=workers={n}"]
             if kind == "dask":
                 _, file = programs.scheduler()
@@ -213,7 +215,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", default=["size", "workers", "tasks"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[10_000, 100_000, 1_190_250])
-    parser.add_argument("--explained", type=int, default=25_000, help="most spectra explained per fold and side")
+    parser.add_argument("--explained", type=int, default=12_500, help="most spectra explained per fold and side")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker has one thread
