@@ -40,12 +40,15 @@ figures.use_style()
 scale = measured("scale")
 largest = scale["size"]["measured"][-1]
 machine = scale["size"]["machine"]
-most = max(facts["memory_mb"] for facts in largest["stages"].values())
+memory = {stage: facts["memory_mb"] / 1e3 for stage, facts in largest["stages"].items()}
 glue("scale-pixels", f"{largest['pixels']:,}", display=False)
 glue("scale-spectra", f"{largest['spectra']:,}", display=False)
 glue("scale-day", machine["day"], display=False)
 glue("scale-machine", f"{machine['processor']}, {machine['cores']} cores", display=False)
-glue("scale-memory", f"{most / 1e3:.2f} GB", display=False)
+glue("scale-explained", f"{largest['explained']:,}", display=False)
+glue("scale-memory-members", f"{memory['members']:.2f} GB", display=False)
+glue("scale-memory-explanations", f"{memory['explanations']:.2f} GB", display=False)
+glue("scale-memory-baselines", f"{memory['baselines']:.2f} GB", display=False)
 glue("scale-driver", f"{largest['driver_mb'] / 1e3:.2f} GB", display=False)
 glue("scale-members", f"{scale_views.speed_up(scale, 'members', 2):.2f}", display=False)
 glue("scale-explanations", f"{scale_views.speed_up(scale, 'explanations', 2):.2f}", display=False)
@@ -55,7 +58,9 @@ glue("scale-same", "the same bytes" if scale_views.all_the_same(scale) else "NOT
 
 # %% [markdown]
 # **Finding.** {glue:text}`scale-pixels` simulated pixels, the size of the published cohort, were simulated, prepared,
-# learnt and explained with at most {glue:text}`scale-memory` in any worker and {glue:text}`scale-driver` in the driver.
+# learnt and explained with at most {glue:text}`scale-memory-members` in a worker that trains a network,
+# {glue:text}`scale-memory-explanations` in one that explains, and {glue:text}`scale-driver` in the driver; the baselines,
+# which hold a fold's training spectra, need {glue:text}`scale-memory-baselines`.
 # Two workers of a Dask cluster train networks {glue:text}`scale-members` times and explain
 # {glue:text}`scale-explanations` times as fast as one; one, two and three workers leave {glue:text}`scale-same`.
 #
@@ -68,16 +73,17 @@ glue("scale-same", "the same bytes" if scale_views.all_the_same(scale) else "NOT
 #
 # {numref}`fig-scale-size` shows the work and the memory of each stage against the number of spectra that it deals with.
 # Explanations grow with the exponent {glue:text}`scale-growth` (1: in proportion). Here every fold has one network,
-# trained for one epoch, explanations take the fewest gradients, and at most a stated number of spectra of each side
-# are explained: what it would be for the published settings is a multiple, which the last section says.
+# trained for one epoch, and explanations take 8 gradients with each of two noise banks
+# ({glue:text}`scale-explained` of them at the largest size): the published settings cost a multiple, which the last
+# section says.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-size", "caption": "Seconds of one thread, summed over tasks (left), and the most memory that one task needed (right), against the spectra of each stage. Simulated spectra."}, "image": {"alt": "Two log-log panels: work grows in proportion to the spectra; memory grows far less"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 figures.draw_trade_off(
     axes[0], scale_views.curves(scale, "task_seconds"), x_name="Spectra", y_name="Seconds of one thread", legend=False
 )
-memory = scale_views.curves(scale, "memory_mb")
-figures.draw_trade_off(axes[1], memory, x_name="Spectra", y_name="Memory of a task, MB", mark=2000, legend=False)
+curves = scale_views.curves(scale, "memory_mb")
+figures.draw_trade_off(axes[1], curves, x_name="Spectra", y_name="Memory of a task, MB", mark=2000, legend=False)
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 run.publish(figure, "fig-scale-size")
 

@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from ftirlib.errors import StoreError
-from ftirlib.run import measured_views
+from ftirlib.run import measured_views, scale_views
 from ftirlib.run.tables import markdown
 
 
@@ -56,3 +56,27 @@ def test_a_missing_measurement_says_how_to_make_it(tmp_path, monkeypatch):
         measured_views.measured("lime_speed")
     (tmp_path / "lime_speed.json").write_text(json.dumps({"a": 1}))
     assert measured_views.measured("lime_speed") == {"a": 1}
+
+
+def test_scale_views_agree_with_what_was_measured():
+    scale = measured_views.measured("scale")
+    assert [scale_views.speed_up(scale, stage, 1) for stage in ("members", "explanations")] == [1, 1]
+    assert scale_views.all_the_same(scale) == all(row["same_bytes"] for row in scale["workers"]["measured"])
+    sizes = [row["pixels"] for row in scale["size"]["measured"]]
+    assert sizes == sorted(sizes) and len(sizes) > 1
+    for of in ("task_seconds", "memory_mb"):
+        curves = scale_views.curves(scale, of)
+        assert list(curves) == list(scale_views.NAMES.values())
+        assert all(len(x) == len(y) == len(sizes) for x, y in curves.values())
+    assert len(scale_views.worker_table(scale)) == len(scale["workers"]["measured"])
+    assert len(scale_views.size_table(scale)) == len(scale_views.NAMES)
+
+
+def test_costs_are_in_proportion_to_the_spectra():
+    scale = measured_views.measured("scale")
+    column = scale_views.cost_table(scale).columns[-1]
+    assert "extrapolated" in column
+    row = scale_views.cost_table(scale).set_index("what").loc["spectra on disk, uncompressed"]
+    assert row["measured"] == "3,204 bytes a spectrum" and row.iloc[-1] == "3.2 TB"
+    half = scale_views.cost_table(scale, 5e8).set_index("what").iloc[0, -1]
+    assert half == "1.6 TB"

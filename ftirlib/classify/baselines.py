@@ -20,6 +20,7 @@ from xgboost import XGBClassifier
 from ftirlib.errors import SettingsError
 
 METRICS = ("mse", "cosine")
+BLOCK = 4096  # spectra summed at a time
 
 
 class _Baseline(ClassifierMixin, BaseEstimator):
@@ -81,7 +82,12 @@ class NearestMean(_Baseline):
     def _fit(self, X, codes):
         if self.metric not in METRICS:
             raise SettingsError(f"metric is {self.metric!r}; choose one of {METRICS}.")
-        self.means_ = np.stack([X[codes == k].mean(axis=0, dtype=np.float64) for k in range(len(self.classes_))])
+        member = np.eye(len(self.classes_))[codes]  # (n_spectra, n_classes)
+        sums = np.zeros((len(self.classes_), X.shape[1]))
+        for start in range(0, len(X), BLOCK):  # without a copy of what may fill the memory
+            rows = slice(start, start + BLOCK)
+            sums += member[rows].T @ X[rows].astype(np.float64)
+        self.means_ = sums / member.sum(axis=0)[:, None]
 
     def _distances(self, X):
         X = np.asarray(X, np.float64)

@@ -16,7 +16,7 @@ NAMES = {
     "prepared": "preparation",
     "baselines": "two baselines, four folds",
     "members": "one network a fold, one epoch",
-    "explanations": "explanations, 8 gradients each",
+    "explanations": "explanations, 2 x 8 gradients each",
 }
 POINTS = 801  # wavenumbers of the published spectra
 COORDINATE_BYTES = sum(np.dtype(kind).itemsize for kind in SPECTRUM_COORDS.values())
@@ -133,7 +133,7 @@ def cost_table(scale: dict, wanted: float = WANTED) -> pd.DataFrame:
         ("spectra on disk, uncompressed", f"{POINTS * 4:,} bytes a spectrum", f"{wanted * POINTS * 4 / 1e12:.1f} TB"),
         ("preparation", _rate(row, "prepared"), f"{hours('prepared'):,.0f} core hours"),
         ("one network, one epoch", _rate(row, "members"), f"{hours('members') / 4:,.0f} core hours a fold"),
-        ("explanations, 8 gradients", _rate(row, "explanations"), f"{hours('explanations'):,.0f} core hours"),
+        ("explanations, 2 x 8 gradients", _rate(row, "explanations"), f"{hours('explanations'):,.0f} core hours"),
         ("explanations on disk", f"{written:,.0f} bytes a spectrum", f"{wanted * written / 1e12:.1f} TB"),
         (f"tasks of {SHARD:,} spectra", "", f"{tasks:,.0f}"),
         ("their scheduling", f"{per_task * 1e3:.2f} ms a task", seconds_text(tasks * per_task)),

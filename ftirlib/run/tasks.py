@@ -92,16 +92,19 @@ def fold(folder, work, *, spectra, seed):
 def baseline(folder, work, *, spectra, folds, fold, model, components, seed):
     """One baseline on one fold: probabilities of the validation and the test set."""
     from ftirlib.classify.baselines import make_baseline
+    from ftirlib.classify.streaming import predict_blocks
 
     rows = read_fold(folds, fold)
     absorbance, label, _ = labelled(spectra, rows.train)
     estimator = make_baseline(model, n_components=components, random_state=seed).fit(absorbance, label)
-    n_classes = len(open_spectra(spectra).attrs["class_names"])
-    sides = {}
-    for side in SIDES[1:]:
-        absorbance, _, _ = labelled(spectra, getattr(rows, side))
-        sides[side] = full_probabilities(estimator, estimator.predict_proba(absorbance), n_classes)
-    np.savez(folder / "probabilities.npz", **sides)
+    del absorbance
+    data = open_spectra(spectra)
+    n_classes = len(data.attrs["class_names"])
+    sides = {side: predict_blocks(estimator, data, rows=getattr(rows, side)) for side in SIDES[1:]}
+    np.savez(
+        folder / "probabilities.npz",
+        **{side: full_probabilities(estimator, answers, n_classes) for side, answers in sides.items()},
+    )
 
 
 def member(folder, work, *, spectra, folds, fold, training, network, seed):
