@@ -267,7 +267,6 @@ def test_data_in_a_bucket_are_read_where_they_are(bucket, toy_spectra, tmp_path)
     found = open_spectra(f"{root}/toy.zarr")
     assert np.array_equal(found.absorbance[3:5].values, toy_spectra.absorbance[3:5].values)
     assert json.dumps(found.attrs["class_names"]) == json.dumps(toy_spectra.attrs["class_names"])
-    done = run(
-        tmp_path / "run", "--data", f"{root}/toy.zarr", "--until", "folds", "--set=preparation.recipe=[{vector: {}}]"
-    )
+    plain = {"preparation.recipe": "[{vector: {}}]", "preparation.quality": "none"}
+    done = run(tmp_path / "run", "--data", f"{root}/toy.zarr", "--until", "folds", **plain)
     assert done.returncode == 0, done.stderr
