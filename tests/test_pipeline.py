@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from small_runs import checksums
 
 from ftirlib.explain.crime import Contexts
 from ftirlib.explain.linear import LinearClassifier
@@ -48,12 +49,6 @@ def finished(tmp_path_factory):
     done = ftirlib("run", "--profile", "smoke", "--out", out, *FLAGS)
     assert done.returncode == 0, done.stderr
     return out
-
-
-def checksums(root):
-    """What a run's artefacts hold: names and hashes of files, without the times in the manifests."""
-    store = Store(root)
-    return {name: {f: v["sha256"] for f, v in store.manifest(name)["files"].items()} for name in store.names()}
 
 
 def test_every_spectrum_is_tested_once_by_a_model_that_never_saw_its_group(finished):

@@ -281,16 +281,14 @@ def score_variants(run: Run, found: dict[str, list[dict[str, np.ndarray]]]) -> p
     """Scores of test-set probabilities by model and fold."""
     from ftirlib.report.multiclass import multiclass_table
 
-    data, settings = spectra(run), run.settings.scores
+    data = spectra(run)
     return multiclass_table(
         {name: [one["test"].argmax(1) for one in per_fold] for name, per_fold in found.items()},
         folds=folds(run),
         label=data.label.values.astype(int),
         group=data.group.values,
         class_names=data.attrs["class_names"],
-        n_resamples=settings.resamples,
-        confidence=settings.confidence,
-        random_state=run.settings.seed,
+        **run.settings.bootstrap,
     )
 
 

@@ -220,7 +220,7 @@ def titled(table: pd.DataFrame) -> pd.DataFrame:
 
 def gain(run: Run, found: dict, model: str, other: str, score: str = "mcc") -> Interval:
     """How much higher a score of one model's test-set predictions is than another's, paired by group."""
-    data, folds, settings = fusion_stages.spectra(run), fusion_stages.folds(run), run.settings.scores
+    data, folds = fusion_stages.spectra(run), fusion_stages.folds(run)
     rows = np.concatenate([fold.test for fold in folds])
     names = data.attrs["class_names"]
 
@@ -234,9 +234,7 @@ def gain(run: Run, found: dict, model: str, other: str, score: str = "mcc") -> I
         data.label.values[rows].astype(int),
         one,
         two,
-        n_resamples=settings.resamples,
-        confidence=settings.confidence,
-        random_state=run.settings.seed,
+        **run.settings.bootstrap,
     )
 
 
@@ -256,16 +254,14 @@ def leak_intervals(run: Run) -> dict[tuple[str, str], dict]:
 
 
 def _leak_intervals(run: Run) -> dict[tuple[str, str], dict]:
-    names, settings = fusion_stages.spectra(run).attrs["class_names"], run.settings.scores
+    names = fusion_stages.spectra(run).attrs["class_names"]
     return {
         protocol: bootstrap_multiclass(
             found["y_true"],
             found["predicted"],
             found["group"],
             class_names=names,
-            n_resamples=settings.resamples,
-            confidence=settings.confidence,
-            random_state=run.settings.seed,
+            **run.settings.bootstrap,
         )
         for protocol, found in fusion_stages.leak(run).items()
     }

@@ -25,16 +25,6 @@ def contexts_of(name: str) -> str:
     return f"contexts of {name}"
 
 
-def bootstrap_settings(run: Run) -> dict:
-    """What `grouped_bootstrap` is told in this run."""
-    settings = run.settings.scores
-    return {
-        "n_resamples": settings.resamples,
-        "confidence": settings.confidence,
-        "random_state": run.settings.seed,
-    }
-
-
 def agreement_table(run: Run) -> pd.DataFrame:
     """How far contexts follow the planted pathways, beside clusters that need no autoencoder and no explanation.
 
@@ -109,7 +99,7 @@ def _agreement(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
             data.group.values[rows],
             np.concatenate(folds),
             pairs=[*((best, what) for what in found if what != best), *_more_and_less(run)],
-            **bootstrap_settings(run),
+            **run.settings.bootstrap,
         )
 
     return run.once("pathway_agreement", make)

@@ -187,6 +187,15 @@ class Settings(Group):
     fusion: FusionGroup
     scores: ScoresGroup
 
+    @property
+    def bootstrap(self) -> dict[str, Any]:
+        """What every bootstrap over groups is told: resamples, confidence and seed."""
+        return {
+            "n_resamples": self.scores.resamples,
+            "confidence": self.scores.confidence,
+            "random_state": self.seed,
+        }
+
 
 def read_settings(
     profile: str = "quick",

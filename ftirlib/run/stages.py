@@ -318,7 +318,6 @@ def cards(run: Run) -> Path:
         inputs |= {"ensemble": _ensemble_key(run)}
         inputs |= {f"{kind}/{n}": run.key(f"{kind}/{n}") for kind in ("vaes", "contexts") for n in names}
         inputs |= {name: key for k in FOLDS for name, key in _explained(run, k)[1].items()}
-        bootstrap = {"n_resamples": run.settings.scores.resamples, "confidence": run.settings.scores.confidence}
         arguments = {
             **common,
             "explanations": [_explained(run, k)[0] for k in FOLDS],
@@ -326,9 +325,10 @@ def cards(run: Run) -> Path:
             "vaes": [{name: str(p) for name, p in fold.items()} for fold in vaes(run)],
             "contexts": [{name: str(p) for name, p in fold.items()} for fold in models],
             "about": f"of the validation set, profile {run.settings.profile}, seed {run.settings.seed}",
-            "bootstrap": bootstrap | {"random_state": run.settings.seed},
+            "bootstrap": run.settings.bootstrap,
         }
-        return run.artefact(Task("cards", context_tasks.cards, arguments, bootstrap, inputs), "report")
+        settings = run.settings.scores.model_dump()
+        return run.artefact(Task("cards", context_tasks.cards, arguments, settings, inputs), "report")
 
     return run.once("cards", make)
 
@@ -410,22 +410,19 @@ def scores(run: Run) -> pd.DataFrame:
 
     def make():
         common, inputs = _common(run)
-        settings = run.settings.scores.model_dump()
-        bootstrap = {"n_resamples": settings["resamples"], "confidence": settings["confidence"]}
-        ensembles = [f"ensemble/fold{k}" for k in FOLDS]
-        linear = vae_names(run)
+        settings, linear = run.settings.scores.model_dump(), vae_names(run)
+        ensembles = [str(ensemble_path(run) / f"fold{k}") for k in FOLDS]
         todo = []
         for model, names in _answers(run).items():
-            read = [*names, *ensembles] if model in linear else names
             arguments = {
                 **common,
                 "model": model,
                 "answers": [str(run.store.path(name)) for name in names],
-                "linear": model in linear,
-                "ensemble": [str(run.store.path(name)) for name in ensembles],
-                "bootstrap": bootstrap | {"random_state": run.settings.seed},
+                "ensemble": ensembles if model in linear else None,
+                "bootstrap": run.settings.bootstrap,
             }
-            keys = {name: run.key(name) for name in (n.partition("/fold")[0] if n in ensembles else n for n in read)}
+            read = {"ensemble"} if model == "emscnn" else {*names, "ensemble"} if model in linear else names
+            keys = {name: run.key(name) for name in read}
             todo.append(Task(f"scores/{model}", tasks.scores, arguments, settings, inputs | keys))
         tables = [pd.DataFrame(tasks.read_json(p / "scores.json")) for p in run.artefacts("scores", todo, "report")]
         return pd.concat(tables, ignore_index=True)

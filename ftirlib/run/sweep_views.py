@@ -96,7 +96,7 @@ def paired_models(
         What both are scored against.
     scores : sequence of str
     """
-    data, settings = stages.prepared(run), run.settings.scores
+    data = stages.prepared(run)
     answers = {name: out_of_fold(run, name) for name in (models or stages.predictions(run))}
     answers.setdefault(reference, out_of_fold(run, reference))
     truth = out_of_fold(run, "emscnn") if target == "ensemble" else data.label.values.astype(int)
@@ -109,9 +109,7 @@ def paired_models(
         class_names=data.attrs["class_names"],
         positive_classes=data.attrs["positive_classes"],
         scores=scores,
-        n_resamples=settings.resamples,
-        confidence=settings.confidence,
-        random_state=run.settings.seed,
+        **run.settings.bootstrap,
     )
 
 

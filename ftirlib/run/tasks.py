@@ -42,12 +42,6 @@ def read_fold(folds: str, fold: int) -> Fold:
     return Fold(**{side: arrays[f"{side}_{fold}"] for side in SIDES})
 
 
-def labelled(spectra: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Absorbance, label codes and the wavenumber axis of some rows."""
-    data = open_spectra(spectra)
-    return read_absorbance(data, rows), data.label.values[rows].astype(np.int64), data.wavenumber.values
-
-
 def full_probabilities(estimator, probabilities: np.ndarray, n_classes: int) -> np.ndarray:
     """Probabilities (n, n_classes) with zero columns for classes that the training set lacked."""
     full = np.zeros((len(probabilities), n_classes), np.float32)
@@ -94,11 +88,9 @@ def baseline(folder, work, *, spectra, folds, fold, model, components, seed):
     from ftirlib.classify.baselines import make_baseline
     from ftirlib.classify.streaming import predict_blocks
 
-    rows = read_fold(folds, fold)
-    absorbance, label, _ = labelled(spectra, rows.train)
-    estimator = make_baseline(model, n_components=components, random_state=seed).fit(absorbance, label)
-    del absorbance
-    data = open_spectra(spectra)
+    data, rows = open_spectra(spectra), read_fold(folds, fold)
+    estimator = make_baseline(model, n_components=components, random_state=seed)
+    estimator.fit(read_absorbance(data, rows.train), data.label.values[rows.train].astype(np.int64))
     n_classes = len(data.attrs["class_names"])
     sides = {side: predict_blocks(estimator, data, rows=getattr(rows, side)) for side in SIDES[1:]}
     np.savez(
@@ -180,16 +172,17 @@ def answer(folder: str | Path, *, linear: bool = False) -> dict[str, np.ndarray 
     return {"predicted": probabilities.argmax(1), "probabilities": probabilities}
 
 
-def scores(folder, work, *, spectra, folds, model, answers, linear, ensemble, bootstrap):
-    """Every score of one model with intervals; of linear models against the ensemble too.
+def scores(folder, work, *, spectra, folds, model, answers, ensemble, bootstrap):
+    """Every score of one model with intervals; of a linear model against the ensemble it was made from too.
 
-    `answers` and `ensemble` are the folders of the folds' answers.
+    `answers` are the folders of the folds' answers, `ensemble` those of the ensembles, None but for linear models.
     """
     from ftirlib.report.comparison import score_table
 
     data, sets = open_spectra(spectra), [read_fold(folds, k) for k in range(len(answers))]
     label = data.label.values.astype(int)
     targets = {"labels": [label[one.test] for one in sets]}
+    linear = ensemble is not None
     if linear:
         targets["ensemble"] = [answer(path)["predicted"] for path in ensemble]
     table = score_table(

@@ -11,7 +11,7 @@ from ftirlib.report.truth import band_mask, band_recovery, ranking, ranking_curv
 from ftirlib.report.uncertainty import Interval
 from ftirlib.run import stages
 from ftirlib.run.context_views import context_view, positive_codes
-from ftirlib.run.pathway_views import bootstrap_settings, contexts_of
+from ftirlib.run.pathway_views import contexts_of
 from ftirlib.run.runner import Run
 from ftirlib.run.tables import difference_cell, interval_cell
 from ftirlib.run.views import explained, over_groups
@@ -40,7 +40,7 @@ def control_table(run: Run) -> pd.DataFrame:
             data.truth_pathway.values.astype(int)[rows],
             data.group.values[rows],
             reference=contexts_of(stages.control_reference(run)),
-            **bootstrap_settings(run),
+            **run.settings.bootstrap,
         )
 
     return run.once("control_table", make)
@@ -120,7 +120,7 @@ def mislabel_tables(run: Run) -> pd.DataFrame:
     """
 
     def make():
-        bootstrap = bootstrap_settings(run)
+        bootstrap = run.settings.bootstrap
         group, tables = stages.prepared(run).group.values, []
         for name in stages.vae_names(run, replicates=False):
             found = mislabel_scores(run, name)

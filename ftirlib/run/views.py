@@ -316,14 +316,11 @@ def package_comparison(run: Run) -> PackageComparison:
 
 def over_groups(run: Run, statistic, rows: np.ndarray, *arrays) -> Interval:
     """Bootstrap of a statistic of per-spectrum arrays over the groups of the spectra in `rows`."""
-    settings = run.settings.scores
     return grouped_bootstrap(
         statistic,
         stages.prepared(run).group.values[rows],
         *arrays,
-        n_resamples=settings.resamples,
-        confidence=settings.confidence,
-        random_state=run.settings.seed,
+        **run.settings.bootstrap,
     )
 
 
