@@ -9,7 +9,6 @@ from ftirlib.report.context_controls import (
     PLAIN,
     TRAINED,
     Assigned,
-    agreement_differences,
     context_controls,
     control_input,
 )
@@ -80,21 +79,6 @@ def test_contexts_are_found_on_one_set_and_tried_on_another(planted):
     np.testing.assert_array_equal(found.tried, again.tried)
 
 
-def test_differences_are_paired_and_zero_against_itself(planted):
-    spectra, weights, kind, look = planted
-    both, groups = 2 * kind + look, np.arange(200) // 20
-    found = context_controls(spectra, weights, n_contexts=4)
-    assigned = {"real": both, **{name: c.tried for name, c in found.items()}}
-    options = {"reference": "real", "n_resamples": 60, "random_state": 1}
-    table = agreement_differences(assigned, both, groups, **options)
-    assert list(table.columns)[-3:] == ["difference", "difference_low", "difference_high"]
-    table = table[table.measure == "adjusted_rand"].set_index("contexts")
-    assert table.loc["real", ["value", "low", "high"]].tolist() == [1, 1, 1]
-    assert table.loc["real", ["difference", "difference_low", "difference_high"]].tolist() == [0, 0, 0]
-    assert table.loc["PCA, weights shuffled", "difference_low"] > 0
-    np.testing.assert_allclose(table["difference"], 1 - table["value"])
-
-
 def test_bad_input_is_refused(planted):
     spectra, weights, labels, _ = planted
     for act, error, message in (
@@ -112,11 +96,6 @@ def test_bad_input_is_refused(planted):
             lambda: context_controls(spectra, weights, n_contexts=2, real=Assigned(labels[:9], labels)),
             DataError,
             "real contexts are of 9 and 200 spectra",
-        ),
-        (
-            lambda: agreement_differences({"a": labels}, labels, labels, reference="b"),
-            DataError,
-            "reference 'b' is not among",
         ),
     ):
         with pytest.raises(error, match=message):

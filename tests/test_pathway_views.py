@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ftirlib.run import pathway_views
+from ftirlib.report.context_controls import DEALT, PLAIN, TRAINED
+from ftirlib.run import control_views, pathway_views
 from ftirlib.run.settings import read_settings
 from ftirlib.run.stages import vae_names
 
@@ -20,15 +21,13 @@ def run(toy_spectra, rng, monkeypatch):
 
     def view(run, name, k):
         assigned = pathway[rows[k]] if "-1" in name else rng.integers(0, 4, len(rows[k]))
-        return SimpleNamespace(assigned=assigned, n_contexts=4)
+        return SimpleNamespace(assigned=assigned, rows=rows[k])
 
-    def explained(run, side, k):
-        x = data.absorbance.values[rows[k]]
-        return {"rows": rows[k], "absorbance": x, "weights": x}
+    controls = [{name: rng.integers(0, 4, len(rows[k])) for name in (*TRAINED, *PLAIN)} for k in range(4)]
 
     monkeypatch.setattr(pathway_views.stages, "prepared", lambda run: data)
     monkeypatch.setattr(pathway_views, "context_view", view)
-    monkeypatch.setattr(pathway_views, "explained", explained)
+    monkeypatch.setattr(pathway_views.stages, "controls", lambda run: controls)
     monkeypatch.setattr(pathway_views, "best_vae", lambda run: "CP-1")
     changes = {"vaes.variants": ["CP", "TT"], "vaes.supervision": [0.0, 1.0], "vaes.seeds": 2}
     kept = {}
@@ -54,3 +53,21 @@ def test_supervision_is_compared_variant_by_variant(run):
     assert table[["more", "less"]].values.tolist() == [["CP-1", "CP-0"], ["TT-1", "TT-0"]]
     assert all(" *" in cell for cell in table["adjusted Rand index"])
     assert pathway_views.supervision_text(run).startswith("of 2 variants 2 have the whole interval above zero, 0 below")
+
+
+def test_controls_have_a_table_of_their_own_with_the_lead_of_what_they_lack_a_part_of(run):
+    assert not {*TRAINED, DEALT} & set(pathway_views.agreement_table(run).clusters)
+    table = control_views.control_table(run)
+    assert {*TRAINED, *PLAIN} < set(table.contexts) and pathway_views.SINGLE not in set(table.contexts)
+    rand = table[table.measure == "adjusted_rand"].set_index("contexts")
+    assert rand.loc["contexts of CP-1", ["difference", "difference_low", "difference_high"]].tolist() == [0, 0, 0]
+    np.testing.assert_allclose(rand.difference, rand.value["contexts of CP-1"] - rand.value)
+    lead = rand.loc["shuffled weights"]
+    assert lead.difference_low > 0  # of pathways over chance
+    assert control_views.lead_text(run, "shuffled weights").startswith(f"{lead.difference:+.2f} [")
+    assert control_views.lead_text(run, "shuffled weights").endswith("better than this control")
+    many = len(TRAINED) + len(PLAIN)
+    assert control_views.controls_text(run) == (
+        f"CP-1 follows the pathways better than {many}, worse than 0, and cannot be told from 0"
+    )
+    assert len(control_views.shown_controls(table)) == len(rand)

@@ -17,7 +17,7 @@ from small_runs import checksums
 from ftirlib.explain.crime import Contexts
 from ftirlib.explain.linear import LinearClassifier
 from ftirlib.report import context_controls
-from ftirlib.run import context_views, stages, sweep_views, truth_views
+from ftirlib.run import context_views, control_views, purity_views, stages, sweep_views, truth_views
 from ftirlib.run.context_tasks import _autoencoder, token_patch
 from ftirlib.run.predict import EXPLAINED
 from ftirlib.run.runner import open_run
@@ -175,15 +175,27 @@ def test_every_linear_model_has_a_page_beside_its_json(finished):
 
 def test_controls_lack_one_thing_each_and_are_scored_as_the_autoencoder_is(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
-        made = stages.controls(run)
-        assert set(made) == {*context_controls.TRAINED, *context_controls.PLAIN}
-        view = context_views.context_view(run, "CP-0.2")
-        assert {len(assigned) for assigned in made.values()} == {len(view.rows)}
-        assert np.array_equal(np.bincount(made["sizes alone"]), np.bincount(view.assigned))
-        table = truth_views.control_table(run)
+        for k, made in enumerate(stages.controls(run)):
+            assert set(made) == {*context_controls.TRAINED, *context_controls.PLAIN}
+            view = context_views.context_view(run, "CP-0.2", k)
+            assert {len(assigned) for assigned in made.values()} == {len(view.rows)}
+            assert np.array_equal(np.bincount(made["sizes alone"]), np.bincount(view.assigned))
+        table = control_views.control_table(run)
         assert set(table.contexts) == {*made, "contexts of CP-0.2", "contexts of TT-0.2"}
         assert (table[table.contexts == "contexts of CP-0.2"].difference == 0).all()
         assert run.made == []
+
+
+def test_purity_curves_and_the_leads_between_them(finished):
+    with open_run("smoke", out=finished, changes=SMALL) as run:
+        purities, leads = purity_views.purity_curves(run, "CP-0.2")
+    assert list(purities) == list(leads) == ["contexts of CP-0.2", *purity_views.CONTROLS]
+    ours = np.array(purities["contexts of CP-0.2"][1])
+    for what, (counts, lead, low, high) in leads.items():
+        assert purities[what][0] == counts and counts == sorted(counts)
+        np.testing.assert_allclose(lead, ours - purities[what][1])
+        assert (low <= high).all()
+    assert not np.any(leads["contexts of CP-0.2"][1:])
 
 
 def test_mislabelled_pixels_are_sought_by_contexts_and_by_the_vote(finished):

@@ -6,23 +6,19 @@ K-means and PCA are those of scikit-learn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.report.truth import context_agreement
-from ftirlib.report.uncertainty import Interval, grouped_bootstrap
 
 TRAINED = ("permuted labels", "shuffled weights", "spectra alone", "weights alone")
 PLAIN = ("K-means of the spectra", "K-means of the weights", "PCA of both", "PCA, weights shuffled", "sizes alone")
+DEALT = PLAIN[-1]
 LATENT = 4  # dimensions of the published autoencoder's latent space
-AGREEMENTS = ("adjusted_rand", "purity")
 
 
 class Assigned(NamedTuple):
@@ -178,71 +174,8 @@ def context_controls(
                 f"the real contexts are of {len(dealt.found)} and {len(dealt.tried)} spectra but there are "
                 f"{len(known[0])} and {len(other[0])}; give the same ones."
             )
-        out["sizes alone"] = dealt
+        out[DEALT] = dealt
     return out
-
-
-def agreement_differences(
-    assigned: Mapping[str, np.ndarray],
-    pathways,
-    groups,
-    *,
-    reference: str,
-    measures: Sequence[str] = AGREEMENTS,
-    **bootstrap,
-) -> pd.DataFrame:
-    """How far each kind of context follows the planted pathways, and by how much the reference does better.
-
-    Differences are paired: both kinds of context see the same draw of patients.
-
-    Parameters
-    ----------
-    assigned : mapping of str to (n_spectra,) int
-        Such as the `Assigned.tried` of every control, and the autoencoder's own.
-    pathways : (n_spectra,) int
-    groups : (n_spectra,) array
-        Patient of each spectrum.
-    reference : str
-        One of `assigned`.
-    measures : sequence of str
-        Of `ftirlib.report.truth.context_agreement`.
-    **bootstrap
-        ``n_resamples``, ``confidence`` and ``random_state`` of `grouped_bootstrap`.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``contexts, measure, value, low, high, difference, difference_low, difference_high``; the difference
-        is the reference's value less this one's, and 0 in its own row.
-
-    Raises
-    ------
-    DataError
-        An unknown reference, or arrays that disagree.
-    """
-    if reference not in assigned:
-        raise DataError(f"the reference '{reference}' is not among the contexts {list(assigned)}.")
-    names = list(assigned)
-
-    def statistic(pathway, *columns):
-        values = np.array([[context_agreement(c, pathway)[m] for m in measures] for c in columns])
-        return np.stack([values, values[names.index(reference)] - values])  # (2, contexts, measures)
-
-    found = grouped_bootstrap(statistic, groups, pathways, *assigned.values(), **bootstrap)
-    return _tidy(found, names, measures)
-
-
-def _tidy(found: Interval, names: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
-    rows = []
-    for i, name in enumerate(names):
-        for j, measure in enumerate(measures):
-            row = {"contexts": name, "measure": measure}
-            for k, prefix in enumerate(("", "difference_")):
-                value = found.estimate[k, i, j]
-                row |= {prefix.rstrip("_") or "value": value}
-                row |= {f"{prefix}low": found.low[k, i, j], f"{prefix}high": found.high[k, i, j]}
-            rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def _halves(spectra, weights) -> tuple[np.ndarray, np.ndarray]:

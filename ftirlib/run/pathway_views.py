@@ -8,13 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ftirlib.report.context_controls import context_controls
+from ftirlib.report.context_controls import DEALT, TRAINED
 from ftirlib.report.pathway_agreement import MEASURES, pathway_agreement
 from ftirlib.run import stages
 from ftirlib.run.context_views import best_vae, context_view
 from ftirlib.run.runner import Run
 from ftirlib.run.tables import difference_cell, interval_cell
-from ftirlib.run.views import explained
 
 SINGLE = "one single cluster"
 TITLES = {"purity": "purity", "adjusted_rand": "adjusted Rand index", "within": "within a class"}
@@ -35,7 +34,8 @@ def agreement_table(run: Run) -> pd.DataFrame:
         `pathway_agreement`) with ``_low`` and ``_high`` each: mean over the folds' test sets, interval over groups.
         The last row is one single cluster: the purity that costs nothing.
     """
-    values = _agreement(run)[0]
+    values = all_agreements(run)[0]
+    values = values[~values.contexts.isin([*TRAINED, DEALT])]  # which the controls' table is for
     wide = values.pivot(index="contexts", columns="measure", values=["value", "low", "high"])
     table = pd.DataFrame({"clusters": list(dict.fromkeys(values.contexts))})
     for measure in MEASURES:
@@ -56,19 +56,20 @@ def shown_agreement(table: pd.DataFrame) -> pd.DataFrame:
 def pathway_lead(run: Run, more: str, less: str, measure: str = "adjusted_rand") -> pd.Series:
     """How much better one kind of context follows the pathways than another, over all folds.
 
-    Compared are the contexts that are shown with every other kind, and most with least supervision of each variant.
+    Compared are the contexts that are shown, and those that controls are made of, with every other kind, and most with
+    least supervision of each variant.
 
     Returns
     -------
     Series
         Of `pathway_agreement`'s differences: ``value, low, high``.
     """
-    table = _agreement(run)[1]
+    table = all_agreements(run)[1]
     return table[(table.contexts == more) & (table.less == less) & (table.measure == measure)].iloc[0]
 
 
-def _agreement(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`pathway_agreement` of all folds: every kind of context, the shown one's lead, and what supervision gives."""
+def all_agreements(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`pathway_agreement` of all folds: every kind of context, and the differences that `pathway_lead` names."""
 
     def make():
         data = stages.prepared(run)
@@ -76,29 +77,21 @@ def _agreement(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
         rows, folds = [], []
         for k in stages.FOLDS:
             views = {name: context_view(run, name, k) for name in stages.vae_names(run)}
-            known, tested = explained(run, "validation", k), explained(run, "test", k)
-            plain = context_controls(
-                known["absorbance"],
-                known["weights"],
-                n_contexts=next(iter(views.values())).n_contexts,
-                tried=(tested["absorbance"], tested["weights"]),
-                random_state=run.settings.seed,
-            )
+            mine = next(iter(views.values())).rows
             assigned = {contexts_of(name): view.assigned for name, view in views.items()}
-            assigned |= {what: one.tried for what, one in plain.items()}
-            assigned |= {SINGLE: np.zeros(len(tested["rows"]), int)}
+            assigned |= stages.controls(run)[k] | {SINGLE: np.zeros(len(mine), int)}
             for what, contexts in assigned.items():
                 found.setdefault(what, []).append(contexts)
-            rows.append(tested["rows"])
-            folds.append(np.full(len(tested["rows"]), k))
+            rows.append(mine)
+            folds.append(np.full(len(mine), k))
         rows = np.concatenate(rows)
-        best = contexts_of(best_vae(run))
+        ours = dict.fromkeys((contexts_of(best_vae(run)), contexts_of(stages.control_reference(run))))
         return pathway_agreement(
             {what: np.concatenate(contexts) for what, contexts in found.items()},
             *(data[key].values.astype(int)[rows] for key in ("truth_pathway", "truth_class")),
             data.group.values[rows],
             np.concatenate(folds),
-            pairs=[*((best, what) for what in found if what != best), *_more_and_less(run)],
+            pairs=list(dict.fromkeys([*((one, what) for one in ours for what in found), *_more_and_less(run)])),
             **run.settings.bootstrap,
         )
 

@@ -339,49 +339,57 @@ def control_reference(run: Run) -> str:
     return f"{settings.variants[0]}-{max(settings.supervision):g}"
 
 
-def controls(run: Run) -> dict[str, np.ndarray]:
-    """Contexts of the shown fold's test spectra that lack one part of the method: control -> (n_test,) int.
+def controls(run: Run) -> list[dict[str, np.ndarray]]:
+    """Contexts of the test spectra that lack one part of the method: fold -> control -> (n_test,) int.
 
     Only the truth of simulated data can score them: for other data there are none.
     """
 
     def make():
         if not has_truth(prepared(run)):
-            return {}
-        reference, settings = control_reference(run), run.settings.contexts
+            return [{} for _ in FOLDS]
         variant, share = run.settings.vaes.variants[0], max(run.settings.vaes.supervision)
-        folder = contexts(run)[SHOWN][reference]
-        n_contexts = len(Contexts.load(folder / "contexts.npz"))
-        arguments, depends, inputs = _autoencoder(run, SHOWN, variant, share)
-        key = f"contexts/fold{SHOWN}-{reference}"
-        inputs |= {key: run.key(key)}
-        # what a control is stands in one file of the report's: the others are not to make it again
-        depends |= settings.model_dump() | {"controls": file_hash(Path(context_controls.__file__))}
-        extra = {"latent": settings.latent, "n_contexts": n_contexts, "context_seed": _seed(run, SHOWN, 2000)}
         # without supervision no label is read, so permuting them changes nothing
         trained = [control for control in context_controls.TRAINED if share > 0 or control != "permuted labels"]
-        plain = {
-            "spectra": arguments["spectra"],
-            "explanations": arguments["explanations"],
-            "contexts": str(folder),
-            "n_contexts": n_contexts,
-            "seed": run.settings.seed,
-        }
-        todo = [Task("controls/plain", context_tasks.plain_controls, plain, depends, inputs)] + [
-            Task(
-                f"controls/{control.replace(' ', '-')}",
-                context_tasks.control,
-                arguments | extra | {"control": control},
-                depends,
-                inputs,
-            )
-            for control in trained
-        ]
-        first, *others = (tasks.read_arrays(p / "assigned.npz") for p in run.artefacts("controls", todo, "explain"))
-        made = {name.removesuffix("|test"): values for name, values in first.items() if name.endswith("|test")}
-        return made | {control: values["test"] for control, values in zip(trained, others)}
+        todo = [task for k in FOLDS for task in _control_tasks(run, k, variant, share, trained)]
+        made = iter(run.artefacts("controls", todo, "explain"))
+        found = []
+        for _ in FOLDS:
+            plain, *others = (tasks.read_arrays(next(made) / "assigned.npz") for _ in range(1 + len(trained)))
+            one = {name.removesuffix("|test"): values for name, values in plain.items() if name.endswith("|test")}
+            found.append(one | {control: values["test"] for control, values in zip(trained, others)})
+        return found
 
     return run.once("controls", make)
+
+
+def _control_tasks(run: Run, k: int, variant: str, share: float, trained: list[str]) -> list[Task]:
+    """One task for all controls of a fold that need no training, and one for each that does."""
+    settings, name = run.settings.contexts, f"contexts/fold{k}-{control_reference(run)}"
+    folder = contexts(run)[k][control_reference(run)]
+    n_contexts = len(Contexts.load(folder / "contexts.npz"))
+    arguments, depends, inputs = _autoencoder(run, k, variant, share)
+    inputs |= {name: run.key(name)}
+    # what a control is stands in one file of the report's: the others are not to make it again
+    depends |= settings.model_dump() | {"controls": file_hash(Path(context_controls.__file__))}
+    extra = {"latent": settings.latent, "n_contexts": n_contexts, "context_seed": _seed(run, k, 2000)}
+    plain = {
+        "spectra": arguments["spectra"],
+        "explanations": arguments["explanations"],
+        "contexts": str(folder),
+        "n_contexts": n_contexts,
+        "seed": run.settings.seed,
+    }
+    return [Task(f"controls/fold{k}-plain", context_tasks.plain_controls, plain, depends, inputs)] + [
+        Task(
+            f"controls/fold{k}-{control.replace(' ', '-')}",
+            context_tasks.control,
+            arguments | extra | {"control": control},
+            depends,
+            inputs,
+        )
+        for control in trained
+    ]
 
 
 def embeddings(run: Run) -> dict[str, np.ndarray]:

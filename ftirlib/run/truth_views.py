@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ftirlib.report.context_controls import agreement_differences
 from ftirlib.report.mislabels import OPPOSING, QUALITIES, detection, mislabel_table
 from ftirlib.report.truth import band_mask, band_recovery, ranking, ranking_curve
 from ftirlib.report.uncertainty import Interval
@@ -13,72 +12,13 @@ from ftirlib.run import stages
 from ftirlib.run.context_views import context_view, positive_codes
 from ftirlib.run.pathway_views import contexts_of
 from ftirlib.run.runner import Run
-from ftirlib.run.tables import difference_cell, interval_cell
+from ftirlib.run.tables import interval_cell
 from ftirlib.run.views import explained, over_groups
 
 
 def pathway_names(run: Run) -> list[str]:
     """Names of the planted pathways."""
     return list(stages.prepared(run).truth_pathway.attrs["names"])
-
-
-def control_table(run: Run) -> pd.DataFrame:
-    """Contexts of every autoencoder and every control against the planted pathways, on the shown fold's test set.
-
-    Returns
-    -------
-    DataFrame
-        Of `agreement_differences`: with intervals, and the reference's lead (`stages.control_reference`).
-    """
-
-    def make():
-        data = stages.prepared(run)
-        views = {name: context_view(run, name) for name in stages.vae_names(run)}
-        rows = next(iter(views.values())).rows
-        return agreement_differences(
-            {contexts_of(name): view.assigned for name, view in views.items()} | stages.controls(run),
-            data.truth_pathway.values.astype(int)[rows],
-            data.group.values[rows],
-            reference=contexts_of(stages.control_reference(run)),
-            **run.settings.bootstrap,
-        )
-
-    return run.once("control_table", make)
-
-
-def shown_controls(table: pd.DataFrame) -> pd.DataFrame:
-    """`control_table` as a page shows it: a row per kind of context; * where the reference's lead leaves out 0."""
-    names = {"adjusted_rand": "adjusted Rand index", "purity": "purity"}
-    wide = {}
-    for measure, title in names.items():
-        mine = table[table.measure == measure].set_index("contexts")
-        wide[title] = [interval_cell(r.value, r.low, r.high) for r in mine.itertuples()]
-        leads = [difference_cell(r.difference, r.difference_low, r.difference_high) for r in mine.itertuples()]
-        wide[f"lead of the\nreference, {title}"] = leads
-    return pd.DataFrame({"contexts": list(dict.fromkeys(table.contexts)), **wide})
-
-
-def lead_text(run: Run, control: str, measure: str = "adjusted_rand") -> str:
-    """The reference's lead over one control, and whether it can be told from none."""
-    table = control_table(run)
-    row = table[(table.contexts == control) & (table.measure == measure)].iloc[0]
-    lead = f"{row.difference:+.2f} [{row.difference_low:+.2f}, {row.difference_high:+.2f}]"
-    if row.difference_low > 0:
-        return f"{lead}, better than this control"
-    if row.difference_high < 0:
-        return f"{lead}, worse than this control"
-    return f"{lead}, not distinguishable from this control"
-
-
-def controls_text(run: Run) -> str:
-    """Over how many controls the reference leads, trails, or cannot be told from, in the adjusted Rand index."""
-    table = control_table(run)
-    rows = table[(table.measure == "adjusted_rand") & table.contexts.isin(list(stages.controls(run)))]
-    better, worse = int((rows.difference_low > 0).sum()), int((rows.difference_high < 0).sum())
-    return (
-        f"{stages.control_reference(run)} follows the pathways better than {better}, worse than {worse}, and cannot be "
-        f"told from {len(rows) - better - worse}"
-    )
 
 
 def mislabel_scores(run: Run, name: str) -> dict[str, np.ndarray]:

@@ -133,7 +133,7 @@ def draw_controls(ax: Axes, table: pd.DataFrame, *, value: str, label: str, chan
     ----------
     ax : Axes
     table : DataFrame
-        Rows of one measure of `ftirlib.report.context_controls.agreement_differences`.
+        Columns ``contexts, value, low, high, difference, difference_low, difference_high``, of one measure.
     value : {"value", "difference"}
         The difference is the reference's lead; its interval includes 0 where the two cannot be told apart.
     label : str
