@@ -1,14 +1,16 @@
 """The same run on more spectra and on more workers: time, memory, and what a task costs beside its work.
 
-Three parts, each kept in the JSON as it is finished (``--parts``; the others stay as they were):
+Four parts, each kept in the JSON as it is finished (``--parts``; the others stay as they were):
 
 size      simulated cohorts of growing size through every stage that a cohort's size decides, two local processes;
           seconds and peak memory of every task, from the manifests, and the driver's own
 workers   the same run on one, two and three single-thread workers of a Dask cluster, started as programs of their own,
           and on two local processes: seconds of the stages, and whether the files are the same bytes
+whole     every stage of the quick profile on two local processes and on two workers of a Dask cluster, in turn
 tasks     what the scheduler takes for a task that does nothing
 
-    python benchmarks/scale.py [--parts size workers tasks] [--sizes 10000 100000 1190250] [--json FILE]
+    python benchmarks/scale.py [--parts size workers whole tasks] [--sizes 10000 100000 1190250]
+        [--stages spectra prepared ...] [--json FILE]
 """
 
 import argparse
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from machine import machine
@@ -30,16 +33,19 @@ sys.path.insert(0, str(ROOT / "tests"))
 from dask_programs import Programs, address  # noqa: E402
 from small_runs import checksums  # noqa: E402
 
+from ftirlib.run.preparation import PARTS  # noqa: E402
 from ftirlib.run.progress import read_progress  # noqa: E402
 from ftirlib.run.store import Store  # noqa: E402
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
+WORKERS = 2  # local processes
 SIDE = 115  # pixels, as in the published cohort
 STAGES = ("spectra", "prepared", "folds", "baselines", "members", "ensemble", "explanations")
 SIZED = {  # one network a fold and one epoch: the others cost the same again
     "phantom.side": SIDE,
     "phantom.images_per_patient": 1,
-    "baselines.models": ["mean-mse", "pca-lda"],
+    "workers": WORKERS,
+    "baselines.models": ["mean-mse", "pca-lda", "pca-xgb"],
     "members.count": 1,
     "members.epochs": 1,
     "members.batch_size": 3584,
@@ -64,31 +70,37 @@ WORKED = {  # enough shards and networks for three workers
     "explanations.shard": 100,
 }
 IDLE_TASKS = 1000
+PAIRS = 2  # of whole runs
 
 
-def words(out: Path, changes: dict, *options: str) -> list[str]:
+def words(profile: str, out: Path, changes: dict, *options: str) -> list[str]:
     flags = [f"--set={name}={'null' if value is None else value}" for name, value in changes.items()]
-    return [COMMAND, "run", "--profile", "paper", "--out", str(out), *flags, *options]
+    return [COMMAND, "run", "--profile", profile, "--out", str(out), *flags, *options]
 
 
-def run(out: Path, changes: dict, *options: str) -> tuple[float, float]:
-    """Seconds of a run, and the most memory of its driver, MB."""
+def run(out: Path, changes: dict, *options: str, profile: str = "paper") -> tuple[float, float, float]:
+    """Seconds of a run, and the most memory of its driver and of a local worker, MB."""
     start = time.perf_counter()
-    process = subprocess.Popen(words(out, changes, *options), stderr=subprocess.PIPE, text=True, stdout=subprocess.PIPE)
-    peak = 0.0
+    command = words(profile, out, changes, *options)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, stdout=subprocess.PIPE)
+    driver = worker = 0.0
     said = []
     reader = threading.Thread(target=lambda: said.append(process.communicate()))
     reader.start()
     while reader.is_alive():
-        try:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            peak = max([peak] + [int(s.split()[1]) * 1024 / 1e6 for s in status.splitlines() if s.startswith("VmHWM")])
-        except OSError:
-            pass
+        with suppress(OSError):  # it ends while it is looked at
+            driver = max(driver, _peak_mb(process.pid))
+            for children in Path(f"/proc/{process.pid}/task").glob("*/children"):
+                worker = max([worker, *(_peak_mb(int(pid)) for pid in children.read_text().split())])
         reader.join(0.2)
     if process.returncode:
         sys.exit(f"a run failed:\n{said[0][1][-3000:]}")
-    return time.perf_counter() - start, peak
+    return time.perf_counter() - start, driver, worker
+
+
+def _peak_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return max((int(line.split()[1]) * 1024 / 1e6 for line in status if line.startswith("VmHWM")), default=0.0)
 
 
 def stage_facts(out: Path) -> dict:
@@ -108,21 +120,28 @@ def stage_facts(out: Path) -> dict:
     return facts
 
 
-def by_size(sizes: list[int], explained: int, folder: Path) -> list[dict]:
+def by_size(sizes: list[int], explained: int, stages: list[str], before: list[dict], folder: Path) -> list[dict]:
+    """Rows of the sizes; stages that are not to be measured are those of the row `before` with as many pixels."""
     rows = []
     for size in sizes:
         out = folder / str(size)
         images = max(24, round(size / SIDE**2))  # the rarest class in each of four folds
         side = min(SIDE, round((size / images) ** 0.5))
         changes = SIZED | {"phantom.images": images, "phantom.side": side, "explanations.spectra": explained}
-        facts, driver = {}, 0.0
-        for stage in STAGES:  # processes of their own, so that memory is the stage's
-            _, peak = run(out, changes, "--until", stage)
+        pixels = images * side**2
+        known = next((row for row in before if row["pixels"] == pixels), None)
+        if known is None and set(STAGES) - set(stages):
+            sys.exit(f"--stages: no numbers of the others are there for {pixels} pixels; leave it out, or give --json")
+        facts, driver = dict(known["stages"]) if known else {}, known["driver_mb"] if known else 0.0
+        for stage in stages:  # processes of their own, so that memory is the stage's
+            _, peak, of_worker = run(out, changes, "--until", stage)
             driver = max(driver, peak)
             facts[stage] = stage_facts(out)[stage]
-        pixels = images * side**2
+            if stage == "prepared":
+                _add_parts(facts[stage], out, of_worker)
         prepared = _count(out)
-        counts = {"pixels": pixels, "spectra": prepared, "explained": _explained(out)}
+        counts = {"pixels": pixels, "spectra": prepared}
+        counts["explained"] = _explained(out) if "explanations" in stages else known["explained"]
         rows.append(counts | {"driver_mb": driver, "stages": facts})
         shutil.rmtree(out)
         print(f"\n{pixels} pixels, {prepared} spectra of tissue; driver at most {driver:.0f} MB")
@@ -132,6 +151,15 @@ def by_size(sizes: list[int], explained: int, folder: Path) -> list[dict]:
                 f"{one['memory_mb']:5.0f} MB, {one['bytes'] / 1e6:7.0f} MB written"
             )
     return rows
+
+
+def _add_parts(facts: dict, out: Path, memory_mb: float) -> None:
+    """Count the parts of the preparation, which are gone once they are joined: their seconds are of all workers."""
+    parts = read_progress(out)["stages"].get(PARTS)
+    if parts is not None:
+        facts["task_seconds"] += WORKERS * parts.seconds
+        facts["tasks"] += parts.total
+        facts["memory_mb"] = max(facts["memory_mb"], memory_mb)
 
 
 def _count(out: Path) -> int:
@@ -154,17 +182,8 @@ def by_workers(folder: Path) -> list[dict]:
     for kind, n in (("local", 2), ("dask", 1), ("dask", 2), ("dask", 3)):
         out = folder / f"{kind}{n}"
         shutil.copytree(prepared, out)
-        (folder / f"programs-{kind}{n}").mkdir()
-        with Programs(folder / f"programs-{kind}{n}") as programs:
-            options = [f"--set=workers={n}"]
-            if kind == "dask":
-                _, file = programs.scheduler()
-                where = address(file)
-                for _ in range(n):
-                    programs.worker(where)
-                options = ["--scheduler", where]
-                _wait_for_workers(where, n)
-            seconds, driver = run(out, WORKED, "--until", "explanations", *options)
+        with _workers(folder / f"programs-{kind}{n}", kind, n) as options:
+            seconds, driver, _ = run(out, WORKED, "--until", "explanations", *options)
         facts = stage_facts(out)
         bytes_.append(checksums(out))
         rows.append({"kind": kind, "workers": n, "seconds": seconds, "driver_mb": driver, "stages": facts})
@@ -173,6 +192,38 @@ def by_workers(folder: Path) -> list[dict]:
     for row, found in zip(rows, bytes_):
         row["same_bytes"] = found == bytes_[0]
     return rows
+
+
+def whole_run(folder: Path) -> list[dict]:
+    rows, bytes_ = [], []
+    for turn in range(PAIRS):
+        for kind in ("local", "dask") if turn % 2 == 0 else ("dask", "local"):  # neither is always the warmer
+            out = folder / f"{kind}-{turn}"
+            with _workers(folder / f"programs-{kind}-{turn}", kind, 2) as options:
+                seconds, driver, _ = run(out, {}, *options, profile="quick")
+            bytes_.append(checksums(out))
+            facts = stage_facts(out)
+            rows.append({"kind": kind, "workers": 2, "seconds": seconds, "driver_mb": driver, "stages": facts})
+            rows[-1]["same_bytes"] = bytes_[-1] == bytes_[0]
+            print(f"quick profile, {kind}: {seconds:.1f} s; the same bytes as the first: {rows[-1]['same_bytes']}")
+            shutil.rmtree(out)
+    return rows
+
+
+@contextmanager
+def _workers(folder: Path, kind: str, n: int):
+    """Options of a run on local processes, or on a cluster that is there for the time of the block."""
+    if kind == "local":
+        yield [f"--set=workers={n}"]
+        return
+    folder.mkdir()
+    with Programs(folder) as programs:
+        _, file = programs.scheduler()
+        where = address(file)
+        for _ in range(n):
+            programs.worker(where)
+        _wait_for_workers(where, n)
+        yield ["--scheduler", where]
 
 
 def _wait_for_workers(where: str, n: int) -> None:
@@ -211,16 +262,19 @@ def per_task(folder: Path) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="+", default=["size", "workers", "tasks"])
+    parser.add_argument("--parts", nargs="+", default=["size", "workers", "whole", "tasks"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[10_000, 100_000, 1_190_250])
+    parser.add_argument("--stages", nargs="+", default=list(STAGES), help="of the part size, to measure anew")
     parser.add_argument("--explained", type=int, default=130_000, help="most spectra explained per fold and side")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker has one thread
     result = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
+    before = result.get("size", {}).get("measured", [])
     parts = {
-        "size": lambda folder: by_size(options.sizes, options.explained, folder),
+        "size": lambda folder: by_size(options.sizes, options.explained, options.stages, before, folder),
         "workers": by_workers,
+        "whole": whole_run,
         "tasks": per_task,
     }
     for part in options.parts:

@@ -14,6 +14,7 @@ from ftirlib.spectra.model import make_spectra
 ROOT = Path(__file__).resolve().parents[1]
 WHOLE_RUNS = (
     "test_pipeline.py",
+    "test_predict.py",
     "test_cluster.py",
     "test_faults.py",
     "test_real_runs.py",

@@ -21,6 +21,10 @@ HERE = str(Path(__file__).resolve().parent)
 # the programs are to find this module, and the library that the tests find
 PATHS = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
 START_SECONDS = 60
+# as the guide has workers started
+THEIRS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS, "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+# the last word of a command that is stopped
+STOPPED = "ftirlib: stopped; what was finished is kept, the same command goes on from there."
 
 
 class Programs:
@@ -47,8 +51,8 @@ class Programs:
             program.wait()
             program.stdin.close()
 
-    def scheduler(self, *options, protocol="tcp", environment=None):
-        """Start ``dask scheduler`` on a free port.
+    def scheduler(self, *options, protocol="tcp", port=0, environment=None):
+        """Start ``dask scheduler``, without `port` on a free one.
 
         Returns
         -------
@@ -56,7 +60,7 @@ class Programs:
             The program, and the file in which it says its address; see `address`.
         """
         file = self._folder / f"scheduler-{len(self._started)}.json"
-        words = ["scheduler", "--protocol", protocol, "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        words = ["scheduler", "--protocol", protocol, "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
         words += ["--scheduler-file", str(file)]
         return self._start([*words, *options], environment), file
 
@@ -75,7 +79,7 @@ class Programs:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS} | (environment or {}),
+                env=os.environ | THEIRS | (environment or {}),
             )
         self._started.append(program)
         return program

@@ -9,22 +9,27 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from dask_programs import PATHS, Programs, address, die, fail, kill, refuse, until, work
+from dask_programs import PATHS, STOPPED, Programs, address, die, fail, kill, refuse, until, work
 
 import ftirlib
 from ftirlib.errors import DataError, SettingsError, StoreError
-from ftirlib.run import cluster, worker
-from ftirlib.run.cluster import open_executor, wait_for
+from ftirlib.run import cluster, executors, stopping, worker
+from ftirlib.run.cluster import Attended, open_executor, wait_for
 from ftirlib.run.worker import check_worker, difference, library
+from ftirlib.spectra.ahead import outcomes
 
 ROOT = Path(__file__).resolve().parents[1]
+# what is said of a worker that is there when a run begins, and of one that joins later
 REFUSED = {
-    "other version": r"the worker at tcp://127.0.0.1:\d+ has ftirlib 0.0.1 and this driver 0.1.0",
-    "no library": r"the worker at tcp://127.0.0.1:\d+ has no ftirlib; start it in the driver's environment",
+    "other version": [r"the worker at tcp://127.0.0.1:\d+ has ftirlib 0.0.1 and this driver 0.1.0"] * 2,
+    "no library": [
+        r"the worker at tcp://127.0.0.1:\d+ has no ftirlib; start it in the driver's environment",
+        r"the worker at tcp://127.0.0.1:\d+ has no ftirlib, or another version; start it in the driver's environment",
+    ],
 }
 
 
@@ -100,16 +105,20 @@ def good(programs):
 
 @pytest.fixture(scope="module")
 def refused(programs, good, tmp_path_factory):
-    """Schedulers, in this process, each with the one worker that is to be refused; all are started at once."""
+    """Schedulers, in this process, each with the one worker that is to be refused, and executors opened before it came.
+
+    All are started at once.
+    """
     from distributed import LocalCluster
 
     folder = tmp_path_factory.mktemp("libraries")
-    clusters = {kind: LocalCluster(n_workers=0, protocol="tcp", dashboard_address=":0") for kind in REFUSED}
-    for kind, one in clusters.items():
-        programs.worker(one.scheduler_address, environment=library_of(folder, kind))
-    yield {kind: one.scheduler for kind, one in clusters.items()}
-    for one in clusters.values():
-        one.close()
+    with ExitStack() as opened:
+        found = {}
+        for kind in REFUSED:
+            one = opened.enter_context(LocalCluster(n_workers=0, protocol="tcp", dashboard_address=":0"))
+            found[kind] = one.scheduler, opened.enter_context(open_executor(one.scheduler_address))
+            programs.worker(one.scheduler_address, environment=library_of(folder, kind))
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +144,19 @@ def quickly(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_worker_with_another_library_is_refused(refused, secured, bare_scheduler, kind):
-    until(lambda: refused[kind].workers)
-    with pytest.raises(SettingsError, match=REFUSED[kind]):
-        with open_executor(refused[kind].address):
+def test_a_worker_with_another_library_is_refused(refused, secured, bare_scheduler, kind, tmp_path):
+    scheduler, executor = refused[kind]
+    at_the_door, later = REFUSED[kind]
+    until(lambda: scheduler.workers)
+    with pytest.raises(SettingsError, match=at_the_door):
+        with open_executor(scheduler.address):
             pass
+    with pytest.raises(SettingsError, match=later):
+        Finished().wait(executor, {"a": (work, str(tmp_path / "log"), 0)})
+    with pytest.raises(SettingsError, match=later):
+        (result,) = outcomes(work, [(str(tmp_path / "log"), 0)], Attended(executor, print))
+        result()
+    assert not (tmp_path / "log").exists()
 
 
 def test_a_scheduler_without_the_library_is_refused(bare_scheduler):
@@ -170,7 +187,64 @@ def test_certificates_are_shown_and_asked_for(secured, certificate, tmp_path, mo
         assert time.monotonic() - started < cluster.CONNECT_SECONDS + 3
 
 
-def test_when_workers_and_then_the_scheduler_are_killed(good, tmp_path):
+def test_a_frozen_scheduler_is_waited_for_as_long_as_dask_is_told_to(good, tmp_path, monkeypatch):
+    import dask
+
+    scheduler, file, _ = good
+    where, finished = address(file), Finished()
+    monkeypatch.setattr(cluster, "ASK_SECONDS", 0.2)
+    monkeypatch.setattr(executors, "ANSWER_SECONDS", 0.5)
+    waiting = f"the scheduler at {where} does not answer; waiting for it, "
+    with open_executor(where) as executor:
+        finished.wait(executor, {"warm": (work, str(tmp_path / "log"), 0)})
+        try:
+            scheduler.send_signal(signal.SIGSTOP)
+            wakes = after(2, scheduler.send_signal, signal.SIGCONT)
+            finished.wait(executor, {"a": (work, str(tmp_path / "log"), 0)})
+            assert finished["a"] and finished.told == [waiting + "5 minutes"]
+            wakes.join()
+            told = []
+            with dask.config.set({executors.PATIENCE: "2s"}):
+                for wait in (finished.wait, lambda *_: waited_by_an_import(executor, told)):
+                    scheduler.send_signal(signal.SIGSTOP)
+                    started = time.monotonic()
+                    with pytest.raises(StoreError, match=rf"{where} is there but has not answered for \d s; .*, 2s\)"):
+                        wait(executor, {"b": (work, str(tmp_path / "log"), 0)})
+                    assert 2 <= time.monotonic() - started < 10
+                    scheduler.send_signal(signal.SIGCONT)
+            assert finished.told[1:] == told == [waiting + "2s"]
+        finally:
+            scheduler.send_signal(signal.SIGCONT)
+        finished.wait(executor, {"c": (work, str(tmp_path / "log"), 0)})
+        assert finished["c"]
+
+
+def waited_by_an_import(executor, told):
+    (result,) = outcomes(int, [("1",)], Attended(executor, told.append))
+    return result()
+
+
+def test_one_who_takes_results_in_order_is_told_of_errors_in_a_sentence(good, tmp_path):
+    _, file, _ = good
+    with open_executor(address(file)) as executor:
+        attended = Attended(executor, print)
+        results = list(outcomes(work, [(str(tmp_path / "log"), 0)] * 3, attended))
+        assert all(result() > 0 for result in results)
+        for function, error, sentence in (
+            (refuse, DataError, "^spectrum 3 is not finite.$"),
+            (fail, StoreError, r"^'fail' failed \(MemoryError: big\); what was finished is kept"),
+        ):
+            (result,) = outcomes(function, [("big",) * (function is fail)], attended)
+            with pytest.raises(error, match=sentence):
+                result()
+        waiting = outcomes(work, [(str(tmp_path / "late"), 0.5)] * 20, attended)
+        next(waiting)()
+        waiting.close()
+        time.sleep(1.5)
+        assert len((tmp_path / "late").read_text().splitlines()) < 10
+
+
+def test_when_workers_and_then_the_scheduler_are_killed(good, programs, tmp_path):
     scheduler, file, workers = good
     where, log, finished = address(file), tmp_path / "log", Finished()
     with open_executor(where) as executor:
@@ -196,7 +270,12 @@ def test_when_workers_and_then_the_scheduler_are_killed(good, tmp_path):
 
         for program in workers:
             kill(program)
-        after(cluster.ASK_SECONDS + 2, kill, scheduler)
+
+        def start_anew():
+            kill(scheduler)
+            programs.scheduler(port=int(where.rpartition(":")[2]))  # it knows nothing of what the last one was given
+
+        anew = after(cluster.ASK_SECONDS + 2, start_anew)
         with pytest.raises(StoreError, match=f"the scheduler at {where} is gone; what was finished is kept"):
             finished.wait(executor, {"d": (work, str(log), 0)})
         assert finished.told == [
@@ -204,6 +283,7 @@ def test_when_workers_and_then_the_scheduler_are_killed(good, tmp_path):
         ]
         with pytest.raises(StoreError, match="is gone"):
             executor.submit(work, str(log), 0)
+        anew.join()
 
 
 def after(seconds, function, *arguments):
@@ -325,7 +405,8 @@ def test_a_call_that_fails_names_itself_and_the_rest_is_not_begun(tmp_path):
     assert len((tmp_path / "log").read_text().splitlines()) < 10
 
 
-def test_control_c_stops_at_once_and_workers_say_nothing(tmp_path):
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_being_stopped_stops_at_once_and_workers_say_nothing(told, tmp_path):
     log = tmp_path / "log"
     (tmp_path / "driver.py").write_text(f"""
 import sys
@@ -349,7 +430,7 @@ if __name__ == "__main__":
     )
     try:
         numbers = until(lambda: len(found := log.read_text().split()) == 2 and found)
-        os.killpg(driver.pid, signal.SIGINT)
+        os.killpg(driver.pid, told)
         out, err = driver.communicate(timeout=20)
     finally:
         driver.kill()
@@ -357,6 +438,40 @@ if __name__ == "__main__":
     for number in numbers:
         with pytest.raises(ProcessLookupError):
             os.kill(int(number), 0)
+
+
+def test_the_last_word_of_a_command_that_is_stopped_is_that_it_goes_on(monkeypatch, capsys):
+    from ftirlib.run import cli, status
+
+    def interrupted(root):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "status_text", interrupted)
+    monkeypatch.setattr(sys, "argv", ["ftirlib", "status", "somewhere"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130 and capsys.readouterr().err.strip() == STOPPED
+
+
+def test_sigterm_is_left_to_who_has_said_what_it_does():
+    from threading import Thread
+
+    def of_sigterm():
+        with stopping.terminated_like_interrupted():
+            return signal.getsignal(signal.SIGTERM)
+
+    seen, before = [], signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert of_sigterm() is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        other = Thread(target=lambda: seen.append(of_sigterm()))
+        other.start()
+        other.join()
+        assert seen == [signal.SIG_DFL]
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        assert of_sigterm() is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_the_page_has_options_that_exist():
@@ -407,7 +522,7 @@ def test_the_job_of_the_page_is_a_worker_that_is_taken(slurm, tmp_path, capsys):
     script = capsys.readouterr().out
     directives = re.findall(r"^#SBATCH (.*)$", script, flags=re.MULTILINE)
     assert {"-p normal", "-A pathology", "-n 1", "--cpus-per-task=1", "--mem=4G", "-t 08:00:00"} <= set(directives)
-    assert "\nexport OMP_NUM_THREADS=1\n" in script
+    assert "\nexport OMP_NUM_THREADS=1\nexport DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False\n" in script
     (start,) = (line for line in script.splitlines() if "dask_worker" in line)
     assert start.startswith(f"{sys.executable} -m distributed.cli.dask_worker {known['cluster'].scheduler_address} ")
     assert "--nthreads 1 " in start and "--memory-limit 3.73GiB" in start and "--lifetime 7h" in start

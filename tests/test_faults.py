@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -10,8 +11,10 @@ import time
 
 import fsspec
 import numpy as np
+import psutil
 import pytest
-from dask_programs import Programs, address, kill
+import s3_server
+from dask_programs import Programs, address, kill, until
 from small_runs import checksums, command, run
 
 from ftirlib.run.commands import verify_run
@@ -129,6 +132,31 @@ def test_fifty_kills_change_no_byte(undisturbed, tmp_path):
     assert checksums(out) == undisturbed and finished > 0
 
 
+@pytest.mark.parametrize(
+    "told, where", [(signal.SIGTERM, "local workers"), (signal.SIGINT, "a cluster")], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_run_that_is_stopped_says_so_and_goes_on(told, where, undisturbed, tmp_path):
+    out, options = tmp_path / "run", []
+    with Programs(tmp_path) as programs:
+        if where == "a cluster":
+            options = ["--scheduler", Cluster(programs).mend()]
+        driver = subprocess.Popen(
+            command(out, *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        until(lambda: made(out) >= 5, SECONDS)  # of the first stages of several tasks
+        children = psutil.Process(driver.pid).children(recursive=True)
+        os.killpg(driver.pid, told)
+        _, said = driver.communicate(timeout=60)
+        assert driver.returncode == 130 and "Traceback" not in said and "was killed" not in said, said
+        until(lambda: not any(child.is_running() for child in children), 10)
+        assert f"{out}: stopped " in status_text(out) and not (out / "lock.json").exists()
+        done = run(out, *options)
+        assert done.returncode == 0, done.stderr
+        again = int(re.search(r"(\d+) artefacts made", done.stdout)[1])
+        assert 0 < again < len(undisturbed)
+    assert checksums(out) == undisturbed
+
+
 @pytest.mark.parametrize("tear", ["truncate", "flip"])
 def test_a_torn_shard_is_found_and_made_again_alone(tear, finished, undisturbed, tmp_path):
     out = shutil.copytree(finished, tmp_path / "run")
@@ -215,29 +243,9 @@ def test_the_number_of_workers_changes_no_byte(undisturbed, tmp_path):
 
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory):
-    """Address of an empty bucket on a local server that speaks S3; the environment says how it is reached."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "FTIRLIB_MIRROR": str(tmp_path_factory.mktemp("mirror")),
-    }
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    try:
-        boto3.client("s3").create_bucket(Bucket="results")
-        yield "s3://results"
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-        server.stop()
+    """Address of an empty bucket."""
+    with s3_server.bucket(tmp_path_factory.mktemp("mirror")) as address:
+        yield address
 
 
 def test_a_run_in_a_bucket_is_the_run_in_a_folder(bucket, undisturbed, tmp_path):

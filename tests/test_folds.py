@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError
 from ftirlib.spectra import folds as module
+from ftirlib.spectra import runs
 from ftirlib.spectra.folds import Fold, check_fold, four_way_folds
 
 
@@ -60,12 +62,37 @@ def test_large_cohorts_are_split_as_small_ones_of_the_same_shape(monkeypatch):
         np.testing.assert_array_equal(a.test, b.test)
 
 
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), part=st.integers(1, 300))
+def test_parts_read_at_a_time_do_not_matter(seed, part):
+    label, group = cohort(seed)
+    label[::9] = -1
+    whole = four_way_folds(label, group, n_tries=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PART", part)
+        patch.setattr(runs, "PART", part)
+        folds = four_way_folds(xr.Variable("spectrum", label), xr.Variable("spectrum", group), n_tries=2)
+        for a, b in zip(whole, folds):
+            check_fold(b, xr.Variable("spectrum", group))
+            for side in module.SIDES:
+                np.testing.assert_array_equal(getattr(a, side), getattr(b, side))
+
+
+def test_a_fold_of_whole_groups_is_few_runs():
+    group = np.repeat(np.arange(16), 1000)
+    folds = four_way_folds(group % 2, group)
+    for fold in folds:
+        assert sum(len(rows.bounds) for rows in fold.runs.values()) <= 16
+        assert fold.train.dtype == np.int32
+
+
 @pytest.mark.parametrize(
     ("label", "group", "words"),
     [
         ([0, 1], [0, 1, 2], r"\(2,\).*\(3,\)"),
         ([0] * 8, range(8), "1 class"),
         ([-1] * 8, range(8), "0 class"),
+        ([], [], "0 class"),
         ([0, 1] * 8, [0] * 16, r"1 group\(s\) for 4 folds"),
         ([0, 1] * 8, [0, 1, 2, 0] * 4, r"3 group\(s\) for 4 folds"),
         ([0] * 13 + [1] * 3, range(16), r"class 1 occurs in 3 group\(s\)"),

@@ -1,18 +1,24 @@
 """Imports whose files are read by workers: the same bytes, errors and continuations as without them."""
 
+import os
 import shutil
+import signal
+import subprocess
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 from colorectal_layout import TABLE, write_cohort
+from dask_programs import PATHS, STOPPED, Programs, address, die, kill, until
 from instrument_files import AXIS, tissue_cube, write_agilent, write_envi, write_fsm
+from small_runs import COMMAND
 
-from ftirlib.errors import DataError, FtirlibError, SettingsError
-from ftirlib.run.cluster import open_executor
+from ftirlib.errors import DataError, FtirlibError, SettingsError, StoreError
+from ftirlib.run.cluster import Attended, open_executor
 from ftirlib.run.data_commands import import_store
 from ftirlib.sources.colorectal_store import import_colorectal
 from ftirlib.spectra import blocks, resume
@@ -117,6 +123,101 @@ def test_processes_of_a_cluster_read_relative_paths(folder, tmp_path, monkeypatc
         import_store(["cores"], "a.zarr", dry_run=False, workers=2, scheduler=cluster.scheduler_address)
     import_store(["cores"], "b.zarr", dry_run=False)
     assert stored("a.zarr") == stored("b.zarr")
+
+
+class Import:
+    """``ftirlib import``, a program of its own; a context manager that ends it."""
+
+    def __init__(self, folder, out, *options):
+        self.out, self._said = out, out.with_suffix(".txt")
+        with open(self._said, "w") as said:
+            self._program = subprocess.Popen(
+                [COMMAND, "import", folder, out, "--invalid", "drop", *options],
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONPATH": PATHS},
+                start_new_session=True,  # a signal goes to its workers too, as in a terminal
+            )
+        self.pid = self._program.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self._program.kill()
+        self._program.wait()
+
+    def says(self, words):
+        """Wait until it does."""
+        until(lambda: words in self._said.read_text())
+
+    def end(self, told=None):
+        """Its status and its lines, but for the last word of one that is told to end by a signal."""
+        if told:
+            os.killpg(self.pid, told)
+        status = self._program.wait(30)
+        return status, [line for line in self._said.read_text().splitlines() if line != STOPPED]
+
+    @property
+    def left(self):
+        """What it has written."""
+        return sorted(path.name for path in self.out.parent.glob(f"{self.out.name}*"))
+
+
+def test_an_import_says_what_it_waits_for_and_ends_in_a_sentence(folder, tmp_path):
+    """Without workers, with one that comes, with one that is killed, stopped, and without its scheduler."""
+    with Programs(tmp_path) as programs:
+        no_second_try = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+        scheduler, file = programs.scheduler(environment=no_second_try)
+        where = address(file)
+        waiting = (
+            f"no worker is connected to {where}; waiting for one: start it with 'dask worker {where} --nthreads 1'"
+        )
+        with Import(folder, tmp_path / "a.zarr", "--scheduler", where) as one:
+            one.says(waiting)
+            worker = programs.worker(file)
+            status, lines = one.end()
+        assert (status, lines[0], lines[-1]) == (0, waiting, f"wrote {one.out}") and one.left == ["a.zarr"]
+
+        with open_executor(where) as executor:
+            (result,) = outcomes(die, [(str(tmp_path / "log"), 1)], Attended(executor, print))
+            with pytest.raises(StoreError, match=r"'die' was given up after 1 worker died .* \(--memory-limit\)"):
+                result()
+        assert worker.wait(10) == -signal.SIGKILL
+
+        with ExitStack() as running:
+            several = [
+                running.enter_context(Import(folder, tmp_path / f"{name}.zarr", "--scheduler", where))
+                for name in ("interrupted", "abandoned")
+            ]
+            for one in several:
+                one.says(waiting)
+            interrupted, abandoned = several
+            assert interrupted.end(signal.SIGINT) == (130, [waiting])
+            kill(scheduler)
+            status, lines = abandoned.end()
+        assert status == 2 and lines[0] == waiting and len(lines) == 2
+        assert lines[1].startswith(f"ftirlib: the scheduler at {where} is gone; what was finished is kept")
+        assert [one.left for one in several] == [[], []]
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_import_with_local_workers_can_be_stopped(told, folder, tmp_path):
+    import psutil
+
+    many = tmp_path / "many"
+    many.mkdir()
+    for k in range(60):
+        shutil.copyfile(folder / "z.npz", many / f"z{k}.npz")
+    with Import(many, tmp_path / "out.zarr", "--workers", "2") as one:
+        process = psutil.Process(one.pid)
+        workers = until(lambda: len(found := process.children(recursive=True)) >= 3 and found)  # and a tracker
+        status, lines = one.end(told)
+    assert (status, lines) == (130, [])
+    until(lambda: not any(worker.is_running() for worker in workers), 10)
+    assert one.left in ([], ["out.zarr.partial"])
+    again = import_store([str(many)], str(one.out), dry_run=False, invalid="drop")
+    assert "wrote" in again and one.left == ["out.zarr"]
 
 
 @pytest.mark.parametrize("wrong", [0, -1])

@@ -3,21 +3,24 @@
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import fsspec
 import pytest
+import s3_server
 
 from ftirlib.errors import StoreError
 from ftirlib.run import lock
-from ftirlib.run.lock import LOCK, VARIABLE, Holder, LocalPlace, RemotePlace, hold, holder_of, place_of
+from ftirlib.run.lock import LOCK, VARIABLE, Holder, hold, holder_of, place_of
+from ftirlib.run.lock_places import LocalPlace, RemotePlace
+from ftirlib.spectra.places import file_system
 
 ROOT = Path(__file__).resolve().parents[1]
-RACERS, ROUNDS = 8, 12
+ROUNDS = 12
 
 
 @pytest.fixture(autouse=True)
@@ -168,22 +171,87 @@ def test_without_hard_links_the_file_is_made_exclusively(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
-def test_an_address_is_held_like_a_folder():
-    root = "memory://held/run"
-    files = fsspec.filesystem("memory")
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    with s3_server.bucket(tmp_path_factory.mktemp("mirror")) as address:
+        yield address
+
+
+@pytest.fixture(params=["memory", "s3"])
+def remote(request):
+    """An address, empty, and its file system."""
+    root = f"memory://held{time.time_ns()}/run" if request.param == "memory" else request.getfixturevalue("bucket")
+    fs, path = file_system(root)
+    yield root, fs
+    assert not fs.find(path)
+
+
+def write_remote_lock(root, **changes):
+    holder = replace(Holder.this_process(), **changes)
+    place_of(root).replace(json.dumps(asdict(holder)).encode())
+    return holder
+
+
+def test_an_address_is_held_like_a_folder(remote):
+    root, _ = remote
     with hold(root) as held:
         assert isinstance(place_of(root), RemotePlace)
         assert holder_of(root)[0].token == held.token
         os.environ.pop(VARIABLE)
         with pytest.raises(StoreError, match=f"in use by process {os.getpid()}"), hold(root):
             pass
-    assert not files.find("held")
-    place = place_of(root)
-    stale = json.dumps(asdict(replace(Holder.this_process(), host="elsewhere")))
-    files.pipe_file(place.path, json.dumps({"holder": json.loads(stale), "touched": time.time() - 100}).encode())
+
+
+def test_at_an_address_another_machine_is_known_by_the_stores_own_clock(remote, monkeypatch):
+    root, _ = remote
+    write_remote_lock(root, host="elsewhere")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600)  # this machine's is an hour fast
+    with pytest.raises(StoreError, match=r"on elsewhere, .* last sign of life [0-9] s ago"), hold(root):
+        pass
+    monkeypatch.setattr(lock, "STALE_SECONDS", 1)
+    wait_until(lambda: not holder_of(root)[2])
     with hold(root):
         assert holder_of(root)[0].pid == os.getpid()
-    assert not files.find("held")
+
+
+def test_at_an_address_signs_of_life_are_given_and_a_lock_that_was_taken_is_noticed(remote, monkeypatch):
+    root, fs = remote
+    monkeypatch.setattr(lock, "REFRESH_SECONDS", 0.05)
+    with hold(root) as held:
+        before = fs.modified(place_of(root).path)
+        wait_until(lambda: fs.modified(place_of(root).path) > before)
+        thief = write_remote_lock(root, host="elsewhere", token="t")
+        assert held.lost.wait(10)
+        with pytest.raises(StoreError, match=rf"taken over by another run \(process {os.getpid()} on elsewhere"):
+            held.check()
+    assert holder_of(root)[0] == thief
+    place_of(root).delete()
+
+
+def test_a_reader_who_may_not_write_takes_its_own_clock(monkeypatch):
+    root = "memory://readable/run"
+    write_remote_lock(root, host="elsewhere")
+    place = place_of(root)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(place.fs, "pipe_file", refuse)
+    assert 0 <= place.age() < 10
+    monkeypatch.undo()
+    place.delete()
+
+
+def test_a_folder_that_is_removed_under_a_run_is_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "REFRESH_SECONDS", 0.02)
+    root = tmp_path / "run"
+    with hold(root) as held:
+        shutil.rmtree(root)
+        assert held.lost.wait(10)
+        with pytest.raises(StoreError, match="the lock in it was removed under this run"):
+            held.check()
+    assert not root.exists()
 
 
 def test_a_driver_that_comes_to_a_stale_lock_too_late_leaves_the_new_one_alone(tmp_path):
@@ -209,32 +277,47 @@ def _token(place):
     return Holder.read(place.read()).token
 
 
-def race(folder, number, start, tried):
+def race(root, won, rounds, number, start, tried):
     """Try every round's lock at the same moment as the others; hold what was got until all have tried."""
-    for turn in range(ROUNDS):
+    lock.STALE_SECONDS = 2  # what waits to be taken over is older
+    for turn in range(rounds):
         start.wait(60)
         try:
-            with hold(folder / str(turn)):
-                (folder / f"{turn}-won-{number}").touch()
+            with hold(f"{root}/{turn}"):
+                (won / f"{turn}-{number}").touch()
                 tried.wait(60)
         except StoreError:
             tried.wait(60)
 
 
-def test_of_drivers_that_race_for_a_stale_or_a_new_lock_one_gets_it(tmp_path):
-    for turn in range(0, ROUNDS, 2):  # of another machine, which nobody can ask
-        write_lock(tmp_path / str(turn), age=100, host="elsewhere", token=f"stale{turn}")
+def winners(root, won, rounds, n_racers):
+    """How many got each round's lock."""
+    won.mkdir()
     context = multiprocessing.get_context("spawn")
-    barriers = context.Barrier(RACERS), context.Barrier(RACERS)
-    racers = [context.Process(target=race, args=(tmp_path, k, *barriers)) for k in range(RACERS)]
+    barriers = context.Barrier(n_racers), context.Barrier(n_racers)
+    racers = [context.Process(target=race, args=(root, won, rounds, k, *barriers)) for k in range(n_racers)]
     for racer in racers:
         racer.start()
     for racer in racers:
         racer.join(120)
-    assert [racer.exitcode for racer in racers] == [0] * RACERS
-    assert {turn: len(list(tmp_path.glob(f"{turn}-won-*"))) for turn in range(ROUNDS)} == dict.fromkeys(
-        range(ROUNDS), 1
-    )
+    assert [racer.exitcode for racer in racers] == [0] * n_racers
+    return [len(list(won.glob(f"{turn}-*"))) for turn in range(rounds)]
+
+
+def test_of_drivers_that_race_for_a_stale_or_a_new_lock_one_gets_it(tmp_path):
+    for turn in range(0, ROUNDS, 2):  # of another machine, which nobody can ask
+        write_lock(tmp_path / str(turn), age=100, host="elsewhere", token=f"stale{turn}")
+    assert winners(tmp_path, tmp_path / "won", ROUNDS, 8) == [1] * ROUNDS
+
+
+def test_of_drivers_that_race_in_a_bucket_one_gets_it(bucket, tmp_path):
+    rounds = 4  # the server does one thing at a time
+    for turn in range(0, rounds, 2):
+        write_remote_lock(f"{bucket}/{turn}", host="elsewhere", token=f"stale{turn}")
+    time.sleep(3)  # the store tells the time to a second
+    assert winners(bucket, tmp_path / "won", rounds, 3) == [1] * rounds
+    fs, path = file_system(bucket)
+    assert not fs.find(path)
 
 
 def wait_until(ask, seconds=10):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -132,6 +133,31 @@ def test_opening_reads_no_absorbance(small, tmp_path):
     for file, content in whole.items():
         file.write_bytes(content)
     np.testing.assert_array_equal(read_absorbance(open_spectra(path), [2, 0]), small.absorbance.values[[2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("label", 1, "more than one label"), ("label", 2, r"'label' holds codes 0\.\.2"), ("group", -1, "'group' holds")],
+)
+def test_the_last_part_of_the_codes_is_checked_too(name, value, words, small, tmp_path, monkeypatch):
+    path = save_spectra(small.assign_coords(label=small.label * 0), tmp_path / "s.zarr")
+    codes = zarr.open_group(path)[name]
+    codes[3] = value
+    monkeypatch.setattr(model, "PART", 1)
+    with pytest.raises(DataError, match=words):
+        open_spectra(path)
+    assert open_spectra(path, codes=False)[name].values[3] == value
+
+
+def test_opening_again_reads_no_coordinate_but_the_axis(small, tmp_path):
+    path = save_spectra(small, tmp_path / "s.zarr")
+    for name in model.SPECTRUM_COORDS:
+        for file in [file for file in (path / name / "c").rglob("*") if file.is_file()]:
+            file.write_bytes(b"what nobody may read")
+    data = open_spectra(path, codes=False)
+    np.testing.assert_array_equal(data.wavenumber, AXIS)
+    with pytest.raises(RuntimeError):
+        data.label.load()
 
 
 @pytest.mark.parametrize("what", ["absent", "file", "folder", "torn", "other zarr"])

@@ -10,8 +10,8 @@ from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra import preprocess
 from ftirlib.spectra.bands import component_spectrum, tissue_reference
 from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
-from ftirlib.spectra.preprocess import STEPS, build_recipe, check_recipe, prepare_spectra
-from ftirlib.spectra.steps import VectorNormalise
+from ftirlib.spectra.preprocess import STEPS, Preparation, build_recipe, check_recipe, prepare_spectra
+from ftirlib.spectra.steps import Resample, VectorNormalise
 
 AXIS = np.arange(990.0, 1811.0, 2.0)
 RECIPE = [{"cut": {"low": 1000, "high": 1800}}, {"emsc": {"order": 2, "interferents": ["paraffin"]}}, {"vector": {}}]
@@ -196,3 +196,38 @@ def test_one_block_is_in_memory_at_a_time(tissue, tmp_path, monkeypatch):
     monkeypatch.setattr(preprocess, "tissue_mask", watch)
     prepare_spectra(tissue, tmp_path / "p.zarr", recipe=RECIPE)
     assert sizes == [16, 16, 16, 12]
+
+
+def test_spectra_on_another_axis_are_interpolated_before_they_are_judged(tissue, tmp_path):
+    """The same as a store of interpolated spectra, prepared: with those left out that cannot be interpolated."""
+    tissue["absorbance"][7, 3] = np.nan
+    axis = np.arange(1000.0, 1801.0, 4.0)
+    finite = np.isfinite(tissue.absorbance.values).all(axis=1)
+    grid = Resample(wavenumber=AXIS, low=1000, high=1800, step=4).fit()
+    other = make_spectra(
+        grid.transform(tissue.absorbance.values[finite]),
+        axis,
+        image=np.repeat(["a", "b"], 30)[finite],
+        row=tissue.row.values[finite],
+        col=tissue.col.values[finite],
+    )
+    expected = prepare_spectra(other, tmp_path / "1.zarr", recipe=RECIPE[1:])
+    preparation = Preparation(tissue, recipe=RECIPE[1:], onto=axis.tolist())
+    found = preparation.write(tmp_path / "2.zarr", preparation.blocks())
+    np.testing.assert_array_equal(found.absorbance, expected.absorbance)
+    np.testing.assert_array_equal(found.wavenumber, axis)
+    assert found.attrs["recipe"] == RECIPE[1:] and 7 not in found.truth_class
+    with pytest.raises(DataError, match="spectrum 7 .*NaN"):
+        list(Preparation(tissue, quality="none", onto=axis).blocks())
+    with pytest.raises(DataError, match="reaches outside the spectra"):
+        Preparation(tissue, onto=axis + 400)
+
+
+def test_a_range_of_whole_blocks_is_the_same_to_the_last_bit(tissue, monkeypatch):
+    monkeypatch.setattr(preprocess, "CHUNK", 8)
+    preparation = Preparation(tissue, recipe=RECIPE)
+    whole = list(preparation.blocks())
+    parts = [one for start in range(0, 60, 16) for one in preparation.blocks(start, min(start + 16, 60))]
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a.rows, b.rows)
+        np.testing.assert_array_equal(a.absorbance, b.absorbance)

@@ -79,6 +79,32 @@ def test_asking_again_in_the_same_run_keeps_how_it_was_made_and_another_run_begi
         assert read_progress(tmp_path)["run"] == run
 
 
+def test_a_finished_stage_stays_finished_when_a_part_of_it_is_asked_for_again(tmp_path):
+    """As models are by an ablation, whether the part is there or one of it has to be made anew."""
+    followed = Progress(tmp_path, run="a")
+    with followed.stage("fusion-models", 16, earlier=4) as advance:
+        for _ in range(12):
+            advance()
+    with followed.stage("fusion-models", 4, earlier=4):
+        pass
+    stage = read_progress(tmp_path)["stages"]["fusion-models"]
+    assert (stage.total, stage.earlier, stage.done) == (16, 4, 12)
+    with followed.stage("fusion-models", 4, earlier=3) as advance:
+        assert read_progress(tmp_path)["stages"]["fusion-models"].left == 1
+        advance()
+    stage = read_progress(tmp_path)["stages"]["fusion-models"]
+    assert (stage.total, stage.earlier, stage.done) == (16, 15, 1)
+    with followed.stage("fusion-models", 20, earlier=16):
+        assert read_progress(tmp_path)["stages"]["fusion-models"].left == 4
+
+
+def test_examples_are_true():
+    import doctest
+
+    assert doctest.testmod(progress).attempted >= 1
+    assert doctest.testmod(progress).failed == 0
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"stages": 3}', '{"stages": {"a": {"total": 1}}}'])
 def test_a_file_that_cannot_be_read_is_none(tmp_path, text):
     assert read_progress(tmp_path) is None

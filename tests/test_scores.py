@@ -10,15 +10,13 @@ from sklearn import metrics
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.report.calibration import reliability
+from ftirlib.report.confusion import class_sensitivities, confusion_counts, scores_from_confusion
 from ftirlib.report.scores import (
     BINARY_SCORES,
     PROBABILITY_SCORES,
     SCORE_TITLES,
-    class_sensitivities,
     classification_scores,
-    confusion_counts,
     majority_baseline,
-    scores_from_confusion,
 )
 
 NAMES = ["normal", "hyperplastic", "adenomatous", "cancerous"]

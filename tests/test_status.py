@@ -11,7 +11,7 @@ import pytest
 from ftirlib.errors import StoreError
 from ftirlib.run import status
 from ftirlib.run.lock import LOCK, Holder, hold
-from ftirlib.run.progress import PROGRESS, Progress
+from ftirlib.run.progress import PROGRESS, Progress, stage_of
 from ftirlib.run.stages import STAGES
 from ftirlib.run.status import length, status_text
 from ftirlib.run.store import Store
@@ -109,6 +109,21 @@ def test_results_without_a_word_are_counted_on_disk_and_others_come_last(tmp_pat
     text = status_text(tmp_path)
     assert row(text, "baselines") == ["baselines", "2", "made earlier"]
     assert [line.split()[0] for line in text.splitlines()[2:]] == [*STAGES, "zebra"]
+
+
+def test_stages_of_the_second_paper_are_told_apart_in_their_order(tmp_path):
+    followed, store = Progress(tmp_path), Store(tmp_path)
+    for place, total in (("map", 1), ("models/all-fold0", 16), ("ablation/only-x-fold0", 24), ("features/rows0-63", 3)):
+        with followed.stage(stage_of(f"fusion/{place}"), total) as advance:
+            for _ in range(total):
+                advance()
+    for name in ("fusion/leak/inside-grouped", "fusion/models/all-fold0", "zebra/a"):
+        store.make(name, "key", {}, lambda folder: (folder / "x").touch())
+    text = status_text(tmp_path)
+    names = [line.split()[0] for line in text.splitlines()[2:]]
+    others = ["features", "models", "ablation", "leak", "map"]
+    assert names == [*STAGES, *(f"fusion-{name}" for name in others), "zebra"]
+    assert [row(text, f"fusion-{name}")[1] for name in others] == ["3/3", "16/16", "24/24", "1", "1/1"]
 
 
 def test_no_run_is_an_error(tmp_path):

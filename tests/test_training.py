@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
+from ftirlib.classify import loop
 from ftirlib.classify.loop import _is_better, _reason_to_stop
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
 from ftirlib.classify.streaming import predict_blocks
@@ -92,10 +93,23 @@ def test_the_weights_are_those_of_the_best_epoch(sides):
 
 def test_every_epoch_has_an_order_of_its_own(sides, monkeypatch):
     orders, draw = [], torch.randperm
-    monkeypatch.setattr(torch, "randperm", lambda n: orders.append(draw(n)) or orders[-1])
+    monkeypatch.setattr(torch, "randperm", lambda n, **kind: orders.append(draw(n, **kind)) or orders[-1])
     run(sides)
     assert len({tuple(order.tolist()) for order in orders}) == QUICK.epochs
     assert all(sorted(order.tolist()) == list(range(120)) for order in orders)
+
+
+def test_validation_part_by_part_judges_as_validation_at_once(sides, monkeypatch):
+    wavenumber, fit, (x, y) = sides
+    sides = wavenumber, fit, (np.tile(x, (30, 1)), np.tile(y, 30))  # three forward passes
+    weights = TrainingSettings(epochs=3, batch_size=32, class_weight=(1.0, 0.3))
+    whole, at_once = run(sides, weights)
+    monkeypatch.setattr(loop, "VALIDATED", 1)
+    parts, one_by_one = run(sides, weights)
+    assert same_weights(whole, parts)
+    for a, b in zip(at_once.history, one_by_one.history):
+        assert a["sensitivity"] == b["sensitivity"]
+        assert a["validation_loss"] == pytest.approx(b["validation_loss"], rel=1e-5)
 
 
 def test_same_seed_same_bytes_and_no_other_seed_is_touched(sides):

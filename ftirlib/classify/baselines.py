@@ -6,29 +6,57 @@ cosine similarity, PCA (25) into LDA, PCA (25) into XGBoost, XGBoost on the spec
 
 from __future__ import annotations
 
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
-from xgboost import XGBClassifier
 
-from ftirlib.errors import SettingsError
+from ftirlib.classify.boosting import boost, probabilities
+from ftirlib.classify.discriminant import Discriminant
+from ftirlib.classify.moments import Components, Moments, class_means
+from ftirlib.classify.walk import Walk
+from ftirlib.errors import DataError, SettingsError
+from ftirlib.spectra.rowfile import RowFile
 
 METRICS = ("mse", "cosine")
-BLOCK = 4096  # spectra summed at a time
 
 
 class _Baseline(ClassifierMixin, BaseEstimator):
     """What the four share: checked input, integer class codes, and the most probable class as the prediction."""
 
     def fit(self, X, y):
-        """Fit on spectra (n_spectra, n_wavenumbers) with one label each; returns the estimator."""
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        """Fit on spectra with one label each.
+
+        Parameters
+        ----------
+        X : (n_spectra, n_wavenumbers) array, or Walk
+            A `ftirlib.classify.walk.Walk` reads spectra from disk, a block in memory at a time; the result is the
+            same bytes as from an array of the same values.
+        y : (n_spectra,) labels
+
+        Returns
+        -------
+        The estimator.
+
+        Raises
+        ------
+        DataError, ValueError
+            Spectra that are not finite, another number of labels, or fewer than two classes.
+        """
+        if isinstance(X, Walk):
+            y = column_or_1d(y)
+            if len(y) != len(X) or len(X) < 2:
+                raise DataError(f"{len(y)} labels for {len(X)} spectra; give two or more spectra and a label for each.")
+            validate_data(self, X, skip_check_array=True)  # notes the number of wavenumbers
+        else:
+            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+            X = Walk.over(X)
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
@@ -43,7 +71,8 @@ class _Baseline(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X):
         """Class probabilities (n_spectra, n_classes), columns in the order of ``classes_``."""
         check_is_fitted(self)
-        return self._probabilities(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return np.concatenate([self._probabilities(block) for _, block in Walk.over(X)])
 
     def predict(self, X):
         """The most probable class of each spectrum; ties go to the class listed first."""
@@ -82,12 +111,7 @@ class NearestMean(_Baseline):
     def _fit(self, X, codes):
         if self.metric not in METRICS:
             raise SettingsError(f"metric is {self.metric!r}; choose one of {METRICS}.")
-        member = np.eye(len(self.classes_))[codes]  # (n_spectra, n_classes)
-        sums = np.zeros((len(self.classes_), X.shape[1]))
-        for start in range(0, len(X), BLOCK):  # without a copy of what may fill the memory
-            rows = slice(start, start + BLOCK)
-            sums += member[rows].T @ X[rows].astype(np.float64)
-        self.means_ = sums / member.sum(axis=0)[:, None]
+        self.means_ = class_means(X, codes, len(self.classes_))
 
     def _distances(self, X):
         X = np.asarray(X, np.float64)
@@ -112,48 +136,54 @@ def _unit(X):
 class _Reduced(_Baseline):
     """Principal components, fitted inside the fold, in front of a classifier."""
 
-    def _reduce(self, X):
+    def _reduce(self, X, codes):
         if self.n_components < 1:
             raise SettingsError(f"n_components is {self.n_components}; it must be at least 1.")
-        most = min(X.shape)
-        if self.n_components > most:
+        moments = Moments.of(X, codes, len(self.classes_))
+        self.components_ = Components.of(moments, min(self.n_components, *X.shape))
+        self.n_components_ = len(self.components_.variance)
+        if self.n_components > self.n_components_:
             warnings.warn(
-                f"{type(self).__name__} uses {most} principal components, not the {self.n_components} asked for: "
-                f"the training set is {X.shape[0]} spectra of {X.shape[1]} wavenumbers.",
+                f"{type(self).__name__} uses {self.n_components_} principal components, not the {self.n_components} "
+                f"asked for: the training set is {X.shape[0]} spectra of {X.shape[1]} wavenumbers, and differs in no "
+                "more directions.",
                 stacklevel=4,
             )
-        self.n_components_ = min(self.n_components, most)
-        self.pca_ = PCA(self.n_components_, random_state=self.random_state).fit(X)
-        return self.pca_.transform(X)
+        return moments
 
 
 class PCALDA(_Reduced):
     """Principal components into linear discriminant analysis.
 
+    Both follow from the mean spectra of the classes and the scatter about them, so that the spectra are read once.
+
     Parameters
     ----------
     n_components : int
-        Lowered, with a warning, to the number of training spectra or wavenumbers where there are fewer.
-    random_state : int
-        Seed of the randomised decomposition that scikit-learn chooses for large data.
+        Lowered, with a warning, to the number of directions in which the training spectra differ.
 
     Attributes
     ----------
     n_components_ : int
         Components in use.
-    pca_, lda_ : fitted estimators
+    components_ : Components
+    discriminant_ : Discriminant
+        In the space of the components.
     classes_ : (n_classes,) array
     """
 
-    def __init__(self, *, n_components: int = 25, random_state: int = 0):
+    def __init__(self, *, n_components: int = 25):
         self.n_components = n_components
-        self.random_state = random_state
 
     def _fit(self, X, codes):
-        self.lda_ = LinearDiscriminantAnalysis().fit(self._reduce(X), codes)
+        moments = self._reduce(X, codes)
+        along = self.components_.components
+        self.discriminant_ = Discriminant.of(
+            moments.counts, self.components_.scores(moments.means), along @ moments.within @ along.T
+        )
 
     def _probabilities(self, X):
-        return self.lda_.predict_proba(self.pca_.transform(X))
+        return self.discriminant_.probabilities(self.components_.scores(X))
 
 
 class PCAXGB(_Reduced):
@@ -162,8 +192,7 @@ class PCAXGB(_Reduced):
     Parameters
     ----------
     n_components : int
-        Lowered, with a warning, to the number of training spectra or wavenumbers where there are fewer.
-    random_state : int
+        Lowered, with a warning, to the number of directions in which the training spectra differ.
     n_jobs : int
         Threads of XGBoost.
 
@@ -171,20 +200,28 @@ class PCAXGB(_Reduced):
     ----------
     n_components_ : int
         Components in use.
-    pca_, xgb_ : fitted estimators
+    components_ : Components
+    booster_ : xgboost.Booster
     classes_ : (n_classes,) array
+
+    See Also
+    --------
+    ftirlib.classify.boosting.boost : what is the same as with `xgboost.XGBClassifier`, and memory.
     """
 
-    def __init__(self, *, n_components: int = 25, random_state: int = 0, n_jobs: int = 1):
+    def __init__(self, *, n_components: int = 25, n_jobs: int = 1):
         self.n_components = n_components
-        self.random_state = random_state
         self.n_jobs = n_jobs
 
     def _fit(self, X, codes):
-        self.xgb_ = XGBClassifier(random_state=self.random_state, n_jobs=self.n_jobs).fit(self._reduce(X), codes)
+        self._reduce(X, codes)
+        with tempfile.TemporaryDirectory() as folder:  # XGBoost reads the scores several times
+            blocks = (self.components_.scores(block) for _, block in X)
+            scores = RowFile.write(Path(folder) / "scores.float32", blocks, self.n_components_)
+            self.booster_ = boost(Walk.over(scores), codes, len(self.classes_), n_jobs=self.n_jobs)
 
     def _probabilities(self, X):
-        return self.xgb_.predict_proba(self.pca_.transform(X))
+        return probabilities(self.booster_, self.components_.scores(X))
 
 
 class XGB(_Baseline):
@@ -192,28 +229,30 @@ class XGB(_Baseline):
 
     Parameters
     ----------
-    random_state : int
     n_jobs : int
         Threads of XGBoost.
 
     Attributes
     ----------
-    xgb_ : fitted estimator
+    booster_ : xgboost.Booster
     classes_ : (n_classes,) array
+
+    See Also
+    --------
+    ftirlib.classify.boosting.boost : what is the same as with `xgboost.XGBClassifier`, and memory.
     """
 
-    def __init__(self, *, random_state: int = 0, n_jobs: int = 1):
-        self.random_state = random_state
+    def __init__(self, *, n_jobs: int = 1):
         self.n_jobs = n_jobs
 
     def _fit(self, X, codes):
-        self.xgb_ = XGBClassifier(random_state=self.random_state, n_jobs=self.n_jobs).fit(X, codes)
+        self.booster_ = boost(X, codes, len(self.classes_), n_jobs=self.n_jobs)
 
     def _probabilities(self, X):
-        return self.xgb_.predict_proba(X)
+        return probabilities(self.booster_, X)
 
 
-def make_baseline(name: str, *, n_components: int = 25, random_state: int = 0):
+def make_baseline(name: str, *, n_components: int = 25):
     """The baseline of this name, of those in Figure 2a.
 
     Parameters
@@ -221,8 +260,6 @@ def make_baseline(name: str, *, n_components: int = 25, random_state: int = 0):
     name : {"mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb"}
     n_components : int
         For the two that reduce the spectra first.
-    random_state : int
-        For those in which chance has a part: all but the nearest means.
 
     Raises
     ------
@@ -232,9 +269,9 @@ def make_baseline(name: str, *, n_components: int = 25, random_state: int = 0):
     makers = {
         "mean-mse": lambda: NearestMean(metric="mse"),
         "mean-cosine": lambda: NearestMean(metric="cosine"),
-        "pca-lda": lambda: PCALDA(n_components=n_components, random_state=random_state),
-        "pca-xgb": lambda: PCAXGB(n_components=n_components, random_state=random_state),
-        "xgb": lambda: XGB(random_state=random_state),
+        "pca-lda": lambda: PCALDA(n_components=n_components),
+        "pca-xgb": lambda: PCAXGB(n_components=n_components),
+        "xgb": XGB,
     }
     if name not in makers:
         raise SettingsError(f"there is no baseline {name!r}; choose one of {', '.join(makers)}.")

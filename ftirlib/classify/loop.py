@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.rowfile import RowFile
 
 PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
+VALIDATED = 2048  # forward passes whose logits are held together; the loss of fewer is one mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +198,7 @@ def train(
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(_epoch_seed(random_state, epoch))
             training_loss = _one_epoch(model, x, y, optimizer, loss_of, settings.batch_size)
-        validation_loss, sensitivity = _validate(model, x_val, y_val, loss_of)
+        validation_loss, sensitivity = _validate(model, x_val, y_val, loss_of, weight)
         known = [value for value in sensitivity if value is not None]
         entry = {
             "epoch": epoch + 1,
@@ -228,8 +230,10 @@ def _one_epoch(model, x, y, optimizer, loss_of, batch_size) -> float | None:
     model.train()
     total = torch.zeros((), device=x.device)
     n_batches = min(math.ceil(len(x) / batch_size), len(x) // 2)
-    for rows in torch.randperm(len(x)).to(x.device).tensor_split(n_batches):
-        loss = loss_of(model(x[rows]), y[rows])
+    kind = torch.int32 if len(x) <= torch.iinfo(torch.int32).max else torch.int64  # the order is the same in both
+    for rows in torch.randperm(len(x), dtype=kind).to(x.device).tensor_split(n_batches):
+        rows = rows.long()
+        loss = loss_of(model(x[rows]), y[rows].long())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -242,13 +246,23 @@ def _epoch_seed(random_state: int, epoch: int) -> int:
 
 
 @torch.no_grad()
-def _validate(model, x, y, loss_of) -> tuple[float | None, list[float | None]]:
+def _validate(model, x, y, loss_of, weight) -> tuple[float | None, list[float | None]]:
     """Loss, if finite, and sensitivity of each class, if it occurs, of the model as it would predict."""
-    network = FoldedMSCNN(model)
-    logits = torch.cat([network(rows) for rows in x.split(PREDICT_ROWS)])
-    correct = logits.argmax(1) == y
-    members = [y == k for k in range(logits.shape[1])]
-    return _finite(loss_of(logits, y).item()), [correct[m].double().mean().item() if m.any() else None for m in members]
+    network, n_classes = FoldedMSCNN(model), len(weight)
+    logits = (network(rows) for rows in x.split(PREDICT_ROWS))
+    loss = total = 0.0
+    seen, right = torch.zeros(2, n_classes, dtype=torch.int64)
+    done = 0
+    while held := list(islice(logits, VALIDATED)):
+        answers = torch.cat(held)
+        target = y[done : done + len(answers)].long()
+        done += len(answers)
+        share = weight[target].sum(dtype=torch.float64).item()
+        total += share
+        loss += (loss_of(answers, target).item() - loss) * (share / total)
+        seen += target.bincount(minlength=n_classes).cpu()
+        right += target[answers.argmax(1) == target].bincount(minlength=n_classes).cpu()
+    return _finite(loss), [r / n if n else None for r, n in zip(right.tolist(), seen.tolist())]
 
 
 def _finite(value: float) -> float | None:
@@ -302,11 +316,10 @@ def _tensors(model, spectra, labels, what) -> tuple[torch.Tensor, torch.Tensor]:
     y = torch.as_tensor(np.asarray(labels))
     if y.shape != x.shape[:1] or y.is_floating_point():
         raise DataError(f"the {what} labels are {tuple(y.shape)} {y.dtype} for {len(x)} spectra; give one code each.")
-    y = y.long()
     if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= model.settings.n_classes:
         found = f"{int(y.min())}..{int(y.max())}" if len(y) else "none"
         raise DataError(
             f"the {what} labels are {found}, but the network has classes 0..{model.settings.n_classes - 1}; "
             "leave out spectra without a label."
         )
-    return x, y
+    return x, y.to(torch.uint8 if model.settings.n_classes <= 1 << 8 else torch.int64)  # a byte each, as they stay

@@ -26,6 +26,7 @@ from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.prepared import full_recipe
 from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.runs import PART
 
 N_SETS = 4  # of which one is held out for validation, as in the paper
 
@@ -168,9 +169,12 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _codes(self, y, what):
         y = np.asarray(y)
-        if unknown := sorted(set(y.tolist()) - set(self.classes_.tolist())):
+        if unknown := sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist())):
             raise DataError(f"the {what} labels hold {unknown[:3]}, which no training spectrum has.")
-        return np.searchsorted(self.classes_, y)
+        codes = np.empty(y.shape, np.int16)
+        for start in range(0, len(y), PART):  # places are of eight bytes: of a part of the spectra at a time
+            codes[start : start + PART] = np.searchsorted(self.classes_, y[start : start + PART])
+        return codes
 
     def _set(self, model: MSCNN, result: TrainingResult):
         self.network_, self.folded_ = model.eval(), FoldedMSCNN(model)

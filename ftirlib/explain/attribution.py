@@ -195,11 +195,7 @@ class Attribution:
                 f"there are no explanations at '{path}'"
                 + (": a run that wrote them was interrupted; explain again." if torn else "; check the path.")
             )
-        try:
-            with xr.open_zarr(path, consolidated=False, chunks=None) as data:
-                return Attribution.from_dataset(data if index is None else data.isel(spectrum=index))
-        except Exception as error:
-            raise StoreError(f"'{path}' cannot be read as explanations ({error}); explain again.") from error
+        return _read(path, lambda data: Attribution.from_dataset(data if index is None else data.isel(spectrum=index)))
 
 
 def read_parts(paths: Sequence[str | os.PathLike], names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -220,15 +216,24 @@ def read_parts(paths: Sequence[str | os.PathLike], names: Sequence[str]) -> dict
     StoreError
         When a store cannot be read, or holds no such part.
     """
-    found: dict[str, list] = {name: [] for name in names}
-    for path in paths:
-        try:
-            with xr.open_zarr(path, consolidated=False, chunks=None) as data:
-                for name, parts in found.items():
-                    parts.append(data[name].values)
-        except Exception as error:
-            raise StoreError(f"'{path}' cannot be read as explanations ({error}); explain again.") from error
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+    found: dict[str, np.ndarray] = {}
+    ends = np.cumsum([0, *(_read(path, lambda data: data.sizes["spectrum"]) for path in paths)])
+    for path, start, end in zip(paths, ends, ends[1:]):
+        for name in names:
+            values = _read(path, lambda data, name=name: data[name].values)
+            if name not in found:  # whole at once: pieces joined afterwards would be in memory twice
+                found[name] = np.empty((ends[-1], *values.shape[1:]), values.dtype)
+            found[name][start:end] = values
+    return found
+
+
+def _read(path, take):
+    """What is taken of the data set in a store of explanations."""
+    try:
+        with xr.open_zarr(path, consolidated=False, chunks=None) as data:
+            return take(data)
+    except Exception as error:
+        raise StoreError(f"'{path}' cannot be read as explanations ({error}); explain again.") from error
 
 
 def save_attributions(pieces: Iterable[Attribution], path: str | os.PathLike, *, overwrite: bool = False) -> Path:

@@ -7,17 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from ftirlib.report.scores import (
-    BINARY_SCORES,
-    PROBABILITY_SCORES,
-    classification_scores,
-    majority_baseline,
-)
-from ftirlib.report.uncertainty import bootstrap_scores, fold_summary
-from ftirlib.spectra.folds import Fold
+from ftirlib.report.scores import BINARY_SCORES, PROBABILITY_SCORES, majority_scores, tally_scores
+from ftirlib.report.tally import Tally, warn_of_rounding
+from ftirlib.report.uncertainty import bootstrap_tally, fold_summary
 
 SHOWN_SCORES = (
     *("accuracy", "balanced_accuracy", "mcc", "brier", "ece"),
@@ -25,30 +19,17 @@ SHOWN_SCORES = (
 )
 
 
-def score_table(
-    answers: Mapping[str, Sequence[Mapping]],
-    targets: Mapping[str, Mapping[str, Sequence[np.ndarray]]],
-    *,
-    folds: Sequence[Fold],
-    label,
-    group,
-    class_names: Sequence[str],
-    positive_classes: Sequence[str],
-    **bootstrap,
-) -> pd.DataFrame:
-    """Score test-set answers of several models, fold by fold.
+def score_table(tallies: Mapping[str, Mapping[str, Sequence[Tally]]], train_counts, **bootstrap) -> pd.DataFrame:
+    """Scores of the test-set answers of several models, over the folds.
 
     Parameters
     ----------
-    answers : mapping of model to one mapping per fold
-        ``predicted`` (n_test,) int, and ``probabilities`` (n_test, n_classes) or None.
-    targets : mapping of model to mapping of target to one (n_test,) int array per fold
-        What each model is scored against, such as the labels.
-    folds : sequence of Fold
-    label, group : (n_spectra,) int
-    class_names, positive_classes : sequence of str
+    tallies : mapping of model to mapping of target to one Tally per fold
+        What each model is scored against, such as the labels, and what its test sets gave; over the same groups.
+    train_counts : (n_folds, n_classes) int
+        Spectra of each class in each training set, which the majority is of.
     **bootstrap
-        ``n_resamples``, ``confidence`` and ``random_state`` of `bootstrap_scores`.
+        ``n_resamples``, ``confidence`` and ``random_state`` of `bootstrap_tally`.
 
     Returns
     -------
@@ -56,37 +37,27 @@ def score_table(
         Columns ``model, target, score, mean, sd, low, high, majority``. Binary scores are left out without positive
         classes, and scores of probabilities where a model has none.
     """
-    label, group = np.asarray(label), np.asarray(group)
-    names = {"class_names": class_names, "positive_classes": positive_classes}
-    train = [label[fold.train] for fold in folds]
-    groups = [group[fold.test] for fold in folds]
     rows = []
-    for model, per_fold in answers.items():
-        for target, truth in targets[model].items():
-            rows += _rows(model, target, truth, per_fold, train, groups, names, bootstrap)
+    for model, targets in tallies.items():
+        for target, folds in targets.items():
+            rows += _rows(model, target, folds, train_counts, bootstrap)
     return pd.DataFrame(rows)
 
 
-def _rows(model, target, truth, answers, train, groups, names, bootstrap) -> list[dict]:
+def _rows(model, target, folds, train_counts, bootstrap) -> list[dict]:
     """One row per score: mean and SD over folds, interval over groups, the majority's score beside it."""
-    with_probabilities = answers[0]["probabilities"] is not None
-    per_fold, majority = [], []
-    for true, answer, trained in zip(truth, answers, train):
-        per_fold.append(classification_scores(true, answer["predicted"], answer["probabilities"], **names))
-        majority.append(majority_baseline(true, trained, **names))
-    intervals = bootstrap_scores(
-        np.concatenate(truth),
-        np.concatenate([answer["predicted"] for answer in answers]),
-        np.concatenate(groups),
-        np.concatenate([answer["probabilities"] for answer in answers]) if with_probabilities else None,
-        **names,
-        **bootstrap,
-    )
+    names = {"class_names": folds[0].class_names, "positive_classes": folds[0].positive_classes}
+    whole = Tally.join(folds)
+    warn_of_rounding([*folds, whole])
+    per_fold = [tally_scores(fold) for fold in folds]
+    counts = [fold.confusion.sum(axis=(0, 2)) for fold in folds]
+    majority = [majority_scores(true, trained, **names) for true, trained in zip(counts, train_counts)]
+    intervals = bootstrap_tally(whole, **bootstrap)
     rows = []
     for score in SHOWN_SCORES:
         if score in BINARY_SCORES and not names["positive_classes"]:
             continue
-        if score in PROBABILITY_SCORES and not with_probabilities:
+        if score in PROBABILITY_SCORES and not folds[0].with_probabilities:
             continue
         mean, sd = fold_summary([fold[score] for fold in per_fold])
         rows.append(

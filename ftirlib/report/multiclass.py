@@ -15,7 +15,8 @@ import pandas as pd
 
 from ftirlib.errors import DataError
 from ftirlib.report.checks import check_codes
-from ftirlib.report.scores import Scores, confusion_counts
+from ftirlib.report.confusion import confusion_counts
+from ftirlib.report.scores import Scores
 from ftirlib.report.uncertainty import Interval, fold_summary, grouped_bootstrap
 from ftirlib.spectra.folds import Fold
 

@@ -1,7 +1,6 @@
 """What a classifier is worth: every score under its own name, undefined ones as NaN with the reason.
 
-Scores as in Hartigan, Azevedo & Liò (Figure 2); R_K of Gorodkin 2004 (10.1016/j.compbiolchem.2004.09.006);
-calibration as in `ftirlib.report.calibration`.
+Scores as in Hartigan, Azevedo & Liò (Figure 2); formulas in `ftirlib.report.confusion`, `calibration` and `ranking`.
 """
 
 from __future__ import annotations
@@ -9,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ftirlib.report.calibration import brier_terms, reliability
-from ftirlib.report.checks import check_codes, check_probabilities, positive_mask
+from ftirlib.errors import DataError
+from ftirlib.report.checks import check_codes
+from ftirlib.report.tally import Tally, warn_of_rounding
 
 SCORE_TITLES = {
     "accuracy": "Accuracy (SWS)",
@@ -87,6 +86,11 @@ def classification_scores(
     DataError
         Unknown labels (-1), codes beyond the classes, shapes that disagree, rows that are no distribution.
 
+    Warns
+    -----
+    UserWarning
+        When there are millions of distinct probabilities, which are then rounded, with the bounds of the error.
+
     Notes
     -----
     The "sample weighted sensitivity" of Hartigan, Azevedo & Liò weights the sensitivity TP_k / n_k of class k by its
@@ -102,24 +106,24 @@ def classification_scores(
     >>> scores.reasons["auroc"]
     'no probabilities were given'
     """
-    positive = positive_mask(class_names, positive_classes)
-    y_true, predicted = check_codes(y_true, predicted, class_names)
-    confusion = confusion_counts(y_true, predicted, class_names=class_names)
-    scores = Scores({name: float(value) for name, value in scores_from_confusion(confusion, positive=positive).items()})
-    scores |= dict.fromkeys(PROBABILITY_SCORES, np.nan)
-    if probabilities is not None:
-        probabilities = check_probabilities(probabilities, len(y_true), class_names)
-        is_positive = positive[y_true]
-        if is_positive.any():
-            positive_probability = probabilities[:, positive].sum(axis=1)
-            scores["auprc"] = float(average_precision_score(is_positive, positive_probability))
-            if not is_positive.all():
-                scores["auroc"] = float(roc_auc_score(is_positive, positive_probability))
-        scores["brier"] = float(brier_terms(y_true, probabilities).mean())
-        scores["ece"] = reliability(y_true, probabilities).error
-    for name, value in zip(class_names, class_sensitivities(confusion)):
-        scores[f"sensitivity_{name}"] = float(value)
-    scores.reasons = _reasons(scores, probabilities is None, positive)
+    tally = Tally(class_names=class_names, positive_classes=positive_classes)
+    tally.add(y_true, predicted, probabilities)
+    warn_of_rounding([tally])
+    return tally_scores(tally)
+
+
+def tally_scores(tally: Tally) -> Scores:
+    """Scores of all answers of a tally, as `classification_scores` gives them.
+
+    Raises
+    ------
+    DataError
+        A tally without spectra.
+    """
+    if not tally.confusion.any():
+        raise DataError("the tally holds no spectra; add answers before asking for scores.")
+    scores = Scores({name: float(value[0]) for name, value in tally.scores().items()})
+    scores.reasons = _reasons(scores, not tally.with_probabilities, tally.positive)
     return scores
 
 
@@ -150,97 +154,21 @@ def majority_baseline(
     DataError
         As `classification_scores`.
     """
-    train_labels, _ = check_codes(train_labels, train_labels, class_names, what="train_labels")
-    shares = np.bincount(train_labels, minlength=len(class_names)) / len(train_labels)
-    n = len(np.atleast_1d(y_true))
-    return classification_scores(
-        y_true,
-        np.full(n, shares.argmax()),
-        np.tile(shares, (n, 1)),
-        class_names=class_names,
-        positive_classes=positive_classes,
-    )
+    counts = []
+    for what, codes in (("y_true", y_true), ("train_labels", train_labels)):
+        codes, _ = check_codes(codes, codes, class_names, what=what)
+        counts.append(np.bincount(codes, minlength=len(class_names)))
+    return majority_scores(*counts, class_names=class_names, positive_classes=positive_classes)
 
 
-def confusion_counts(y_true, predicted, *, class_names: Sequence[str]) -> np.ndarray:
-    """Count spectra by label and prediction.
-
-    Parameters
-    ----------
-    y_true, predicted : (n_spectra,) int
-        Positions in `class_names`.
-    class_names : sequence of str
-
-    Returns
-    -------
-    (n_classes, n_classes) int64
-        Rows are labels, columns predictions.
-
-    Raises
-    ------
-    DataError
-        As `classification_scores`.
-
-    Examples
-    --------
-    >>> confusion_counts([0, 0, 1], [0, 1, 1], class_names=["a", "b"])
-    array([[1, 1],
-           [0, 1]])
-    """
-    y_true, predicted = check_codes(y_true, predicted, class_names)
-    k = len(class_names)
-    return np.bincount(y_true * k + predicted, minlength=k * k).reshape(k, k)
-
-
-def scores_from_confusion(confusion, *, positive) -> dict[str, np.ndarray]:
-    """Every score that needs counts only, for one confusion matrix or any number of them at once.
-
-    Parameters
-    ----------
-    confusion : (..., n_classes, n_classes) array
-        Rows are labels, columns predictions; counts may be fractional.
-    positive : (n_classes,) bool
-        Classes on the positive side of the binary view; none: its scores are NaN.
-
-    Returns
-    -------
-    dict of (...,) float64
-        Scores by the names of `classification_scores`, NaN where undefined; see `class_sensitivities` for those of
-        single classes.
-    """
-    confusion = np.asarray(confusion, np.float64)
-    positive = np.asarray(positive, bool)
-    labelled, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)  # (..., classes)
-    right, total = np.trace(confusion, axis1=-2, axis2=-1), labelled.sum(axis=-1)
-    if positive.any():
-        of_positive, of_negative = confusion[..., positive, :], confusion[..., ~positive, :]
-        tp, fn = of_positive[..., positive].sum(axis=(-2, -1)), of_positive[..., ~positive].sum(axis=(-2, -1))
-        fp, tn = of_negative[..., positive].sum(axis=(-2, -1)), of_negative[..., ~positive].sum(axis=(-2, -1))
-    else:
-        tp = fn = fp = tn = np.full(total.shape, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0/0 is NaN: undefined, as documented
-        sensitivity, occurs = class_sensitivities(confusion), labelled > 0  # (..., classes)
-        spread = (total**2 - (predicted**2).sum(axis=-1)) * (total**2 - (labelled**2).sum(axis=-1))
-        return {
-            "accuracy": right / total,
-            "balanced_accuracy": np.where(occurs, sensitivity, 0).sum(axis=-1) / occurs.sum(axis=-1),
-            "mcc": (right * total - (labelled * predicted).sum(axis=-1)) / np.sqrt(spread),
-            "binary_accuracy": (tp + tn) / (tp + tn + fp + fn),
-            "sensitivity": tp / (tp + fn),
-            "specificity": tn / (tn + fp),
-            "precision": tp / (tp + fp),
-            "f1": 2 * tp / (2 * tp + fp + fn),
-        }
-
-
-def class_sensitivities(confusion) -> np.ndarray:
-    """Share of each class that is predicted right, (..., n_classes), from confusion (..., n_classes, n_classes).
-
-    NaN for a class without labelled spectra.
-    """
-    confusion = np.asarray(confusion, np.float64)
-    with np.errstate(invalid="ignore"):
-        return np.diagonal(confusion, axis1=-2, axis2=-1) / confusion.sum(axis=-1)
+def majority_scores(
+    counts, train_counts, *, class_names: Sequence[str], positive_classes: Sequence[str] = ()
+) -> Scores:
+    """`majority_baseline` from the number of spectra of each class, (n_classes,) int each."""
+    occurs, shares = np.flatnonzero(counts), np.asarray(train_counts) / np.sum(train_counts)
+    tally = Tally(class_names=class_names, positive_classes=positive_classes)
+    tally.add(occurs, np.full_like(occurs, shares.argmax()), np.tile(shares, (len(occurs), 1)), count=counts[occurs])
+    return tally_scores(tally)
 
 
 def _reasons(scores, without_probabilities: bool, positive) -> dict[str, str]:

@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.report.calibration import N_BINS, brier_terms, calibration_terms
-from ftirlib.report.checks import check_codes, check_probabilities, positive_mask
-from ftirlib.report.scores import PROBABILITY_SCORES, class_sensitivities, classification_scores, scores_from_confusion
-
-BLOCK = 2**22  # numbers held at once while resamples are ranked: 32 MB
+from ftirlib.report.scores import tally_scores
+from ftirlib.report.tally import Tally, warn_of_rounding
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,8 @@ def grouped_bootstrap(
     True
     """
     arrays = [np.asarray(values) for values in arrays]
-    codes, times = _draw(groups, n_resamples, confidence, random_state)
+    names, codes = _grouped(groups)
+    times = _draw(len(names), n_resamples, confidence, random_state)
     if not arrays:
         raise DataError("no arrays were given to resample; pass the statistic's arguments after the groups.")
     for position, values in enumerate(arrays):
@@ -147,7 +144,7 @@ def grouped_bootstrap(
     for times_each in times:
         drawn = np.repeat(rows, times_each[codes])
         resamples.append(statistic(*(values[drawn] for values in arrays)))
-    return _interval(statistic(*arrays), np.asarray(resamples, np.float64), times, confidence)
+    return _interval(statistic(*arrays), np.asarray(resamples, np.float64), len(names), confidence)
 
 
 def bootstrap_scores(
@@ -187,11 +184,35 @@ def bootstrap_scores(
     DataError, SettingsError
         As `classification_scores` and `grouped_bootstrap`.
     """
-    options = {"class_names": class_names, "positive_classes": positive_classes}
-    estimates = classification_scores(y_true, predicted, probabilities, **options)
-    codes, times = _draw(groups, n_resamples, confidence, random_state)
-    resamples = _resampled_scores(codes, times, y_true, predicted, probabilities, **options)
-    return {name: _interval(value, resamples[name], times, confidence) for name, value in estimates.items()}
+    names, codes = _grouped(groups)
+    tally = Tally(class_names=class_names, positive_classes=positive_classes, n_groups=len(names))
+    tally.add(y_true, predicted, probabilities, groups=codes)
+    warn_of_rounding([tally])
+    return bootstrap_tally(tally, n_resamples=n_resamples, confidence=confidence, random_state=random_state)
+
+
+def bootstrap_tally(
+    tally: Tally,
+    *,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+    random_state: int | np.random.Generator = 0,
+) -> dict[str, Interval]:
+    """As `bootstrap_scores`, of answers that were tallied, maybe a part at a time; its groups are what is drawn.
+
+    Raises
+    ------
+    DataError
+        Spectra of a single group, or of none.
+    SettingsError
+        As `grouped_bootstrap`.
+    """
+    estimates = tally_scores(tally)
+    present = np.flatnonzero(tally.confusion.any(axis=(1, 2)))
+    times = np.zeros((n_resamples, len(tally.confusion)), np.int64)
+    times[:, present] = _draw(len(present), n_resamples, confidence, random_state)
+    resamples = tally.scores(times)
+    return {name: _interval(value, resamples[name], len(present), confidence) for name, value in estimates.items()}
 
 
 def paired_bootstrap(
@@ -239,34 +260,41 @@ def paired_bootstrap(
     """
     if (first_probabilities is None) != (second_probabilities is None):
         raise DataError("only one of the two models comes with probabilities; give both or none.")
-    options = {"class_names": class_names, "positive_classes": positive_classes}
-    models = ((first, first_probabilities), (second, second_probabilities))
-    a, b = (classification_scores(y_true, *model, **options) for model in models)
-    codes, times = _draw(groups, n_resamples, confidence, random_state)
-    of_a, of_b = (_resampled_scores(codes, times, y_true, *model, **options) for model in models)
-    return {name: _interval(a[name] - b[name], of_a[name] - of_b[name], times, confidence) for name in a}
+    names, codes = _grouped(groups)
+    tallies = []
+    for predicted, probabilities in ((first, first_probabilities), (second, second_probabilities)):
+        tallies.append(Tally(class_names=class_names, positive_classes=positive_classes, n_groups=len(names)))
+        tallies[-1].add(y_true, predicted, probabilities, groups=codes)
+    warn_of_rounding(tallies)
+    a, b = map(tally_scores, tallies)
+    times = _draw(len(names), n_resamples, confidence, random_state)
+    of_a, of_b = (tally.scores(times) for tally in tallies)
+    return {name: _interval(a[name] - b[name], of_a[name] - of_b[name], len(names), confidence) for name in a}
 
 
-def _draw(groups, n_resamples: int, confidence: float, random_state) -> tuple[np.ndarray, np.ndarray]:
-    """Group code of each spectrum (n,), and how often each resample draws each group (n_resamples, n_groups)."""
+def _grouped(groups) -> tuple[np.ndarray, np.ndarray]:
+    """Names of the groups, and the group of each spectrum (n,) as a position among them."""
     groups = np.asarray(groups)
     if groups.ndim != 1:
         raise DataError(f"groups have shape {groups.shape}; give one group (patient) per spectrum.")
+    return np.unique(groups, return_inverse=True)
+
+
+def _draw(n_groups: int, n_resamples: int, confidence: float, random_state) -> np.ndarray:
+    """How often each resample draws each group, (n_resamples, n_groups)."""
     if not 0 < confidence < 1:
         raise SettingsError(f"confidence is {confidence}; give a share between 0 and 1, such as 0.95.")
     if n_resamples < (fewest := int(np.ceil(2 / (1 - confidence)))):
         raise SettingsError(f"{n_resamples} resamples cannot show {confidence:.0%} confidence; use {fewest} or more.")
-    names, codes = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
+    if n_groups < 2:
         raise DataError(
-            f"the spectra come from {len(names)} group(s); resampling patients needs at least two of them, "
+            f"the spectra come from {n_groups} group(s); resampling patients needs at least two of them, "
             "and pixels of one patient say nothing about the next."
         )
-    share = np.full(len(names), 1 / len(names))
-    return codes, np.random.default_rng(random_state).multinomial(len(names), share, size=n_resamples)
+    return np.random.default_rng(random_state).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_resamples)
 
 
-def _interval(estimate, resamples: np.ndarray, times: np.ndarray, confidence: float) -> Interval:
+def _interval(estimate, resamples: np.ndarray, n_groups: int, confidence: float) -> Interval:
     """Percentiles over the first axis of `resamples`, of what is defined."""
     shape = resamples.shape[1:]
     low, high, error = (np.full(shape, np.nan) for _ in range(3))
@@ -281,56 +309,4 @@ def _interval(estimate, resamples: np.ndarray, times: np.ndarray, confidence: fl
     if not shape:
         estimate, low, high, error = float(estimate), float(low), float(high), float(error)
         n_undefined = int(n_undefined)
-    return Interval(estimate, low, high, error, n_undefined, times.shape[1], len(times), confidence)
-
-
-def _resampled_scores(codes, times, y_true, predicted, probabilities, *, class_names, positive_classes) -> dict:
-    """Every score of every resample, {name: (n_resamples,)}, from sums over the spectra of each group."""
-    y_true, predicted = check_codes(y_true, predicted, class_names)
-    if len(codes) != len(y_true):
-        raise DataError(f"there are {len(codes)} groups for {len(y_true)} spectra; give one group per spectrum.")
-    positive, k = positive_mask(class_names, positive_classes), len(class_names)
-
-    def per_group(cell, n_cells, weights=None):  # (n_groups, n_cells)
-        flat = np.bincount(codes * n_cells + cell, weights, minlength=times.shape[1] * n_cells)
-        return flat.reshape(-1, n_cells)
-
-    confusion = (times @ per_group(y_true * k + predicted, k * k)).reshape(-1, k, k)
-    resamples = scores_from_confusion(confusion, positive=positive)
-    for name, values in zip(class_names, class_sensitivities(confusion).T):
-        resamples[f"sensitivity_{name}"] = values
-    if probabilities is None:
-        return resamples | dict.fromkeys(PROBABILITY_SCORES, np.full(len(times), np.nan))
-    probabilities = check_probabilities(probabilities, len(y_true), class_names)
-    total = confusion.sum(axis=(1, 2))
-    bins, confidence, right = calibration_terms(y_true, probabilities)
-    gaps = times @ per_group(bins, N_BINS, right - confidence)  # (n_resamples, n_bins)
-    resamples["ece"] = np.abs(gaps).sum(axis=1) / total
-    resamples["brier"] = (times @ per_group(0, 1, brier_terms(y_true, probabilities)))[:, 0] / total
-    ranked = _resampled_ranking(codes, times, positive[y_true], probabilities[:, positive].sum(axis=1))
-    resamples["auroc"], resamples["auprc"] = ranked
-    return resamples
-
-
-def _resampled_ranking(codes, times, is_positive, probability) -> tuple[np.ndarray, np.ndarray]:
-    """AUROC and average precision of every resample, (n_resamples,) each.
-
-    Spectra are counted once by group and distinct probability; a resample only weighs the groups' counts.
-    """
-    levels, level = np.unique(-probability, return_inverse=True)  # from the most to the least positive
-    shape = (times.shape[1], len(levels))
-    counts = [
-        sparse.csc_array((np.ones(side.sum()), (codes[side], level[side])), shape=shape).T.tocsr()
-        for side in (is_positive, ~is_positive)
-    ]
-    auroc, auprc = np.empty(len(times)), np.empty(len(times))
-    size = max(1, BLOCK // len(levels))
-    for start in range(0, len(times), size):
-        block = slice(start, start + size)
-        hits, misses = ((side @ times[block].T).T for side in counts)  # (block, levels)
-        tp, fp = hits.cumsum(axis=1), misses.cumsum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a side that was not drawn: NaN, undefined
-            precision = np.where(hits > 0, tp / (tp + fp), 0)
-            auprc[block] = (hits * precision).sum(axis=1) / tp[:, -1]
-            auroc[block] = (misses * (tp - hits / 2)).sum(axis=1) / (tp[:, -1] * fp[:, -1])
-    return auroc, auprc
+    return Interval(estimate, low, high, error, n_undefined, n_groups, len(resamples), confidence)

@@ -15,6 +15,8 @@ import yaml
 
 from ftirlib.errors import FtirlibError, SettingsError
 
+STOPPED = 130  # exit status of a command that Ctrl-C ended, as a shell has it
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -60,11 +62,16 @@ def _open(profile, data, out, seed, scheduler, changes, tls=()):
         out=out or None,
         seed=seed,
         scheduler=scheduler or None,
-        tls={name: path for name, path in zip(("ca", "cert", "key"), tls) if path} or None,
+        tls=_tls(*tls),
         changes=parse_changes(changes),
         report=say,
         bar=sys.stderr.isatty(),
     )
+
+
+def _tls(*files: str) -> dict[str, str] | None:
+    """Those of the authority, the certificate and the key that are given."""
+    return {name: path for name, path in zip(("ca", "cert", "key"), files) if path} or None
 
 
 @app.command("run")
@@ -256,11 +263,18 @@ def predict(
     data: Annotated[str, typer.Argument(help="Data set made by 'ftirlib import'.")],
     out: Annotated[str, typer.Argument(help="Folder to write.")],
     explained: Annotated[int, typer.Option(help="Most spectra explained to find their contexts; 0 for none.")] = 200,
+    workers: Annotated[int | None, typer.Option(help="Local processes; as many as the run's without it.")] = None,
+    scheduler: Scheduler = "",
+    tls_ca: TlsCa = "",
+    tls_cert: TlsCert = "",
+    tls_key: TlsKey = "",
 ):
     """Classify new spectra with a finished run's networks and give reasons: Zarr, and a picture of each image."""
     from ftirlib.run.predict import predict_store
 
-    print(predict_store(finished, data, Path(out), explained=explained))
+    how = {"explained": explained, "workers": workers, "scheduler": scheduler or None}
+    how |= {"tls": _tls(tls_ca, tls_cert, tls_key), "report": say, "bar": sys.stderr.isatty()}
+    print(predict_store(finished, data, out, **how))
 
 
 @app.command()
@@ -294,13 +308,16 @@ def notebooks(
 def main() -> None:
     """Run the command line; a known error is one line and exit status 2."""
     try:
-        sys.exit(app(standalone_mode=False))  # a command that ends with typer.Exit returns its status
+        status = app(standalone_mode=False)  # of a command that ends with typer.Exit
+        if status == STOPPED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(status)
     except FtirlibError as error:
         say(f"ftirlib: {error}")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         say("ftirlib: stopped; what was finished is kept, the same command goes on from there.")
-        sys.exit(130)
+        sys.exit(STOPPED)
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own usage errors
             say(f"ftirlib: {error.format_message()}")

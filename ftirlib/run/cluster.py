@@ -6,25 +6,21 @@ Local processes by default; the same tasks on a Dask cluster when a scheduler's 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
-from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from ftirlib.errors import FtirlibError, SettingsError, StoreError
-from ftirlib.run.worker import difference, library, live_by, question, too_many
+from ftirlib.errors import SettingsError, StoreError
+from ftirlib.run.connect import connect
+from ftirlib.run.executors import ClusterWorkers, LocalWorkers
+from ftirlib.run.stopping import terminated_like_interrupted
 
 CONNECT_SECONDS = 8  # for a scheduler to answer
-CHECK_SECONDS = 60  # for all workers to load the library, perhaps from a slow file system, and say what they have
 ASK_SECONDS = 3  # without a finished task, until the cluster is asked how it is
 RESTARTS = 3  # of local workers that were killed
-TLS_FILES = ("ca", "cert", "key")
-__all__ = ["ClusterWorkers", "LocalWorkers", "open_executor", "wait_for"]
 
 
 @contextmanager
@@ -50,19 +46,28 @@ def open_executor(
         When no scheduler answers at the address, when the TLS files do not fit, or when a worker has more than
         one thread or another version of the library.
     """
-    if not scheduler:
-        if tls:
-            raise SettingsError("TLS files are for a cluster: give the address of its scheduler too, tls://host:8786.")
-        pool = LocalWorkers(workers)
-        try:
-            yield pool
-        except KeyboardInterrupt:
-            pool.abandon((), now=True)
-            raise
-        finally:
-            pool.shutdown()
-        return
-    client = _connect(scheduler, _security(scheduler, tls))
+    if tls and not scheduler:
+        raise SettingsError("TLS files are for a cluster: give the address of its scheduler too, tls://host:8786.")
+    opened = _opened_cluster(scheduler, tls) if scheduler else _opened_processes(workers)
+    with terminated_like_interrupted(), opened as executor:
+        yield executor
+
+
+@contextmanager
+def _opened_processes(workers: int) -> Iterator[LocalWorkers]:
+    pool = LocalWorkers(workers)
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        pool.abandon((), now=True)
+        raise
+    finally:
+        pool.shutdown()
+
+
+@contextmanager
+def _opened_cluster(scheduler: str, tls) -> Iterator[ClusterWorkers]:
+    client = connect(scheduler, tls, CONNECT_SECONDS)
     try:
         cluster = ClusterWorkers(client, scheduler)
         cluster.check()
@@ -97,7 +102,8 @@ def wait_for(
     FtirlibError
         The first that a call raised.
     StoreError
-        When a call failed in another way, workers are killed again and again, or the scheduler is gone.
+        When a call failed in another way, workers are killed again and again, or the scheduler is gone or has long
+        been silent.
     """
     for _ in range(RESTARTS + 1):
         calls = {name: calls[name] for name in _wait_once(executor, calls, on_done, report)}
@@ -115,7 +121,7 @@ def wait_for(
 def _wait_once(executor, calls, on_done, report) -> list[str]:
     """Names of the calls that were lost with their workers."""
     finished: SimpleQueue[Future] = SimpleQueue()  # as_completed cannot be asked again after it timed out
-    names, lost, told = {}, [], None
+    names, lost, watch = {}, [], _Watch(executor, report)
     try:
         for name, (function, *arguments) in calls.items():
             try:
@@ -129,10 +135,7 @@ def _wait_once(executor, calls, on_done, report) -> list[str]:
             try:
                 future = finished.get(timeout=ASK_SECONDS)
             except Empty:
-                trouble = executor.trouble()
-                if trouble and trouble != told:
-                    report(trouble)
-                told = trouble
+                watch.ask()
                 continue
             name = names.pop(future)
             try:
@@ -149,220 +152,58 @@ def _wait_once(executor, calls, on_done, report) -> list[str]:
     return lost
 
 
-class LocalWorkers(Executor):
-    """Processes of this machine that end with the process that started them.
+class _Watch:
+    """Asks workers how they are, while nothing comes of them, and reports what has changed."""
+
+    def __init__(self, executor, report):
+        self._executor, self._report, self._told = executor, report, None
+
+    def ask(self) -> None:
+        trouble = self._executor.trouble()
+        if trouble and trouble != self._told:
+            self._report(trouble)
+        self._told = trouble
+
+
+class Attended(Executor):
+    """The workers of a cluster, for one who takes one result after another as of any executor, such as an import.
+
+    What `wait_for` reports and raises, the results of these futures do.
 
     Parameters
     ----------
-    workers : int
+    workers : ClusterWorkers
+    report : callable
+        See `wait_for`.
     """
 
-    def __init__(self, workers: int):
-        self._workers = workers
-        self._start()
-
-    def _start(self) -> None:
-        # spawn: a forked child of a process that has used torch's threads can hang
-        context = multiprocessing.get_context("spawn")
-        ends_when_closed, self._lifeline = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=live_by, initargs=(ends_when_closed,)
-        )
+    def __init__(self, workers: ClusterWorkers, report: Callable[[str], None]):
+        self._workers, self._watch = workers, _Watch(workers, report)
 
     def submit(self, function, /, *arguments, **options) -> Future:
-        return self._pool.submit(function, *arguments, **options)
-
-    def restart(self) -> None:
-        """New processes in the place of those of which one was killed."""
-        self.shutdown()
-        self._start()
-
-    def abandon(self, futures, *, now: bool) -> None:
-        """Leave what waits undone, and what is being done too if `now`."""
-        for future in futures:
-            future.cancel()
-        if now:
-            self._lifeline.close()
-
-    def trouble(self) -> None:
-        """Nothing keeps local workers from working."""
-
-    def explained(self, name: str, error: Exception) -> FtirlibError:
-        """A call's error as a sentence."""
-        return _explained(name, error)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
-        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
-        self._lifeline.close()
+        name = getattr(next(iter(arguments), None), "name", function.__name__)  # such as of the file that is read
+        return _Attended(self._workers.submit(function, *arguments, **options), name, self._workers, self._watch)
 
 
-class ClusterWorkers(Executor):
-    """The workers of a Dask cluster.
+class _Attended(Future):
+    """The future of a worker's, whose taker asks how the worker is while there is no result."""
 
-    What travels per task: the function's module and name, its arguments (paths, numbers and names; arrays stay on
-    disk), the key and its ingredients, a few kB in all, and back the notes for the driver.
+    def __init__(self, future: Future, name: str, workers: ClusterWorkers, watch: _Watch):
+        super().__init__()
+        self._future, self._name, self._workers, self._watch = future, name, workers, watch
+        self.set_running_or_notify_cancel()
+        future.add_done_callback(self._settle)
 
-    Parameters
-    ----------
-    client : distributed.Client
-    address : str
-        Of its scheduler.
-    """
+    def cancel(self) -> bool:
+        return self._future.cancel()
 
-    def __init__(self, client, address: str):
-        self._client, self.address = client, address
-        self._executor = client.get_executor(pure=False)
+    def result(self, timeout: float | None = None):
+        while timeout is None and wait([self], ASK_SECONDS).not_done:
+            self._watch.ask()
+        return super().result(timeout)
 
-    def submit(self, function, /, *arguments, **options) -> Future:
-        if self._client.status != "running":
-            raise self._gone()
-        return self._executor.submit(function, *arguments, **options)
-
-    def check(self) -> None:
-        """Refuse a scheduler and workers that could not do the tasks, or would do them differently."""
-        with self._answering():
-            asked = question()
-            scheduler = self._client.run_on_scheduler(asked, callback_timeout=CHECK_SECONDS)
-            threads = self._client.nthreads(callback_timeout=CHECK_SECONDS)
-            libraries = self._client.run(asked, on_error="return", callback_timeout=CHECK_SECONDS)
-        # the scheduler reads what it passes on, and makes nothing
-        if wrong := difference({"version": library()["version"]}, scheduler):
-            raise SettingsError(f"the scheduler at {self.address} {wrong}")
-        wrong = {worker: too_many(count) for worker, count in threads.items() if count != 1}
-        for worker, found in libraries.items():
-            if isinstance(found, OSError):  # it went while it was asked
-                continue
-            if isinstance(found, Exception):
-                wrong[worker] = (
-                    f"cannot load ftirlib ({type(found).__name__}: {found}); start it in the driver's environment."
-                )
-            elif differs := difference(library(), found):
-                wrong[worker] = differs
-        for worker, sentence in wrong.items():
-            others = f" ({len(wrong) - 1} more workers are refused too.)" if len(wrong) > 1 else ""
-            raise SettingsError(f"the worker at {worker} {sentence}{others}")
-
-    def restart(self) -> None:
-        raise self._gone()
-
-    def abandon(self, futures, *, now: bool) -> None:
-        """Leave what waits undone; what a worker is doing it ends, and keeps in the results."""
-        if self._client.status == "running":
-            self._executor.shutdown(wait=False)
-            self._executor = self._client.get_executor(pure=False)
-
-    def trouble(self) -> str | None:
-        """What keeps tasks from being done, such as that there is no worker."""
-        if self._client.status != "running":
-            return None  # its futures are about to say so
+    def _settle(self, future: Future) -> None:
         try:
-            threads = self._client.nthreads(callback_timeout=CONNECT_SECONDS)
-        except TimeoutError:
-            return f"the scheduler at {self.address} does not answer; waiting for it"
-        except (OSError, RuntimeError, AttributeError):  # the connection is being closed
-            return None
-        if threads:
-            return None
-        return (
-            f"no worker is connected to {self.address}; waiting for one: start it with "
-            f"'dask worker {self.address} --nthreads 1'"
-        )
-
-    def explained(self, name: str, error: Exception) -> FtirlibError:
-        """A call's error as a sentence; Dask's own are those of the cluster, not of the call."""
-        from distributed import KilledWorker
-        from distributed.comm import CommClosedError
-
-        if isinstance(error, CancelledError | CommClosedError):
-            return self._gone()
-        if isinstance(error, KilledWorker):
-            return StoreError(
-                f"'{name}' was given up after {error.allowed_failures + 1} workers died while making it, most often "
-                "for want of memory; give workers more (--memory-limit) and run again: what was finished is kept."
-            )
-        elsewhere = isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "ftirlib"
-        if elsewhere or "deserialization of the task graph" in str(error):
-            return SettingsError(
-                f"a worker or the scheduler at {self.address} that joined later has no ftirlib, or not this version; "
-                "start all of them in the driver's environment and run again: what was finished is kept."
-            )
-        return _explained(name, error)
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, RuntimeError) as error:  # TimeoutError is an OSError
-            if isinstance(error, FtirlibError):
-                raise
-            raise SettingsError(
-                f"the scheduler at {self.address} or one of its workers does not answer ({type(error).__name__}); "
-                "start it anew and run again."
-            ) from error
-
-    def _gone(self) -> StoreError:
-        return StoreError(
-            f"the scheduler at {self.address} is gone; what was finished is kept: start it and its workers, and run "
-            "the same command again."
-        )
-
-
-def _explained(name: str, error: Exception) -> FtirlibError:
-    if isinstance(error, FtirlibError):
-        return error
-    return StoreError(
-        f"'{name}' failed ({type(error).__name__}: {error}); what was finished is kept, "
-        "run again after mending the cause."
-    )
-
-
-def _connect(scheduler: str, security):
-    from distributed import Client
-
-    try:
-        with ThreadPoolExecutor(1) as thread:  # a notebook has a loop of its own in this one
-            thread.submit(asyncio.run, _greet(scheduler, security)).result()
-        return Client(scheduler, timeout=CONNECT_SECONDS, security=security)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        advice = (
-            "see that it is there and that its certificates and yours are of one authority"
-            if scheduler.startswith("tls://")
-            else "start one with 'dask scheduler' (tls:// if it wants certificates)"
-        )
-        raise SettingsError(
-            f"no Dask scheduler answers at '{scheduler}' ({type(error).__name__}); {advice}, "
-            "or leave --scheduler out to use this machine."
-        ) from None
-
-
-async def _greet(scheduler: str, security) -> None:
-    """Have a word with a scheduler; a client waits without end for one that lets it in and says nothing."""
-    from distributed import Security
-    from distributed.comm import connect
-
-    arguments = (security or Security()).get_connection_args("client")
-    comm = await asyncio.wait_for(connect(scheduler, timeout=CONNECT_SECONDS, **arguments), CONNECT_SECONDS)
-    comm.abort()
-
-
-def _security(scheduler: str, tls):
-    """Dask's settings of a TLS connection; None leaves them to its configuration."""
-    if tls is None:
-        return None
-    from distributed import Security
-
-    if not scheduler.startswith("tls://"):
-        raise SettingsError(f"TLS files do nothing for '{scheduler}'; write the address as tls://host:8786.")
-    if missing := [name for name in TLS_FILES if not tls.get(name)]:
-        raise SettingsError(f"TLS needs the files {', '.join(TLS_FILES)}; {', '.join(missing)} is not given.")
-    if unknown := sorted(set(tls) - set(TLS_FILES)):
-        raise SettingsError(f"TLS needs the files {', '.join(TLS_FILES)}, and knows no '{unknown[0]}'.")
-    for name in TLS_FILES:
-        if not Path(tls[name]).is_file():
-            raise SettingsError(f"there is no TLS file '{tls[name]}' ({name}); give the path of a PEM file.")
-    return Security(
-        require_encryption=True,
-        tls_ca_file=str(tls["ca"]),
-        tls_client_cert=str(tls["cert"]),
-        tls_client_key=str(tls["key"]),
-    )
+            self.set_result(future.result())
+        except Exception as error:
+            self.set_exception(self._workers.explained(self._name, error))

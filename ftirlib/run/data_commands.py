@@ -9,7 +9,7 @@ from inspect import signature
 from pathlib import Path
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.run.cluster import open_executor
+from ftirlib.run.cluster import Attended, open_executor
 from ftirlib.run.commands import describe
 from ftirlib.run.store import write_text
 from ftirlib.sources.catalogue import SETS, RecordSet, find_set, list_sets
@@ -64,20 +64,20 @@ def import_store(
         read = signature(plan_import).parameters.keys() - {"skip_bad"}  # a plan lists bad files
         plan = plan_import(source, **{name: value for name, value in given.items() if name in read})
         return f"{plan}\ndry run: nothing was written"
-    with _readers(workers, scheduler) as readers:
+    with _readers(workers, scheduler, report) as readers:
         data = import_spectra(source, out, **readers, **given)
     notes = "".join(f"detected: {note}\n" for note in data.attrs.get("import_notes", []))
     return f"{notes}{describe(data)}\nwrote {out}"
 
 
 @contextmanager
-def _readers(workers: int, scheduler: str | None) -> Iterator[dict]:
+def _readers(workers: int, scheduler: str | None, report: Callable[[str], None]) -> Iterator[dict]:
     """Those who read the files, as options of an import; none for one worker, which is this process."""
     if workers == 1 and not scheduler:
         yield {}
         return
     with open_executor(scheduler or None, workers) as executor:
-        yield {"executor": executor, "ahead": 2 * workers}
+        yield {"executor": Attended(executor, report) if scheduler else executor, "ahead": 2 * workers}
 
 
 def _import_cohort(folder: str, out: str, dry_run: bool, workplace: tuple, report, given: dict) -> str:
@@ -91,7 +91,7 @@ def _import_cohort(folder: str, out: str, dry_run: bool, workplace: tuple, repor
         chosen = {name: given[name] for name in ("arrays", "cores", "low", "high") if name in given}
         survey = survey_colorectal(folder, classes=classes, **chosen)
         return f"colorectal cohort\n{survey}\ndry run: nothing was written"
-    with warnings.catch_warnings(), _readers(*workplace) as readers:
+    with warnings.catch_warnings(), _readers(*workplace, report) as readers:
         warnings.simplefilter("ignore", UserWarning)  # the notes say the same and are printed
         data = import_colorectal(folder, out, classes=classes, report=report, **readers, **given)
     notes = "".join(f"note: {note}\n" for note in data.attrs["import_notes"])

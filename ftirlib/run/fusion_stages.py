@@ -20,7 +20,10 @@ from ftirlib.run.store import folder_fingerprint
 from ftirlib.spectra.folds import N_SETS, Fold
 from ftirlib.spectra.model import open_spectra
 
-RAW, PREPARED, SPLIT, FEATURES, MAP = (f"fusion/{name}" for name in ("spectra", "prepared", "folds", "features", "map"))
+PLACES = tuple(
+    f"fusion/{name}" for name in ("spectra", "prepared", "folds", "features", "models", "ablation", "leak", "map")
+)  # where the artefacts lie, in the order in which they are made
+RAW, PREPARED, SPLIT, FEATURES, MODELS, ABLATION, LEAK, MAP = PLACES
 ALL = "all"
 FUSION, MSCNN = "fusion", "mscnn"  # names of the two systems in tables
 LEAST_SHARD, MOST_SHARDS = 64, 100  # spectra in a shard of features; shards, of which each is worth its manifest
@@ -196,13 +199,24 @@ def variants(run: Run) -> dict[str, list[str]]:
 
 def fused(run: Run, names: list[str]) -> dict[str, list[dict[str, np.ndarray]]]:
     """Probabilities of the fusion classifier: variant -> fold -> {"validation", "test"} (n, n_classes)."""
+    title = "fusion: models" if names == [ALL] else "fusion: ablation"
+    return _by_fold(names, run.artefacts(title, _fused_tasks(run, names), "classify"))
+
+
+def _by_fold(names: list[str], made: list[Path]) -> dict[str, list[dict[str, np.ndarray]]]:
+    """Probabilities in the folders of all folds of one name after another."""
+    folders = iter(made)
+    return {name: [tasks.read_arrays(next(folders) / "probabilities.npz") for _ in FOLDS] for name in names}
+
+
+def _fused_tasks(run: Run, names: list[str]) -> list[Task]:
     features, keys = _features(run)
     common, inputs = _common(run)
     inputs |= keys
     head, oversampling = _head(run), run.settings.fusion.oversampling
-    todo = [
+    return [
         Task(
-            f"fusion/models/{name.replace(' ', '-')}-fold{k}",
+            f"{MODELS if name == ALL else ABLATION}/{name.replace(' ', '-')}-fold{k}",
             fusion_tasks.fused,
             {
                 **common,
@@ -219,23 +233,21 @@ def fused(run: Run, names: list[str]) -> dict[str, list[dict[str, np.ndarray]]]:
         for name in names
         for k in FOLDS
     ]
-    made = iter(run.artefacts("fusion", todo, "classify"))
-    return {name: [tasks.read_arrays(next(made) / "probabilities.npz") for _ in FOLDS] for name in names}
 
 
 def models(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
     """Probabilities of the fusion classifier, one MSCNN and the baselines on the same folds, by model and fold."""
 
     def make():
-        found = {FUSION: fused(run, [ALL])[ALL]}
         common, inputs = _common(run)
         chosen, seed = run.settings.baselines, run.settings.seed
         values = run.settings.members.model_dump(exclude={"count", "class_weights"})
         network = {name: values.pop(name) for name in ("dropout", "leak")}
         values["class_weight"] = [1.0] * len(spectra(run).attrs["class_names"])
-        todo = [
+        todo = _fused_tasks(run, [ALL])
+        todo += [
             Task(
-                f"fusion/models/{MSCNN}-fold{k}",
+                f"{MODELS}/{MSCNN}-fold{k}",
                 tasks.member,
                 {**common, "fold": k, "training": values, "network": network, "seed": seed},
                 values | network,
@@ -245,20 +257,16 @@ def models(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
         ]
         todo += [
             Task(
-                f"fusion/models/{model}-fold{k}",
+                f"{MODELS}/{model}-fold{k}",
                 tasks.baseline,
-                {**common, "fold": k, "model": model, "components": chosen.components, "seed": seed},
+                {**common, "fold": k, "model": model, "components": chosen.components},
                 {"components": chosen.components},
                 inputs,
             )
             for model in chosen.models
             for k in FOLDS
         ]
-        made = iter(run.artefacts("fusion: compared", todo, "classify"))
-        return found | {
-            name: [tasks.read_arrays(next(made) / "probabilities.npz") for _ in FOLDS]
-            for name in (MSCNN, *chosen.models)
-        }
+        return _by_fold([FUSION, MSCNN, *chosen.models], run.artefacts("fusion: models", todo, "classify"))
 
     return run.once("fusion_models", make)
 
@@ -274,7 +282,12 @@ def scores(run: Run) -> pd.DataFrame:
 
 def ablation(run: Run) -> pd.DataFrame:
     """The eight scores, as of `scores`, with all families, without each and with each alone."""
-    return run.once("fusion_ablation", lambda: score_variants(run, fused(run, list(variants(run)))))
+
+    def make():
+        _, *others = variants(run)
+        return score_variants(run, fused(run, [ALL]) | fused(run, others))
+
+    return run.once("fusion_ablation", make)
 
 
 def score_variants(run: Run, found: dict[str, list[dict[str, np.ndarray]]]) -> pd.DataFrame:
@@ -301,7 +314,7 @@ def leak(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
         features, keys = _features(run)
         todo = [
             Task(
-                f"fusion/leak/{oversampled}-{split}",
+                f"{LEAK}/{oversampled}-{split}",
                 fusion_tasks.leak,
                 {
                     "spectra": spectra_path(run),
@@ -316,7 +329,7 @@ def leak(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
             )
             for oversampled, split in PROTOCOLS
         ]
-        made = run.artefacts("fusion: leaks", todo, "classify")
+        made = run.artefacts("fusion: leak", todo, "classify")
         return {one: tasks.read_arrays(path / "predictions.npz") for one, path in zip(PROTOCOLS, made)}
 
     return run.once("fusion_leak", make)

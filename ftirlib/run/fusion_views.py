@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ftirlib.report.confusion import confusion_counts
 from ftirlib.report.multiclass import MULTICLASS_TITLES, bootstrap_multiclass, multiclass_scores
-from ftirlib.report.scores import confusion_counts
 from ftirlib.report.uncertainty import Interval, fold_summary, grouped_bootstrap
 from ftirlib.run import fusion_stages, tables, tasks
 from ftirlib.run.fusion_stages import FUSION

@@ -1,10 +1,15 @@
 """One driver per output folder: a lock file says who holds it, and shows whether they still live.
 
 The file is made by linking a finished one to its name, which either succeeds or finds another there, on any
-POSIX file system and on NFS (link(2)). Its modification time is the holder's sign of life; ages are taken from the
-clock of the file system itself, so that the clocks of two machines need not agree. Where hard links do not exist,
-the file is opened with O_EXCL instead, and at an fsspec address with whatever "create only" the store offers: there,
-two drivers that start within the same moment may both get in.
+POSIX file system and on NFS (link(2)); where hard links do not exist, it is opened with O_EXCL instead. In an object
+store it is written under the condition that there is none (for S3, `If-None-Match`). A store that knows no such
+condition keeps the last of two: there, two drivers that start at the same moment may both get in, until the first
+gives its next sign of life and finds the other's lock.
+
+The time of its last change is the holder's sign of life; ages are taken from the clock of the file system or the store
+itself, so that the clocks of two machines need not agree. An object store tells the time to a second, and offers no
+change under a condition that all of them know: a holder that was asleep for as long as it takes to be thought gone, and
+wakes between looking at its lock and touching it, takes it back, and it is the other that finds it lost.
 """
 
 from __future__ import annotations
@@ -17,12 +22,13 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from ftirlib.errors import FtirlibError, StoreError
+from ftirlib.run.lock_places import LocalPlace, Place, RemotePlace
+from ftirlib.run.stopping import terminated_like_interrupted
 from ftirlib.spectra.places import file_system, is_remote
 
 LOCK = "lock.json"
@@ -94,6 +100,8 @@ class Holder:
             return True
 
     def __str__(self):
+        if not self.pid:
+            return f"a process on {self.host}"
         since = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return f"process {self.pid} on {self.host}, since {since}"
 
@@ -105,137 +113,6 @@ def _machine() -> str:
     with contextlib.suppress(OSError):
         parts.append(os.readlink("/proc/self/ns/pid"))  # containers have processes of their own
     return " ".join(parts)
-
-
-class Place(Protocol):
-    """Where a lock file lies; the few things it needs of it."""
-
-    def read(self) -> bytes | None:
-        """Content, None when there is no file."""
-
-    def age(self) -> float:
-        """Seconds since it was last written or touched."""
-
-    def write_new(self, text: bytes) -> bool:
-        """Whether the file was made; False when there is one."""
-
-    def replace(self, text: bytes) -> None: ...
-
-    def touch(self, text: bytes) -> None:
-        """Give a sign of life; `text` is what the file holds."""
-
-    def delete(self) -> None: ...
-
-    def beside(self, name: str) -> Place:
-        """Another file in the same folder."""
-
-
-class LocalPlace:
-    """A file of this machine, or of a file system it shares with others."""
-
-    def __init__(self, path: Path):
-        self.path = Path(path)
-
-    def read(self) -> bytes | None:
-        try:
-            return self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-
-    def age(self) -> float:
-        try:
-            with self._draft(b"") as draft:  # its time is of the same clock
-                now = draft.stat().st_mtime
-        except OSError:  # a reader who may not write
-            now = time.time()
-        try:
-            return now - self.path.stat().st_mtime
-        except FileNotFoundError:
-            return 0.0
-
-    def write_new(self, text: bytes) -> bool:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._draft(text) as draft:
-            try:
-                os.link(draft, self.path)
-            except FileExistsError:
-                return False
-            except OSError:
-                return self._write_exclusively(text)
-        return True
-
-    def _write_exclusively(self, text: bytes) -> bool:
-        try:
-            with open(self.path, "xb") as handle:
-                handle.write(text)
-        except FileExistsError:
-            return False
-        return True
-
-    def replace(self, text: bytes) -> None:
-        with self._draft(text) as draft:
-            os.replace(draft, self.path)
-
-    def touch(self, text: bytes) -> None:
-        os.utime(self.path)
-
-    def delete(self) -> None:
-        self.path.unlink(missing_ok=True)
-
-    def beside(self, name: str) -> LocalPlace:
-        return LocalPlace(self.path.with_name(name))
-
-    @contextlib.contextmanager
-    def _draft(self, text: bytes) -> Iterator[Path]:
-        draft = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}")
-        draft.write_bytes(text)
-        try:
-            yield draft
-        finally:
-            draft.unlink(missing_ok=True)
-
-
-class RemotePlace:
-    """An object at an fsspec address; its age is told by the clocks of its holder and of the reader."""
-
-    def __init__(self, fs, path: str):
-        self.fs, self.path = fs, path
-
-    def read(self) -> bytes | None:
-        found = self._found()
-        return None if found is None else json.dumps(found["holder"]).encode()
-
-    def age(self) -> float:
-        found = self._found()
-        return 0.0 if found is None else time.time() - found["touched"]
-
-    def _found(self) -> dict | None:
-        try:
-            return json.loads(self.fs.cat_file(self.path))
-        except FileNotFoundError:
-            return None
-
-    def _text(self, text: bytes) -> bytes:
-        return json.dumps({"holder": json.loads(text), "touched": time.time()}).encode()
-
-    def write_new(self, text: bytes) -> bool:
-        try:
-            self.fs.pipe_file(self.path, self._text(text), mode="create")
-        except FileExistsError:
-            return False
-        return self.read() == text  # a store without "create only" keeps the last of two
-
-    def replace(self, text: bytes) -> None:
-        self.fs.pipe_file(self.path, self._text(text))
-
-    touch = replace
-
-    def delete(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self.fs.rm_file(self.path)
-
-    def beside(self, name: str) -> RemotePlace:
-        return RemotePlace(self.fs, f"{self.path.rpartition('/')[0]}/{name}")
 
 
 def place_of(root: str | os.PathLike) -> Place:
@@ -266,21 +143,30 @@ class Hold:
     inherited : bool
         Whether the lock is that of a parent process.
     lost : threading.Event
-        Set when somebody else took the lock, as after a machine has slept for long.
+        Set when somebody else took the lock, as after a machine has slept for long, or removed it.
+    by : Holder, optional
+        Who took it.
     """
 
     root: str
     token: str
     inherited: bool
-    lost: threading.Event
+    lost: threading.Event = field(default_factory=threading.Event)
+    by: Holder | None = None
 
     def check(self) -> None:
         """Raise StoreError when the folder is no longer held."""
-        if self.lost.is_set():
+        if not self.lost.is_set():
+            return
+        if self.by is None:
             raise StoreError(
-                f"'{self.root}' was taken over by another run while this one gave no sign of life; what was finished "
-                "is kept: wait for the other to end, and run again."
+                f"'{self.root}' or the lock in it was removed under this run; see who did, and run again: what is "
+                "still there is kept."
             )
+        raise StoreError(
+            f"'{self.root}' was taken over by another run ({self.by}) while this one gave no sign of life; what was "
+            "finished is kept: wait for the other to end, and run again."
+        )
 
 
 @contextlib.contextmanager
@@ -297,29 +183,37 @@ def hold(root: str | os.PathLike) -> Iterator[Hold]:
         When another driver holds it, with who it is, or when no lock can be written.
     """
     place, me = place_of(root), Holder.this_process()
-    lost = threading.Event()
     before = os.environ.get(VARIABLE, "")
     with _said(root):
         found = _read(place)
     if found is not None and found.token in before.split(","):
-        yield Hold(str(root), found.token, True, lost)
+        yield Hold(str(root), found.token, True)
         return
+    with terminated_like_interrupted(), _kept(place, me, root) as held:
+        os.environ[VARIABLE] = ",".join(filter(None, [before, me.token]))
+        try:
+            yield held
+        finally:
+            left = [token for token in os.environ.get(VARIABLE, "").split(",") if token not in ("", me.token)]
+            os.environ[VARIABLE] = ",".join(left)
+            if not left:
+                del os.environ[VARIABLE]
+
+
+@contextlib.contextmanager
+def _kept(place: Place, me: Holder, root) -> Iterator[Hold]:
+    """Take the lock, give signs of life, and release it."""
     with _said(root):
         _take(place, me, root)
-    ended = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(place, me, ended, lost), daemon=True)
+    held, ended = Hold(str(root), me.token, False), threading.Event()
+    keeper = threading.Thread(target=_keep, args=(place, me, ended, held), daemon=True)
     keeper.start()
-    os.environ[VARIABLE] = ",".join(filter(None, [before, me.token]))
     try:
-        yield Hold(str(root), me.token, False, lost)
+        yield held
     finally:
-        tokens = [token for token in os.environ.get(VARIABLE, "").split(",") if token not in ("", me.token)]
-        os.environ[VARIABLE] = ",".join(tokens)
-        if not tokens:
-            del os.environ[VARIABLE]
         ended.set()
         keeper.join()
-        if not lost.is_set():
+        if not held.lost.is_set():
             with contextlib.suppress(Exception):  # the folder may be gone, the disk or the network away
                 if (found := _read(place)) is not None and found.token == me.token:
                     place.delete()
@@ -368,14 +262,15 @@ def _refusal(root, holder: Holder | None, age: float) -> StoreError:
     )
 
 
-def _keep(place: Place, me: Holder, ended: threading.Event, lost: threading.Event) -> None:
+def _keep(place: Place, me: Holder, ended: threading.Event, held: Hold) -> None:
     """Touch the lock until it is released; a file system that is away for a moment is asked again."""
     text = json.dumps(asdict(me)).encode()
     while not ended.wait(REFRESH_SECONDS):
         with contextlib.suppress(Exception):  # each protocol of addresses has its own
             found = _read(place)
             if found is None or found.token != me.token:
-                lost.set()
+                held.by = found
+                held.lost.set()
                 return
             place.touch(text)
 
@@ -389,7 +284,8 @@ def _said(root) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, OSError) and not is_remote(root):
             raise
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise StoreError(
-            f"cannot write the lock of '{root}' ({getattr(error, 'strerror', None) or error}); make room, check the "
-            "address and its keys, or choose another --out."
+            f"cannot write the lock of '{root}' ({why}); make room, check the address and its keys, or choose another "
+            "--out."
         ) from error

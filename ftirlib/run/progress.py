@@ -16,6 +16,19 @@ from ftirlib.run.remote import open_store
 
 PROGRESS = "progress.json"
 LEAST_SECONDS = 1  # between two writings
+PAPERS = ("fusion",)  # whose stages are a level deeper: each is a classifier's whole road
+
+
+def stage_of(name: str) -> str:
+    """The stage that an artefact's name begins with.
+
+    Examples
+    --------
+    >>> stage_of("members/fold0-seed1"), stage_of("fusion/models/all-fold0"), stage_of("fusion/map")
+    ('members', 'fusion-models', 'fusion-map')
+    """
+    parts = name.split("/")
+    return "-".join(parts[: 2 if parts[0] in PAPERS else 1])
 
 
 @dataclass
@@ -82,7 +95,8 @@ class Progress:
         Parameters
         ----------
         name : str
-            As in `ftirlib.run.stages.STAGES`.
+            As `stage_of` says. A finished one stays so when it, or a part of it, is asked for again, as by a later
+            stage or a notebook.
         total : int
             Its artefacts.
         earlier : int
@@ -96,9 +110,12 @@ class Progress:
             To be called, without arguments, for each artefact as it is finished.
         """
         known = self.stages.get(name)
-        if known is not None and earlier == total == known.total and known.left == 0:
-            yield lambda: None  # asked for again: how it was made is worth more than that it is there
-            return
+        if known is not None and known.left == 0:
+            beside = max(known.total - total, 0)
+            total, earlier = total + beside, earlier + beside
+            if earlier == total == known.total:
+                yield lambda: None  # how it was made is worth more than that it is there
+                return
         now = time.time()
         stage = self.stages[name] = Stage(total, earlier, 0, now, now)
         self._write()

@@ -1,4 +1,4 @@
-"""A run: settings, a store, workers, and the rule that nothing current is made twice."""
+"""A run: a store, workers, the rule that nothing current is made twice, and settings that say what to make."""
 
 from __future__ import annotations
 
@@ -11,47 +11,64 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.run.cluster import open_executor, wait_for
 from ftirlib.run.lock import Hold, hold
-from ftirlib.run.progress import Progress
+from ftirlib.run.progress import Progress, stage_of
 from ftirlib.run.remote import open_store
 from ftirlib.run.settings import Settings, read_settings
 from ftirlib.run.store import fingerprint, room_fingerprint
 from ftirlib.run.task import Task, execute, sent
-from ftirlib.run.worker import library
 
 SETTINGS = "settings.json"
 DATASET = "spectra.zarr"  # of an artefact that is a data set
 
 
-def stage_of(name: str) -> str:
-    """The stage that an artefact's name begins with.
+class Driver:
+    """Has artefacts made by workers, in a folder that only one driver at a time makes something in.
 
-    Examples
-    --------
-    >>> stage_of("members/fold0-seed1")
-    'members'
+    The folder is held inside ``with`` from the first thing made to the end, else only while something is made, so
+    that an open notebook keeps nobody out.
+
+    Parameters
+    ----------
+    out : path or fsspec address
+        Folder of the artefacts.
+    about : mapping
+        Small files written beside the artefacts, name to content: what they are of.
+    seed : int
+        Goes into the key of every artefact.
+    workers : int
+        Local processes.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers are used instead.
+    tls : mapping, optional
+        PEM files for a ``tls://`` scheduler, as in `ftirlib.run.cluster.open_executor`.
+    report : callable, optional
+        Told in a sentence what is being made.
+    bar : bool
+        Whether to draw progress on the terminal.
     """
-    return name.partition("/")[0]
 
-
-class Run:
-    """Settings with a place for their results; stages (`ftirlib.run.stages`) take it as their argument.
-
-    One run at a time drives a folder of results: inside ``with`` from the first thing made to the end, else only
-    while something is made, so that an open notebook keeps nobody out.
-    """
-
-    def __init__(self, settings: Settings, *, report: Callable[[str], None] | None = None, bar: bool = False):
-        self.settings = settings
-        self.store = open_store(settings.out)
+    def __init__(
+        self,
+        out: str | os.PathLike,
+        *,
+        about: Mapping[str, str],
+        seed: int,
+        workers: int,
+        scheduler: str | None = None,
+        tls: Mapping[str, str] | None = None,
+        report: Callable[[str], None] | None = None,
+        bar: bool = False,
+    ):
+        self.store = open_store(out)
         self.report = report or (lambda line: None)
         self.made: list[str] = []
-        self._bar = bar
-        self._results: dict[str, Any] = {}
+        self._about, self._seed, self._bar = about, seed, bar
+        self._workers, self._scheduler, self._tls = workers, scheduler, tls
         self._keys: dict[str, str] = {}
         self._entered = False
         self._held: Hold | None = None
@@ -59,7 +76,7 @@ class Run:
         self._working = ExitStack()
         self._executor: Executor | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._entered = True
         return self
 
@@ -82,8 +99,8 @@ class Run:
     def executor(self) -> Executor:
         """Workers, started when first needed and kept until the run is closed."""
         if self._executor is None:
-            cluster, tls = self.settings.scheduler, self.settings.tls
-            self._executor = self._working.enter_context(open_executor(cluster, self.settings.workers, tls=tls))
+            workers = open_executor(self._scheduler, self._workers, tls=self._tls)
+            self._executor = self._working.enter_context(workers)
         return self._executor
 
     @contextmanager
@@ -96,7 +113,8 @@ class Run:
             self._progress = Progress(self.store.address, run=self._held.token, bar=self._bar)
             if not self._held.inherited:
                 self._driving.push(self._say_how_it_ended)
-            self.store.write_text(SETTINGS, self.settings.model_dump_json(indent=1, exclude={"tls"}))
+            for file, text in self._about.items():
+                self.store.write_text(file, text)
         self._held.check()
         try:
             yield self._progress
@@ -109,25 +127,6 @@ class Run:
         with suppress(StoreError):  # the disk may be why it ends
             self._progress.end(how)
 
-    @property
-    def figure_folder(self) -> Path:
-        """Where published figures go."""
-        return self.store.root / "figures"
-
-    def publish(self, figure, name: str) -> None:
-        """Save a figure as SVG and PDF under the name it has in the book."""
-        from ftirlib.report.figures.style import publish
-
-        self.store.check_writable()
-        self.figure_folder.mkdir(exist_ok=True, parents=True)
-        publish(figure, self.figure_folder / name)
-
-    def once(self, name: str, compute: Callable[[], Any]) -> Any:
-        """Result of a stage, computed at most once in this process."""
-        if name not in self._results:
-            self._results[name] = compute()
-        return self._results[name]
-
     def key(self, name: str) -> str:
         """Key under which an artefact was made or found by this run."""
         return self._keys[name]
@@ -135,6 +134,10 @@ class Run:
     def remember(self, name: str, key: str) -> None:
         """State the key of an input that is not made here, such as the user's data set."""
         self._keys[name] = key
+
+    def is_current(self, task: Task, room: str) -> bool:
+        """Whether an artefact is there, whole, and what the task would make."""
+        return self.store.is_current(task.name, self._describe(task, room)[0])
 
     def artefact(self, task: Task, room: str) -> Path:
         """Make one artefact in this process, unless it is current; returns its folder on this machine."""
@@ -169,13 +172,13 @@ class Run:
                 self.report(f"{title}: {len(waiting)} of {len(tasks)} to make")
 
                 def done(name: str, notes: list[str]) -> None:
+                    self._held.check()
                     self._tell(notes)
                     self.made.append(name)
                     advance()
 
-                facts = library() if self.settings.scheduler else None
                 calls = {
-                    task.name: (execute, self.store.address, self._sent(task), *described[task.name], facts)
+                    task.name: (execute, self.store.address, self._sent(task), *described[task.name])
                     for task in waiting
                 }
                 wait_for(self.executor, calls, done, report=self.report)
@@ -200,10 +203,53 @@ class Run:
             "function": hashlib.sha256(inspect.getsource(task.function).encode()).hexdigest(),
             "settings": dict(task.settings),
             "inputs": dict(task.inputs),
-            "seed": self.settings.seed,
+            "seed": self._seed,
             **room_fingerprint(room),
         }
         return fingerprint(made_from), made_from
+
+
+class Run(Driver):
+    """Settings with a place for their results; stages (`ftirlib.run.stages`) take it as their argument.
+
+    Parameters
+    ----------
+    settings : Settings
+    **shown
+        `report` and `bar` of `Driver`.
+    """
+
+    def __init__(self, settings: Settings, **shown):
+        super().__init__(
+            settings.out,
+            about={SETTINGS: settings.model_dump_json(indent=1, exclude={"tls"})},
+            seed=settings.seed,
+            workers=settings.workers,
+            scheduler=settings.scheduler,
+            tls=settings.tls,
+            **shown,
+        )
+        self.settings = settings
+        self._results: dict[str, Any] = {}
+
+    @property
+    def figure_folder(self) -> Path:
+        """Where published figures go."""
+        return self.store.root / "figures"
+
+    def publish(self, figure, name: str) -> None:
+        """Save a figure as SVG and PDF under the name it has in the book."""
+        from ftirlib.report.figures.style import publish
+
+        self.store.check_writable()
+        self.figure_folder.mkdir(exist_ok=True, parents=True)
+        publish(figure, self.figure_folder / name)
+
+    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Result of a stage, computed at most once in this process."""
+        if name not in self._results:
+            self._results[name] = compute()
+        return self._results[name]
 
 
 def read_run_settings(root: str | os.PathLike) -> Settings:

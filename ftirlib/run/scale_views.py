@@ -9,17 +9,26 @@ import numpy as np
 import pandas as pd
 
 from ftirlib.run.measured_views import seconds_text
-from ftirlib.spectra.model import SPECTRUM_COORDS
 
 NAMES = {
     "spectra": "simulation",
     "prepared": "preparation",
-    "baselines": "two baselines, four folds",
+    "baselines": "three baselines, four folds",
     "members": "one network a fold, one epoch",
     "explanations": "explanations, 2 x 8 gradients each",
 }
+COHORT_PARTS = {
+    "open": "opening and checking a data set",
+    "folds": "folds",
+    "baseline": "a baseline",
+    "network": "a network",
+    "ensemble": "an ensemble",
+    "explanations": "a shard of explanations",
+    "scores": "scores of one model",
+    "driver": "the driver, between stages",
+}
+ARCHIVES = (120_000_000, 1_000_000_000)  # spectra: a hundred published cohorts, and what the last section asks for
 POINTS = 801  # wavenumbers of the published spectra
-COORDINATE_BYTES = sum(np.dtype(kind).itemsize for kind in SPECTRUM_COORDS.values())
 SHARD = 20_000  # spectra of a task, as in the profiles
 WANTED = 1e9
 LEAST = 1e-9  # seconds; below, a stage was not timed
@@ -114,6 +123,62 @@ def overhead(scale: dict) -> float:
     return seconds["dask"] / seconds["local"] - 1
 
 
+def whole_overhead(scale: dict) -> float:
+    """Share of time that a whole run of the quick profile needs more on a cluster of two workers than on two processes.
+
+    The medians of several runs, taken in turn.
+    """
+    seconds = {
+        kind: float(np.median([row["seconds"] for row in scale["whole"]["measured"] if row["kind"] == kind]))
+        for kind in ("local", "dask")
+    }
+    return seconds["dask"] / seconds["local"] - 1
+
+
+def memory_line(found: dict, part: str) -> tuple[float, float]:
+    """Memory of a part that does not grow, MB, and bytes that each spectrum adds (least squares over the sizes).
+
+    `found` is what `benchmarks/cohort_memory.py` wrote.
+    """
+    rows = found["measured"]
+    n = [row["spectra"] for row in rows]
+    slope, fixed = np.polyfit(n, [row["parts"][part]["memory_mb"] for row in rows], 1)
+    return float(fixed), float(slope * 1e6)
+
+
+def memory_needed(found: dict, part: str, spectra: float) -> float:
+    """GB that a part needs for a cohort of so many spectra, along the measured line: extrapolated beyond its sizes."""
+    fixed, each = memory_line(found, part)
+    return (fixed + max(each, 0.0) * spectra / 1e6) / 1e3
+
+
+def first_beyond(found: dict, gb: float) -> tuple[str, float]:
+    """The task whose memory reaches `gb` GB first as a cohort grows, and the number of spectra at which it does."""
+    reached = {}
+    for part in found["measured"][-1]["parts"]:
+        fixed, each = memory_line(found, part)
+        reached[part] = (gb * 1e3 - fixed) / each * 1e6 if each > 0 else np.inf
+    part = min(reached, key=reached.get)
+    return COHORT_PARTS[part], float(reached[part])
+
+
+def cohort_memory(found: dict, wanted: tuple[int, ...] = ARCHIVES) -> pd.DataFrame:
+    """A row per task: memory at the largest size measured, bytes that a spectrum adds, and what archives would need."""
+    largest = found["measured"][-1]
+    table = []
+    for part, name in COHORT_PARTS.items():
+        if part not in largest["parts"]:
+            continue
+        row = {
+            "task": name,
+            f"{largest['spectra']:,} spectra (measured)": f"{largest['parts'][part]['memory_mb'] / 1e3:.2f} GB",
+            "bytes a spectrum": f"{memory_line(found, part)[1]:.1f}",
+        }
+        row |= {f"{n:,} (extrapolated)": f"{memory_needed(found, part, n):.2f} GB" for n in wanted}
+        table.append(row)
+    return pd.DataFrame(table)
+
+
 def growth(scale: dict, stage: str) -> float:
     """Exponent with which a stage's work grows with its spectra, between the two largest sizes: 1 is proportional."""
     n, seconds = curves(scale, "task_seconds")[NAMES[stage]]
@@ -137,11 +202,6 @@ def cost_table(scale: dict, wanted: float = WANTED) -> pd.DataFrame:
         ("explanations on disk", f"{written:,.0f} bytes a spectrum", f"{wanted * written / 1e12:.1f} TB"),
         (f"tasks of {SHARD:,} spectra", "", f"{tasks:,.0f}"),
         ("their scheduling", f"{per_task * 1e3:.2f} ms a task", seconds_text(tasks * per_task)),
-        (
-            "coordinates that each task reads",
-            f"{COORDINATE_BYTES} bytes a spectrum of the store",
-            f"{wanted * COORDINATE_BYTES / 1e9:.0f} GB in one store",
-        ),
     ]
     return pd.DataFrame(lines, columns=["what", "measured", f"for {wanted:,.0f} spectra (extrapolated)"])
 
@@ -152,4 +212,4 @@ def _rate(row: dict, stage: str) -> str:
 
 def all_the_same(scale: dict) -> bool:
     """Whether every number of workers left the bytes of the first."""
-    return all(row["same_bytes"] for row in worker_rows(scale))
+    return all(row["same_bytes"] for row in [*worker_rows(scale), *scale["whole"]["measured"]])

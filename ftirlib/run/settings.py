@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ftirlib.errors import SettingsError
+from ftirlib.spectra.model import CHUNK
 from ftirlib.spectra.places import is_remote, place_name, resolved
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -44,6 +45,13 @@ class PreparationGroup(Group):
     minimum_amide: float = Field(gt=0, description="smallest amide I absorbance of tissue")
     maximum_amide: float = Field(gt=0, description="largest amide I absorbance that is not saturated")
     minimum_snr: float = Field(ge=0, description="smallest signal-to-noise ratio")
+    shard: int = Field(ge=CHUNK, multiple_of=CHUNK, description="spectra of one task, whole chunks of them")
+
+    @property
+    def steps(self) -> dict[str, Any]:
+        """What `ftirlib.spectra.preprocess.Preparation` is told: recipe, quality and its limits where they count."""
+        limits = self.model_dump(include={"minimum_amide", "maximum_amide", "minimum_snr"})
+        return {"recipe": self.recipe, "quality": self.quality, "limits": None if self.quality == "none" else limits}
 
 
 class BaselinesGroup(Group):

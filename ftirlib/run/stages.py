@@ -15,6 +15,7 @@ import xarray as xr
 from ftirlib.explain.crime import Contexts
 from ftirlib.report import context_controls
 from ftirlib.run import context_tasks, tasks
+from ftirlib.run.preparation import prepared_store
 from ftirlib.run.runner import Run, Task
 from ftirlib.run.store import file_hash, fingerprint, folder_fingerprint
 from ftirlib.spectra.folds import N_SETS, Fold
@@ -57,10 +58,9 @@ def prepared_path(run: Run) -> str:
     def make():
         source = _raw_path(run)
         settings = run.settings.preparation
-        limits = settings.model_dump(include={"minimum_amide", "maximum_amide", "minimum_snr"})
-        arguments = {"source": source, "recipe": settings.recipe, "quality": settings.quality, "limits": limits}
-        task = Task(PREPARED, tasks.prepare, arguments, settings.model_dump(), {RAW: run.key(RAW)})
-        return run.dataset(task, "spectra")
+        values = settings.model_dump(exclude={"shard"})
+        task = Task(PREPARED, tasks.prepare, {"source": source, **settings.steps}, values, {RAW: run.key(RAW)})
+        return prepared_store(run, task, n=open_spectra(source, codes=False).sizes["spectrum"], shard=settings.shard)
 
     return run.once("prepared_path", make)
 
@@ -96,7 +96,7 @@ def baselines(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
             Task(
                 f"baselines/{model}-fold{k}",
                 tasks.baseline,
-                {**common, "fold": k, "model": model, "components": settings.components, "seed": run.settings.seed},
+                {**common, "fold": k, "model": model, "components": settings.components},
                 {"components": settings.components},
                 inputs,
             )
@@ -194,7 +194,7 @@ def _explanation_shards(run: Run, k: int, side: str) -> list[Task]:
         "fold": k,
         "side": side,
     }
-    n = min(settings["spectra"], len(getattr(folds(run)[k], side)))
+    n = min(settings["spectra"], len(folds(run)[k].runs[side]))
     todo = []
     for start in range(0, n, size):
         rows = [start, min(start + size, n)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from datetime import UTC, datetime
 
 from ftirlib.errors import StoreError
 from ftirlib.run.lock import holder_of
-from ftirlib.run.progress import Stage, read_progress
+from ftirlib.run.progress import Stage, read_progress, stage_of
 from ftirlib.run.remote import open_store
 
 HEADER = ("stage", "done", "rate", "remaining")
@@ -35,24 +36,26 @@ def status_text(root: str | os.PathLike) -> str:
     stages = said["stages"] if said else {}
     alive = held is not None and held[2] and (said is None or said["run"] == held[0].token)
     found = _counts(names)
-    rows = [(name, *_row(stages.get(name), found.get(name, 0), alive, now)) for name in _order(stages, found)]
+    rows = [(name, *_row(stages.get(name), found[name], alive, now)) for name in _order(stages, found)]
     return f"{root}: {_state(said, held, now)}\n{_aligned([HEADER, *rows])}"
 
 
 def _order(stages, found) -> list[str]:
-    """The stages of the method in their order, then whatever else the run made."""
-    from ftirlib.run.stages import STAGES
+    """The stages of the method in their order, then those of the second paper's that were begun, then whatever else."""
+    from ftirlib.run.fusion_stages import PLACES
+    from ftirlib.run.preparation import PARTS
+    from ftirlib.run.stages import PREPARED, STAGES
 
-    return [*STAGES, *sorted((stages.keys() | found.keys()) - STAGES.keys())]
+    begun = stages.keys() | found.keys()
+    first = [name for stage in STAGES for name in ((PARTS, stage) if stage == PREPARED else (stage,))]
+    first = [name for name in first if name != PARTS or name in begun]
+    second = [name for name in map(stage_of, PLACES) if name in begun]
+    return [*first, *second, *sorted(begun - {*first, *second})]
 
 
-def _counts(names: list[str]) -> dict[str, int]:
-    """Artefacts on disk, by stage: the first part of their names."""
-    counts: dict[str, int] = {}
-    for name in names:
-        stage = name.partition("/")[0]
-        counts[stage] = counts.get(stage, 0) + 1
-    return counts
+def _counts(names: list[str]) -> Counter[str]:
+    """Artefacts on disk, by stage."""
+    return Counter(map(stage_of, names))
 
 
 def _state(said, held, now: float) -> str:

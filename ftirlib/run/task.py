@@ -38,7 +38,7 @@ class Task:
     inputs: Mapping[str, str] = field(default_factory=dict)
 
 
-def execute(address: str, task: Task, key: str, made_from: dict, driver: dict | None = None) -> list[str]:
+def execute(address: str, task: Task, key: str, made_from: dict) -> list[str]:
     """What a worker runs: make one artefact with one thread, resuming from its checkpoints.
 
     Parameters
@@ -47,16 +47,12 @@ def execute(address: str, task: Task, key: str, made_from: dict, driver: dict | 
     task : Task
         With the arguments of `sent`.
     key, made_from : what the artefact is made under
-    driver : mapping, optional
-        Version and source of the library that asks; a worker with another one refuses.
 
     Returns
     -------
     list of str
         What the library warned of, for the driver to tell.
     """
-    if driver is not None:
-        worker.check_worker(driver)
     store = open_store(address)
     work = store.work(task.name, key)
     arguments = _with_paths(task.arguments, store, task.inputs)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from ftirlib.errors import DataError
+from ftirlib.run.arrays import StoredArrays, write_arrays
 from ftirlib.run.store import MANIFEST
-from ftirlib.spectra.folds import Fold
-from ftirlib.spectra.model import iter_blocks, open_spectra, read_absorbance
+from ftirlib.spectra.folds import SIDES, Fold
+from ftirlib.spectra.model import iter_blocks, iter_coordinates, open_spectra, read_absorbance
 from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.runs import PART, Runs
 
-SIDES = ("train", "validation", "test")
 LEAST_STEPS, LEAST_BATCH = 16, 8  # of an epoch of training; spectra in a step
 
 
@@ -32,14 +34,13 @@ def read_json(path: Path):
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def read_arrays(path: Path) -> StoredArrays:
+    return StoredArrays(path)
 
 
 def read_fold(folds: str, fold: int) -> Fold:
     arrays = read_arrays(Path(folds) / "folds.npz")
-    return Fold(**{side: arrays[f"{side}_{fold}"] for side in SIDES})
+    return Fold(**{side: Runs(arrays[f"{side}_{fold}"]) for side in SIDES})
 
 
 def full_probabilities(estimator, probabilities: np.ndarray, n_classes: int) -> np.ndarray:
@@ -47,6 +48,20 @@ def full_probabilities(estimator, probabilities: np.ndarray, n_classes: int) -> 
     full = np.zeros((len(probabilities), n_classes), np.float32)
     full[:, np.asarray(estimator.classes_, int)] = probabilities
     return full
+
+
+def save_probabilities(folder: Path, estimator, data, fold: Fold, n_classes: int) -> None:
+    """Write ``probabilities.npz``, of the validation and the test set: they need not fit in memory."""
+    from ftirlib.classify.streaming import iter_predictions
+
+    def blocks(rows):
+        return (full_probabilities(estimator, one, n_classes) for one in iter_predictions(estimator, data, rows=rows))
+
+    sides = {side: fold.runs[side] for side in SIDES[1:]}
+    write_arrays(
+        folder / "probabilities.npz",
+        {side: ((len(rows), n_classes), np.float32, blocks(rows)) for side, rows in sides.items()},
+    )
 
 
 def simulate(folder, work, *, phantom, seed):
@@ -57,88 +72,88 @@ def simulate(folder, work, *, phantom, seed):
     simulate_colon(folder / "spectra.zarr", settings=PhantomSettings(**phantom), seed=seed)
 
 
-def prepare(folder, work, *, source, recipe, quality, limits):
-    """Spectra as the models see them."""
-    from ftirlib.spectra.preprocess import prepare_spectra
+def prepare(folder, work, *, source, parts=(), **how):
+    """Spectra as the models see them: joined of the parts in order where there are any, else prepared here."""
+    from ftirlib.spectra.preprocess import Kept, Preparation
 
-    limits = None if quality == "none" else limits
-    prepare_spectra(open_spectra(source), folder / "spectra.zarr", recipe=recipe, quality=quality, limits=limits)
+    preparation = Preparation(open_spectra(source, codes=False), **how)
+    files = (file for part in parts for file in sorted(Path(part).glob("*.npz")))
+    blocks = (Kept(**read_arrays(file)) for file in files) if parts else preparation.blocks()
+    preparation.write(folder / "spectra.zarr", blocks)
+
+
+def prepare_part(folder, work, *, source, rows, **how):
+    """Of spectra `rows` (from, to) those that are kept, as the models see them: a file for each block."""
+    from ftirlib.spectra.preprocess import Preparation
+
+    for k, kept in enumerate(Preparation(open_spectra(source, codes=False), **how).blocks(*rows)):
+        np.savez(folder / f"{k:06d}.npz", **kept._asdict())
 
 
 def fold(folder, work, *, spectra, seed):
-    """The four folds as rows of the prepared spectra."""
+    """The four folds as runs of rows of the prepared spectra, (n_runs, 2) for each side."""
     from ftirlib.spectra.folds import check_fold, four_way_folds
 
-    data = open_spectra(spectra)
-    if not (data.label.values >= 0).any():
+    data = open_spectra(spectra, codes=False)
+    if not any((part["label"] >= 0).any() for part in iter_coordinates(data, ["label"])):
         raise DataError("the data set has no labels; give them when importing (--label), or use 'ftirlib predict'.")
-    folds = four_way_folds(
-        data.label.values, data.group.values, class_names=data.attrs["class_names"], random_state=seed
-    )
+    label, group = data.label.variable, data.group.variable
+    folds = four_way_folds(label, group, class_names=data.attrs["class_names"], random_state=seed)
     for one in folds:
-        check_fold(one, data.group.values)
+        check_fold(one, group)
     np.savez(
         folder / "folds.npz",
-        **{f"{side}_{k}": getattr(one, side) for k, one in enumerate(folds) for side in SIDES},
+        **{f"{side}_{k}": one.runs[side].bounds for k, one in enumerate(folds) for side in SIDES},
     )
 
 
-def baseline(folder, work, *, spectra, folds, fold, model, components, seed):
+def baseline(folder, work, *, spectra, folds, fold, model, components):
     """One baseline on one fold: probabilities of the validation and the test set."""
     from ftirlib.classify.baselines import make_baseline
-    from ftirlib.classify.streaming import predict_blocks
+    from ftirlib.classify.walk import Walk
 
-    data, rows = open_spectra(spectra), read_fold(folds, fold)
-    estimator = make_baseline(model, n_components=components, random_state=seed)
-    estimator.fit(read_absorbance(data, rows.train), data.label.values[rows.train].astype(np.int64))
-    n_classes = len(data.attrs["class_names"])
-    sides = {side: predict_blocks(estimator, data, rows=getattr(rows, side)) for side in SIDES[1:]}
-    np.savez(
-        folder / "probabilities.npz",
-        **{side: full_probabilities(estimator, answers, n_classes) for side, answers in sides.items()},
-    )
+    data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
+    train = rows.runs["train"]
+    estimator = make_baseline(model, n_components=components)
+    estimator.fit(Walk.over(data, train), train.take(data.label.variable))
+    save_probabilities(folder, estimator, data, rows, len(data.attrs["class_names"]))
 
 
 def member(folder, work, *, spectra, folds, fold, training, network, seed):
     """One MSCNN of one fold and its probabilities; an interrupted training goes on from its checkpoint."""
     from ftirlib.classify.mscnn import MSCNNSettings
-    from ftirlib.classify.streaming import predict_blocks
     from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
     from ftirlib.spectra.prepared import recipe_of
 
-    data, rows = open_spectra(spectra), read_fold(folds, fold)
-    wavenumber, n_classes = data.wavenumber.values, len(data.attrs["class_names"])
-    label = data.label.values.astype(np.int64)
-    stored = {}  # the spectra of a cohort need not fit in memory
+    data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
+    wavenumber = data.wavenumber.values
+    label, stored = {}, {}  # the spectra of a cohort need not fit in memory
     for side in SIDES[:2]:
-        blocks = (block for _, block in iter_blocks(data, getattr(rows, side)))
+        label[side] = rows.runs[side].take(data.label.variable)
+        blocks = (block for _, block in iter_blocks(data, rows.runs[side]))
         stored[side] = RowFile.write(work / f"{side}.float32", blocks, wavenumber.size)
     # a small data set still gets some steps in every epoch
-    batch_size = min(training["batch_size"], max(LEAST_BATCH, len(rows.train) // LEAST_STEPS))
+    batch_size = min(training["batch_size"], max(LEAST_BATCH, len(label["train"]) // LEAST_STEPS))
     classifier = MSCNNClassifier(
         wavenumber,
-        network=MSCNNSettings(n_classes=len(np.unique(label[rows.train])), **network),
+        network=MSCNNSettings(n_classes=len(np.unique(label["train"])), **network),
         training=TrainingSettings(**training | {"batch_size": batch_size}),
         random_state=seed,
         recipe=recipe_of(data),
     )
     classifier.fit(
         stored["train"],
-        label[rows.train],
-        validation=(stored["validation"], label[rows.validation]),
+        label["train"],
+        validation=(stored["validation"], label["validation"]),
         checkpoint=work / "training.safetensors",
     )
     classifier.save(folder / "model")
-    sides = {side: predict_blocks(classifier, data, rows=getattr(rows, side)) for side in SIDES[1:]}
-    np.savez(
-        folder / "probabilities.npz",
-        **{side: full_probabilities(classifier, answers, n_classes) for side, answers in sides.items()},
-    )
+    save_probabilities(folder, classifier, data, rows, len(data.attrs["class_names"]))
 
 
 def ensemble(folder, work, *, members, threshold, voting):
     """The voting ensembles of all folds: members are selected together, as the threshold may look across folds."""
-    from ftirlib.classify.ensemble import EMSCNN, vote
+    from ftirlib.classify.ensemble import EMSCNN
     from ftirlib.classify.training import MSCNNClassifier
 
     networks = [[MSCNNClassifier.load(Path(path) / "model") for path in paths] for paths in members]
@@ -155,20 +170,32 @@ def ensemble(folder, work, *, members, threshold, voting):
         voters.save(target / "model")
         known = [read_arrays(Path(path) / "probabilities.npz") for path in members[k]]  # what each has answered
         answers = [one for one, chosen in zip(known, voters.selected_) if chosen]
-        np.savez(
+        sides = {side: [one.on_disk(side) for one in answers] for side in SIDES[1:]}
+        write_arrays(
             target / "probabilities.npz",
-            **{side: vote([one[side] for one in answers], voting).astype(np.float32) for side in SIDES[1:]},
+            {side: (stored[0].shape, np.float32, _votes(stored, voting)) for side, stored in sides.items()},
         )
         selection.append({"scores": scores[k], "voting": voters.selected_.tolist(), "threshold": voters.threshold_})
     write_json(folder / "selection.json", selection)
 
 
-def answer(folder: str | Path, *, linear: bool = False) -> dict[str, np.ndarray | None]:
-    """Test-set answer of one fold's model, or of its linear model: ``predicted`` (n,), ``probabilities`` or None."""
+def _votes(answers, voting: str) -> Iterator[np.ndarray]:
+    """Votes of the members whose answers (n, n_classes) are given, a part of the spectra at a time."""
+    from ftirlib.classify.ensemble import vote
+
+    for start in range(0, len(answers[0]), PART):
+        yield vote([one[start : start + PART] for one in answers], voting)
+
+
+def answer(folder: str | Path, *, linear: bool = False, rows: slice = slice(None)) -> dict[str, np.ndarray | None]:
+    """Answer of one fold's model, or of its linear model, to the test set or to some rows of it.
+
+    ``predicted`` (n,) and ``probabilities`` (n, n_classes), or None of a linear model.
+    """
     if linear:
-        predicted = read_arrays(Path(folder) / "assigned.npz")["linear_test"].astype(int)
+        predicted = read_arrays(Path(folder) / "assigned.npz").on_disk("linear_test")[rows].astype(int)
         return {"predicted": predicted, "probabilities": None}
-    probabilities = read_arrays(Path(folder) / "probabilities.npz")["test"]
+    probabilities = read_arrays(Path(folder) / "probabilities.npz").on_disk("test")[rows]
     return {"predicted": probabilities.argmax(1), "probabilities": probabilities}
 
 
@@ -178,37 +205,59 @@ def scores(folder, work, *, spectra, folds, model, answers, ensemble, bootstrap)
     `answers` are the folders of the folds' answers, `ensemble` those of the ensembles, None but for linear models.
     """
     from ftirlib.report.comparison import score_table
+    from ftirlib.report.tally import Tally
 
-    data, sets = open_spectra(spectra), [read_fold(folds, k) for k in range(len(answers))]
-    label = data.label.values.astype(int)
-    targets = {"labels": [label[one.test] for one in sets]}
-    linear = ensemble is not None
-    if linear:
-        targets["ensemble"] = [answer(path)["predicted"] for path in ensemble]
-    table = score_table(
-        {model: [answer(path, linear=linear) for path in answers]},
-        {model: targets},
-        folds=sets,
-        label=label,
-        group=data.group.values,
-        class_names=data.attrs["class_names"],
-        positive_classes=data.attrs["positive_classes"],
-        **bootstrap,
-    )
+    data, sets = open_spectra(spectra, codes=False), [read_fold(folds, k).runs for k in range(len(answers))]
+    names = {name: data.attrs[name] for name in ("class_names", "positive_classes")}
+    label, group, n_groups = data.label.variable, data.group.variable, len(data.attrs["group_names"])
+    train_counts = np.zeros((len(sets), len(names["class_names"])), np.int64)
+    targets = ["labels"] if ensemble is None else ["labels", "ensemble"]
+    tallies = {target: [Tally(**names, n_groups=n_groups) for _ in sets] for target in targets}
+    for k, rows in enumerate(sets):
+        for _, labels in rows["train"].take_parts(label):
+            train_counts[k] += np.bincount(labels, minlength=train_counts.shape[1])
+        for here, labels, groups in rows["test"].take_parts(label, group):
+            given = answer(answers[k], linear=ensemble is not None, rows=here)
+            tallies["labels"][k].add(labels, **given, groups=groups)
+            if ensemble is not None:
+                voted = answer(ensemble[k], rows=here)["predicted"]
+                tallies["ensemble"][k].add(voted, **given, groups=groups)
+    table = score_table({model: tallies}, train_counts, **bootstrap)
     write_json(folder / "scores.json", table.to_dict("list"))
 
 
-def explained_rows(image: np.ndarray, rows: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """At most `most` of `rows`, the same number from each image as far as it has them, in ascending order."""
+def explained_rows(image, rows, most: int, seed: int) -> np.ndarray:
+    """At most `most` of `rows`, the same number from each image as far as it has them, in ascending order.
+
+    Parameters
+    ----------
+    image : (n_spectra,) int array, or variable of an opened data set
+        Image of every spectrum.
+    rows : Runs, or ascending (n,) int
+    most : int
+    seed : int
+    """
+    rows = Runs.of(rows)
     if len(rows) <= most:
-        return rows
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(rows)
-    order = np.argsort(image[shuffled], kind="stable")
-    shuffled = shuffled[order]
-    _, start, count = np.unique(image[shuffled], return_index=True, return_counts=True)
-    rank = np.arange(len(shuffled)) - np.repeat(start, count)  # how many of its image come before it
-    return np.sort(shuffled[np.argsort(rank, kind="stable")[:most]])
+        return rows[:]
+    image = rows.take(image)
+    count = np.zeros(int(image.max()) + 1, np.int64)
+    for start in range(0, len(rows), PART):
+        count += np.bincount(image[start : start + PART], minlength=count.size)
+    level = bisect_right(range(count.max() + 1), most, key=lambda level: np.minimum(count, level).sum()) - 1
+    wanted = np.minimum(count, level)
+    wanted[np.flatnonzero(count > level)[: most - wanted.sum()]] += 1
+    order = np.arange(len(rows), dtype=rows.dtype)
+    np.random.default_rng(seed).shuffle(order)
+    chosen, seen = [], np.zeros_like(count)  # the first of each image in a random order of all
+    for start in range(0, len(rows), PART):
+        here = order[start : start + PART]
+        here = here[np.argsort(image[here], kind="stable")]
+        of = image[here]
+        rank = seen[of] + np.arange(len(of)) - np.searchsorted(of, of)
+        chosen.append(here[rank < wanted[of]])
+        seen += np.bincount(of, minlength=count.size)
+    return rows.at(np.sort(np.concatenate(chosen)))
 
 
 def explain(
@@ -229,16 +278,23 @@ def explain(
     rows,
 ):
     """LIME of one fold's ensemble on spectra `rows` (from, to) of those chosen of one side, with its stability."""
-    data = open_spectra(spectra)
-    side_rows = getattr(read_fold(folds, fold), side)
-    chosen = explained_rows(data.image.values, side_rows, most, seed)[slice(*rows)]
-    models = Path(ensemble) / f"fold{fold}"
-    lime, voters = _explainer(
-        spectra, folds, str(models), artefact_key(ensemble), fold, mode, samples, tolerance, background, seed
-    )
-    votes = read_arrays(models / "probabilities.npz")[side]
-    predicted = votes[np.searchsorted(side_rows, chosen)].argmax(axis=1)
+    models, key = Path(ensemble) / f"fold{fold}", artefact_key(ensemble)
+    chosen = _explained_rows(spectra, folds, key, fold, side, most, seed)[slice(*rows)]
+    lime, voters = _explainer(spectra, folds, str(models), key, fold, mode, samples, tolerance, background, seed)
+    votes = read_arrays(models / "probabilities.npz").on_disk(side)
+    places = Runs.of(read_fold(folds, fold).runs[side].places(chosen))
+    predicted = places.take(votes).argmax(axis=1)
+    data = open_spectra(spectra, codes=False)
     lime.explain_to(folder / "attribution.zarr", voters, data, labels=predicted[:, None], rows=chosen)
+
+
+@lru_cache(maxsize=1)
+def _explained_rows(spectra, folds, key, fold, side, most, seed) -> Runs:
+    """Rows of one side to explain: chosen in a worker once for its shards. `key` as for `_explainer`."""
+    rows = read_fold(folds, fold).runs[side]
+    if len(rows) <= most:
+        return rows
+    return Runs.of(explained_rows(open_spectra(spectra, codes=False).image.variable, rows, most, seed))
 
 
 @lru_cache(maxsize=1)
@@ -250,8 +306,8 @@ def _explainer(spectra, folds, models, key, fold, mode, samples, tolerance, back
     from ftirlib.classify.ensemble import EMSCNN
     from ftirlib.explain.lime import SpectralLime
 
-    data = open_spectra(spectra)
-    known = explained_rows(data.image.values, read_fold(folds, fold).validation, background, seed)
+    data = open_spectra(spectra, codes=False)
+    known = explained_rows(data.image.variable, read_fold(folds, fold).runs["validation"], background, seed)
     lime = SpectralLime(
         read_absorbance(data, known),
         wavenumber=data.wavenumber.values,
@@ -276,7 +332,7 @@ def explained(spectra: str, shards: Sequence[str | Path]) -> dict[str, np.ndarra
     found = read_parts([Path(one) / "attribution.zarr" for one in shards], ("rows", "weights", "stability"))
     return {
         "rows": found["rows"],
-        "absorbance": read_absorbance(open_spectra(spectra), found["rows"]),
+        "absorbance": read_absorbance(open_spectra(spectra, codes=False), found["rows"]),
         "weights": found["weights"][:, 0],
         "stability": found["stability"][:, 0],
     }

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from ftirlib.report.calibration import Reliability, reliability
-from ftirlib.report.scores import confusion_counts
+from ftirlib.report.confusion import confusion_counts
 from ftirlib.report.uncertainty import Interval, grouped_bootstrap
 from ftirlib.run import stages, tasks
 from ftirlib.run.runner import Run

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing.connection import wait
 
@@ -108,19 +108,56 @@ def question() -> Callable[[], dict | None]:
     return answer
 
 
+def envelope() -> Callable:
+    """A function that does a task in a worker that `check_worker` lets pass.
+
+    Nested as in `question`, and the task comes to it as bytes: a worker that cannot read what it is sent would end
+    without a word.
+    """
+
+    def do(expected, task):
+        from distributed import get_worker
+        from distributed.protocol.pickle import loads
+
+        try:
+            from ftirlib.run.worker import check_worker
+        except ImportError:
+            here = get_worker().address
+            raise ImportError(f"the worker at {here} has no ftirlib, or another version", name="ftirlib") from None
+        check_worker(expected)
+        function, arguments, options = loads(task)
+        return function(*arguments, **options)
+
+    return do
+
+
 def live_by(lifeline) -> None:
     """End this worker when the other end of a pipe is closed: by the driver, or with it however it ends.
 
     A worker waits for tasks on another pipe, which its siblings hold open too, so it would outlive a killed driver.
-    Ctrl-C in a terminal reaches workers as well as their driver, which knows better what to do.
+    Begun with `deaf_workers`, it can be terminated from here on.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def watch():
         wait([lifeline, multiprocessing.parent_process().sentinel])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def deaf_workers() -> Iterator[None]:
+    """Have processes that are started meanwhile never hear Ctrl-C, nor SIGTERM until `live_by`.
+
+    Either may reach workers as well as their driver, which knows better what to do; it hears what comes meanwhile
+    afterwards, when none of them is half started.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def one_thread(function: Callable, *arguments):

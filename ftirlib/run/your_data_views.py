@@ -99,7 +99,7 @@ def score_splits(one: Fetched, *, n_components: int = 25, random_state: int = 0)
     """
     label = one.data.label.values
     spectra = read_absorbance(one.data, np.arange(len(label)))
-    model = PCALDA(n_components=n_components, random_state=random_state)
+    model = PCALDA(n_components=n_components)
     shuffled = {"n_splits": N_SPLITS, "shuffle": True, "random_state": random_state}
     ways = (
         (StratifiedKFold(**shuffled), None),

@@ -59,5 +59,6 @@ def _result(future: Future):
         return future.result()
     except BrokenExecutor as error:
         raise FtirlibError(
-            f"a worker ended before its task did ({error}); its memory may have run out: take fewer with --workers."
+            f"a worker ended before its task did ({error}), most often for want of memory; take fewer with --workers "
+            "and import again: what was finished is kept."
         ) from None

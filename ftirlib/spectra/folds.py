@@ -6,24 +6,53 @@ four permutations trains on two, validates on one and tests on one, so every set
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import reduce
 
 import numpy as np
 
 from ftirlib.errors import DataError
+from ftirlib.spectra.runs import PART, Runs
 
+SIDES = ("train", "validation", "test")
 N_SETS = 4
 ROWS_TO_SPLIT = 20_000  # more make the search slow and the shares no more alike
 
 
-@dataclass(frozen=True)
 class Fold:
-    """Rows of the data set (ascending int64) used to train, to validate and to test."""
+    """Rows of the data set used to train, to validate and to test.
 
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
+    Parameters
+    ----------
+    train, validation, test : Runs, or ascending (n,) int
+
+    Attributes
+    ----------
+    runs : dict of Runs
+        By side; of whole patients they are few, however many spectra.
+    train, validation, test : (n,) int32, or int64 where rows are beyond it
+        The rows themselves, ascending; made when asked for.
+
+    Raises
+    ------
+    DataError
+        Rows that do not ascend.
+    """
+
+    def __init__(self, train, validation, test):
+        self.runs = dict(zip(SIDES, map(Runs.of, (train, validation, test))))
+
+    @property
+    def train(self) -> np.ndarray:
+        return self.runs["train"][:]
+
+    @property
+    def validation(self) -> np.ndarray:
+        return self.runs["validation"][:]
+
+    @property
+    def test(self) -> np.ndarray:
+        return self.runs["test"][:]
 
 
 def four_way_folds(
@@ -34,7 +63,8 @@ def four_way_folds(
     Parameters
     ----------
     label : (n_spectra,) int
-        Class of each spectrum; -1 (unknown) takes no part in any fold.
+        Class of each spectrum; -1 (unknown) takes no part in any fold. This and `group` may be variables of an opened
+        data set (``data.label.variable``), which are read a part at a time.
     group : (n_spectra,) int
         Patient, or image where the patient is not known.
     class_names : sequence of str, optional
@@ -61,17 +91,17 @@ def four_way_folds(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    label, group = np.asarray(label), np.asarray(group)
-    if label.shape != group.shape or label.ndim != 1:
+    label, group = (values if hasattr(values, "shape") else np.asarray(values) for values in (label, group))
+    if label.shape != group.shape or len(label.shape) != 1:
         raise DataError(f"labels {label.shape} and groups {group.shape} must be one value per spectrum each.")
-    rows = np.flatnonzero(label >= 0)
-    label, group = label[rows], group[rows]
-    if class_names is not None and label.size and label.max() >= len(class_names):
-        raise DataError(f"labels run up to {label.max()} but there are {len(class_names)} class names; give one each.")
-    groups, of_group = np.unique(group, return_inverse=True)
-    classes, of_class = np.unique(label, return_inverse=True)
+    seen = [(np.unique(g), np.unique(k)) for _, g, k in _labelled(label, group)]
+    groups, classes = (reduce(np.union1d, found, np.empty(0, np.int64)) for found in zip(*seen))
+    if class_names is not None and classes.size and classes[-1] >= len(class_names):
+        raise DataError(f"labels run up to {classes[-1]} but there are {len(class_names)} class names; give one each.")
     counts = np.zeros((len(groups), len(classes)), np.int64)
-    np.add.at(counts, (of_group, of_class), 1)
+    for _, g, k in _labelled(label, group):
+        pair = np.searchsorted(groups, g) * len(classes) + np.searchsorted(classes, k)
+        counts += np.bincount(pair, minlength=counts.size).reshape(counts.shape)
     if len(classes) < 2:
         raise DataError(f"the labelled spectra hold {len(classes)} class(es); classification needs at least two.")
     if len(groups) < N_SETS:
@@ -88,7 +118,7 @@ def four_way_folds(
                 "bring more patients of that class, merge it with another, or leave it out."
             )
     # The splitter weighs groups by their class counts alone, so in a large cohort a row may stand for many spectra.
-    standing_for = max(1, len(rows) // ROWS_TO_SPLIT)
+    standing_for = max(1, counts.sum() // ROWS_TO_SPLIT)
     pairs = np.nonzero(counts)
     row_group, row_class = (np.repeat(codes, -(-counts[pairs] // standing_for)) for codes in pairs)
     shares = counts.sum(axis=0) / counts.sum()
@@ -105,16 +135,32 @@ def four_way_folds(
             f"no split of {len(groups)} groups into {N_SETS} sets gave each set every class; "
             f"bring more patients of the rarest class ({called[np.argmin(n_groups)]}), or leave it out."
         )
-    sets = [rows[np.isin(of_group, s)] for s in best]
-    folds = [
+    set_of_group = np.empty(len(groups), np.int8)
+    for k, members in enumerate(best):
+        set_of_group[members] = k
+    parts = [[] for _ in best]
+    for rows, g, _ in _labelled(label, group):
+        of_row = set_of_group[np.searchsorted(groups, g)]
+        for k, part in enumerate(parts):
+            part.append(Runs.of(rows[of_row == k]))
+    sets = [Runs.join(part) for part in parts]
+    return [
         Fold(
-            train=np.sort(np.concatenate([sets[(k + 2) % N_SETS], sets[(k + 3) % N_SETS]])),
-            validation=np.sort(sets[(k + 1) % N_SETS]),
-            test=np.sort(sets[k]),
+            train=Runs.join([sets[(k + 2) % N_SETS], sets[(k + 3) % N_SETS]]),
+            validation=sets[(k + 1) % N_SETS],
+            test=sets[k],
         )
         for k in range(N_SETS)
     ]
-    return folds
+
+
+def _labelled(label, group) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows, groups and classes of the spectra with a known class, a part of them at a time."""
+    for start in range(0, max(len(label), 1), PART):
+        here = slice(start, start + PART)
+        classes = np.asarray(label[here])
+        known = np.flatnonzero(classes >= 0)
+        yield start + known, np.asarray(group[here])[known], classes[known]
 
 
 def check_fold(fold: Fold, group) -> None:
@@ -125,14 +171,18 @@ def check_fold(fold: Fold, group) -> None:
     DataError
         Naming a group and the sides it is on.
     """
-    group = np.asarray(group)
-    sides = {"train": fold.train, "validation": fold.validation, "test": fold.test}
-    groups = {name: set(np.unique(group[rows]).tolist()) for name, rows in sides.items()}
-    names = list(sides)
-    for i, a in enumerate(names):
-        for b in names[i + 1 :]:
+    group = group if hasattr(group, "shape") else np.asarray(group)
+    groups = {side: set(_distinct(rows, group)) for side, rows in fold.runs.items()}
+    for i, a in enumerate(SIDES):
+        for b in SIDES[i + 1 :]:
             if shared := sorted(groups[a] & groups[b]):
                 raise DataError(
                     f"group {shared[0]} is in both {a} and {b} ({len(shared)} such group(s)); a patient on two sides "
                     "makes every score too good: split by whole groups, as four_way_folds does."
                 )
+
+
+def _distinct(rows: Runs, values) -> Iterator:
+    """The values that occur at the rows, those of one part after those of another."""
+    for _, part in rows.take_parts(values):
+        yield from np.unique(part).tolist()

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,13 @@ import xarray as xr
 
 from ftirlib.errors import DataError
 from ftirlib.spectra.places import file_system, is_remote, resolved, send_store
+from ftirlib.spectra.runs import PART, Runs
 
 SCHEMA = "ftirlib-spectra-1"
 CHUNK = 4096  # spectra per Zarr chunk: 13 MB at 801 wavenumbers
 SPECTRUM_COORDS = {"image": "int32", "group": "int32", "row": "int32", "col": "int32", "label": "int16"}
 UNKNOWN = -1  # a label nobody gave, a row or column of a spectrum that is no pixel
+CODES = {"image": ("image_names", 0), "group": ("group_names", 0), "label": ("class_names", UNKNOWN)}  # names, lowest
 ATTRIBUTES = {
     "class_names": list,  # in order of severity
     "positive_classes": list,  # of the binary view
@@ -158,7 +160,7 @@ def make_spectra(
     return validate_spectra(data)
 
 
-def validate_spectra(data: xr.Dataset, *, values: bool = True) -> xr.Dataset:
+def validate_spectra(data: xr.Dataset, *, values: bool = True, codes: bool = True) -> xr.Dataset:
     """Check that `data` follows the layout below, and say what is wrong and what to do.
 
     The layout: ``absorbance (spectrum, wavenumber)`` float32; ``wavenumber`` in cm-1, strictly
@@ -171,6 +173,9 @@ def validate_spectra(data: xr.Dataset, *, values: bool = True) -> xr.Dataset:
     data : xarray.Dataset
     values : bool
         Also read every spectrum, block by block, and refuse NaN and infinite values.
+    codes : bool
+        Also read every image, group and label, a part at a time, and refuse those without a name and images of
+        several labels.
 
     Returns
     -------
@@ -208,26 +213,10 @@ def validate_spectra(data: xr.Dataset, *, values: bool = True) -> xr.Dataset:
         value = data.attrs[name]
         if kind is not list and not isinstance(value, (kind, np.generic, int)):
             raise DataError(f"attribute '{name}' must be {kind.__name__}, not {value!r}.")
-    for name, names, lowest in (
-        ("image", "image_names", 0),
-        ("group", "group_names", 0),
-        ("label", "class_names", UNKNOWN),
-    ):
-        codes = data[name].values
-        if codes.min() < lowest or codes.max() >= len(data.attrs[names]):
-            raise DataError(
-                f"'{name}' holds codes {codes.min()}..{codes.max()} but there are {len(data.attrs[names])} {names}; "
-                "name every one that occurs."
-            )
     if unknown := set(data.attrs["positive_classes"]) - set(data.attrs["class_names"]):
         raise DataError(f"positive class {sorted(unknown)} is not among the classes {list(data.attrs['class_names'])}.")
-    labels_per_image = _pairs(data.image.values, data.label.values)
-    if len(labels_per_image) > len(np.unique(data.image.values)) and data.attrs.get("label_level") != "spectrum":
-        # Weak labels belong to images. Labels that differ inside an image are allowed, but only when said so.
-        raise DataError(
-            "some image carries more than one label; weak labels are one per image. "
-            "If the labels are truly per spectrum, set the attribute label_level='spectrum'."
-        )
+    if codes:
+        _check_codes(data)
     if values:
         for start, block in iter_blocks(data):
             bad = ~np.isfinite(block).all(axis=1)
@@ -240,21 +229,45 @@ def validate_spectra(data: xr.Dataset, *, values: bool = True) -> xr.Dataset:
     return data
 
 
-def _pairs(a, b):
-    return np.unique(np.stack([np.asarray(a, np.int64), np.asarray(b, np.int64)]), axis=1).T
+def _check_codes(data: xr.Dataset) -> None:
+    """Refuse codes without a name, and labels that differ inside an image where nothing says that they may."""
+    label_of = np.full(len(data.attrs["image_names"]), UNKNOWN - 1, np.int32)  # no image has a label so far
+    for codes in iter_coordinates(data, CODES):
+        for name, (names, lowest) in CODES.items():
+            low, high = codes[name].min(), codes[name].max()
+            if low < lowest or high >= len(data.attrs[names]):
+                raise DataError(
+                    f"'{name}' holds codes {low}..{high} but there are {len(data.attrs[names])} {names}; "
+                    "name every one that occurs."
+                )
+        if data.attrs.get("label_level") == "spectrum":
+            continue
+        image, label = codes["image"], codes["label"]
+        before = label_of[image]
+        label_of[image] = label  # the last of an image stays, so one that differs shows up
+        if ((before >= UNKNOWN) & (before != label)).any() or (label_of[image] != label).any():
+            # Weak labels belong to images. Labels that differ inside an image are allowed, but only when said so.
+            raise DataError(
+                "some image carries more than one label; weak labels are one per image. "
+                "If the labels are truly per spectrum, set the attribute label_level='spectrum'."
+            )
 
 
-def open_spectra(path: str | os.PathLike) -> xr.Dataset:
-    """Open a data set lazily: the axes are read, the absorbances only when asked for.
+def open_spectra(path: str | os.PathLike, *, codes: bool = True) -> xr.Dataset:
+    """Open a data set lazily: the axis is read, what there is one of for each spectrum only when asked for.
 
     Parameters
     ----------
     path : path of a Zarr store written by `save_spectra` or `SpectraWriter`, or its fsspec address
+    codes : bool
+        As in `validate_spectra`. False for a store that has been opened before, such as in every task of a run:
+        opening then takes the same time and memory for any number of spectra.
 
     Returns
     -------
     xarray.Dataset
-        ``absorbance`` stays where it is until indexed.
+        ``absorbance`` and the coordinates of spectra stay where they are until asked for; a coordinate's ``values``
+        then stay in memory (`iter_coordinates` and `Runs.take` read them a part at a time).
 
     Raises
     ------
@@ -273,13 +286,9 @@ def open_spectra(path: str | os.PathLike) -> xr.Dataset:
         data = xr.open_zarr(path, consolidated=False, chunks=None)
     except Exception as error:
         raise DataError(f"'{path}' cannot be read as a Zarr store ({error}); copy or import it again.") from error
-    coords = [name for name in SPECTRUM_COORDS if name in data.variables]
-    data = data.set_coords(coords)
-    for name in [*coords, "wavenumber"]:
-        if name in data.coords:
-            data[name].load()
+    data = data.set_coords([name for name in SPECTRUM_COORDS if name in data.variables])
     try:
-        return validate_spectra(data, values=False)
+        return validate_spectra(data, values=False, codes=codes)
     except DataError as error:
         raise DataError(f"'{path}': {error}") from None
 
@@ -304,7 +313,7 @@ def save_spectra(data: xr.Dataset, path: str | os.PathLike, *, overwrite: bool =
             rows = slice(start, start + len(block))
             writer.append(
                 block,
-                {name: data[name].values[rows] for name in SPECTRUM_COORDS},
+                {name: data[name].variable[rows].values for name in SPECTRUM_COORDS},
                 {name: data[name].isel(spectrum=rows) for name in truth},
             )
     return writer.path
@@ -462,7 +471,7 @@ def _plain(value):
 def iter_blocks(data: xr.Dataset, rows=None, size: int = CHUNK) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (start, absorbance block) so that only `size` spectra are in memory at a time.
 
-    `rows` (sorted positions) restricts the walk; `start` then counts within `rows`.
+    `rows` (sorted positions or `Runs`) restricts the walk; `start` then counts within `rows`.
     """
     n = data.sizes["spectrum"] if rows is None else len(rows)
     for start in range(0, n, size):
@@ -476,12 +485,24 @@ def read_absorbance(data: xr.Dataset, rows) -> np.ndarray:
         rows = np.asarray(rows)
         if rows.size and np.all(np.diff(rows) == 1):
             rows = slice(int(rows[0]), int(rows[-1]) + 1)  # a run of rows reads far faster than a list
-    return np.asarray(data.absorbance.isel(spectrum=rows).values, dtype=np.float32)
+    # the variable alone: the array's coordinates would be cut to the rows with it
+    return np.asarray(data.absorbance.variable.isel(spectrum=rows).values, dtype=np.float32)
+
+
+def iter_coordinates(data: xr.Dataset, names: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Coordinates of the spectra, in order and a part at a time: {name: (n_part,) int}.
+
+    A part is `PART` spectra, or a chunk of the store where that is larger.
+    """
+    columns = {name: data[name].variable for name in names}
+    size = max([PART, *(chunks[0] for one in columns.values() if (chunks := one.encoding.get("chunks")))])
+    for start in range(0, data.sizes["spectrum"], size):
+        yield {name: one[start : start + size].values for name, one in columns.items()}
 
 
 def has_images(data: xr.Dataset) -> bool:
     """Whether the spectra are pixels of images (any row and column known)."""
-    return bool((data.row.values >= 0).any() and (data.col.values >= 0).any())
+    return all(any((part[name] >= 0).any() for part in iter_coordinates(data, [name])) for name in ("row", "col"))
 
 
 def has_truth(data: xr.Dataset) -> bool:
@@ -492,7 +513,7 @@ def has_truth(data: xr.Dataset) -> bool:
 def as_image(data: xr.Dataset, image: int, values, fill=np.nan) -> np.ndarray:
     """Lay per-spectrum `values` (n_spectra of the data set,) out as the pixels of one image (rows, columns)."""
     members = np.flatnonzero(data.image.values == image)
-    row, col = data.row.values[members], data.col.values[members]
+    row, col = (Runs.of(members).take(data[name].variable) for name in ("row", "col"))
     if not len(members) or (row < 0).any():
         raise DataError(f"image {image} has no pixel positions; it cannot be drawn as a picture.")
     values = np.asarray(values)[members]

@@ -14,7 +14,8 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -27,8 +28,9 @@ from ftirlib.spectra.model import (
     SPECTRUM_COORDS,
     SpectraWriter,
     has_images,
-    iter_blocks,
+    iter_coordinates,
     open_spectra,
+    read_absorbance,
     validate_spectra,
 )
 from ftirlib.spectra.quality import assess, tissue_mask
@@ -136,6 +138,155 @@ def build_recipe(steps, wavenumber) -> Recipe:
     return Recipe(steps=steps, wavenumber=wavenumber).fit()
 
 
+class Kept(NamedTuple):
+    """What is kept of one block of spectra.
+
+    rows : (n,) int, ascending, their positions in the data set
+    absorbance : (n, n_wavenumbers) float32, prepared
+    highest_amide : the block's highest amide I band, absorbance units, while none of its walk was kept; else -inf
+    """
+
+    rows: np.ndarray
+    absorbance: np.ndarray
+    highest_amide: float
+
+
+class Preparation:
+    """Which spectra of a data set are kept and what is done to them: in ranges of spectra, then in one store.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As `open_spectra` opens it: what there is one of for each spectrum is read a part at a time.
+    recipe, quality, limits
+        See `prepare_spectra`.
+    onto : (n_wavenumbers,) sequence of float, cm-1, in even steps, optional
+        The axis that spectra are interpolated to before anything else is done; not noted in the recipe.
+
+    Attributes
+    ----------
+    wavenumber : (n_wavenumbers_out,) array, cm-1
+        The axis of what is prepared.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown step, parameter or quality test.
+    DataError
+        When a step does not fit the axis.
+    """
+
+    def __init__(
+        self,
+        data: xr.Dataset,
+        *,
+        recipe: Sequence[Mapping] = (),
+        quality: str = "auto",
+        limits: Mapping[str, float] | None = None,
+        onto: Sequence[float] | None = None,
+    ):
+        done = list(data.attrs.get("recipe", []))
+        if quality not in QUALITY:
+            raise SettingsError(f"quality must be one of {', '.join(QUALITY)}, not {quality!r}.")
+        allowed = [name for name, p in inspect.signature(tissue_mask).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        if unknown := sorted(set(limits or {}) - set(allowed)):
+            raise SettingsError(f"quality has no limit '{unknown[0]}'; it takes {', '.join(allowed)}.")
+        if limits and quality == "none":
+            raise SettingsError("quality='none' takes no limits; leave them out, or choose quality='tissue'.")
+        self._data, self._axis, self._resample = data, data.wavenumber.values, None
+        if onto is not None:
+            onto = np.asarray(onto, np.float64)
+            grid = {"low": onto[0], "high": onto[-1], "step": float(np.median(np.diff(onto)))}
+            self._resample, self._axis = Resample(wavenumber=self._axis, **grid).fit(), onto
+        self._test = quality if quality != "auto" else "tissue" if has_images(data) and not done else "none"
+        self._limits = {**_limit_defaults(allowed), **(limits or {})} if self._test == "tissue" else {}
+        self._recipe = build_recipe(recipe, self._axis)
+        self._steps = [*done, *({name: parameters} for name, parameters in check_recipe(recipe))]
+        self.wavenumber = self._recipe.wavenumber_
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[Kept]:
+        """Prepare spectra `start` to `stop`, one block in memory at a time.
+
+        Blocks that begin at multiples of `CHUNK` are the same numbers to the last bit, whatever the range.
+
+        Raises
+        ------
+        DataError
+            When a spectrum cannot be prepared.
+        """
+        nothing_yet = True
+        stop = self._data.sizes["spectrum"] if stop is None else stop
+        for first in range(start, stop, CHUNK):
+            block = self._read(first, min(first + CHUNK, stop))
+            highest = -np.inf
+            if self._test == "tissue":
+                kept = tissue_mask(block, self._axis, **self._limits)
+                nothing_yet &= not kept.any()
+                if nothing_yet:
+                    highest = float(np.nanmax(assess(block, self._axis)["amide"], initial=-np.inf))
+            else:
+                _refuse_unusable(block, first, self._data)
+                kept = np.ones(len(block), bool)
+            rows = first + np.flatnonzero(kept)
+            yield Kept(rows, self._prepared(block[kept], rows, first, len(block)), highest)
+
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        block = read_absorbance(self._data, slice(start, stop))
+        if self._resample is None:
+            return block
+        # spectra that cannot be interpolated stay unusable, and are dropped or named by the quality test
+        values = np.full((len(block), self._axis.size), np.nan, np.float32)
+        finite = np.isfinite(block).all(axis=1)
+        if finite.any():
+            values[finite] = self._resample.transform(block[finite])
+        return values
+
+    def _prepared(self, spectra: np.ndarray, rows: np.ndarray, first: int, n: int) -> np.ndarray:
+        if not len(rows):
+            return np.empty((0, self.wavenumber.size), np.float32)
+        try:
+            return self._recipe.transform(spectra).astype(np.float32)
+        except DataError as error:
+            raise DataError(f"among the {len(rows)} spectra kept of rows {first}-{first + n - 1}: {error}") from None
+
+    def write(self, path: str | os.PathLike, blocks: Iterable[Kept], *, overwrite: bool = False) -> xr.Dataset:
+        """Write what was kept of the whole data set, its blocks in order, as a new one; see `prepare_spectra`."""
+        data, names = self._data, self._data.attrs["image_names"]
+        truth = [name for name in data.data_vars if name.startswith("truth_")]
+        attrs = {**data.attrs, "recipe": self._steps, "recipe_fingerprint": self._recipe.fingerprint}
+        kept_per_image = np.zeros(len(names), np.int64)
+        highest = -np.inf
+        with SpectraWriter(path, self.wavenumber, attrs, overwrite=overwrite) as writer:
+            for rows, absorbance, highest_amide in blocks:
+                highest = max(highest, float(highest_amide))
+                if not len(rows):
+                    continue
+                columns = {name: _take(data[name].variable, rows) for name in (*SPECTRUM_COORDS, *truth)}
+                writer.append(
+                    absorbance,
+                    {name: columns[name].values for name in SPECTRUM_COORDS},
+                    {name: xr.DataArray(columns[name]) for name in truth},
+                )
+                kept_per_image += np.bincount(columns["image"].values, minlength=kept_per_image.size)
+            if not kept_per_image.any():
+                raise DataError(
+                    f"none of {data.sizes['spectrum']} spectra passed the quality test (the highest amide I band is "
+                    f"{highest:.3g} absorbance units); lower its limits, or choose quality='none' if the spectra "
+                    "are normalised already."
+                )
+            present = np.zeros(len(names), bool)
+            for part in iter_coordinates(data, ["image"]):
+                present[part["image"]] = True
+            writer.attrs["quality"] = {
+                "test": self._test,
+                "limits": self._limits,
+                "kept": int(kept_per_image.sum()),
+                "given": data.sizes["spectrum"],
+                "emptied_images": [names[k] for k in np.flatnonzero(present & (kept_per_image == 0))],
+            }
+        return open_spectra(path)
+
+
 def prepare_spectra(
     data: xr.Dataset,
     path: str | os.PathLike,
@@ -179,65 +330,13 @@ def prepare_spectra(
         When no spectrum passes, or a spectrum cannot be prepared.
     """
     validate_spectra(data, values=False)
-    prepared = list(data.attrs.get("recipe", []))
-    if quality not in QUALITY:
-        raise SettingsError(f"quality must be one of {', '.join(QUALITY)}, not {quality!r}.")
-    allowed = [name for name, p in inspect.signature(tissue_mask).parameters.items() if p.kind is p.KEYWORD_ONLY]
-    if unknown := sorted(set(limits or {}) - set(allowed)):
-        raise SettingsError(f"quality has no limit '{unknown[0]}'; it takes {', '.join(allowed)}.")
-    if limits and quality == "none":
-        raise SettingsError("quality='none' takes no limits; leave them out, or choose quality='tissue'.")
-    test = quality if quality != "auto" else "tissue" if has_images(data) and not prepared else "none"
-    axis = data.wavenumber.values
-    fitted = build_recipe(recipe, axis)
-    truth = [name for name in data.data_vars if name.startswith("truth_")]
-    attrs = {
-        **data.attrs,
-        "recipe": [*prepared, *({name: parameters} for name, parameters in check_recipe(recipe))],
-        "recipe_fingerprint": fitted.fingerprint,
-    }
-    kept_per_image = np.zeros(len(data.attrs["image_names"]), np.int64)
-    best_amide = -np.inf
-    with SpectraWriter(path, fitted.wavenumber_, attrs, overwrite=overwrite) as writer:
-        for start, block in iter_blocks(data, size=CHUNK):
-            if test == "tissue":
-                kept = tissue_mask(block, axis, **(limits or {}))
-                if not kept_per_image.any() and not kept.any():
-                    best_amide = np.nanmax(assess(block, axis)["amide"], initial=best_amide)
-            else:
-                _refuse_unusable(block, start, data)
-                kept = np.ones(len(block), bool)
-            if not kept.any():
-                continue
-            rows = start + np.flatnonzero(kept)
-            try:
-                spectra = fitted.transform(block[kept])
-            except DataError as error:
-                raise DataError(
-                    f"among the {len(rows)} spectra kept of rows {start}-{start + len(block) - 1}: {error}"
-                ) from None
-            writer.append(
-                spectra,
-                {name: data[name].values[rows] for name in SPECTRUM_COORDS},
-                {name: data[name].isel(spectrum=rows) for name in truth},
-            )
-            kept_per_image += np.bincount(data.image.values[rows], minlength=kept_per_image.size)
-        if not kept_per_image.any():
-            raise DataError(
-                f"none of {data.sizes['spectrum']} spectra passed the quality test (the highest amide I band is "
-                f"{best_amide:.3g} absorbance units); lower its limits, or choose quality='none' if the spectra "
-                "are normalised already."
-            )
-        present = np.bincount(data.image.values, minlength=kept_per_image.size) > 0
-        emptied = [data.attrs["image_names"][k] for k in np.flatnonzero(present & (kept_per_image == 0))]
-        writer.attrs["quality"] = {
-            "test": test,
-            "limits": {**_limit_defaults(allowed), **(limits or {})} if test == "tissue" else {},
-            "kept": int(kept_per_image.sum()),
-            "given": data.sizes["spectrum"],
-            "emptied_images": emptied,
-        }
-    return open_spectra(path)
+    preparation = Preparation(data, recipe=recipe, quality=quality, limits=limits)
+    return preparation.write(path, preparation.blocks(), overwrite=overwrite)
+
+
+def _take(variable: xr.Variable, rows: np.ndarray) -> xr.Variable:
+    """Of a variable, perhaps on disk, what belongs to some neighbouring rows: read together, then picked."""
+    return variable.isel(spectrum=slice(rows[0], rows[-1] + 1)).load().isel(spectrum=rows - rows[0])
 
 
 def _limit_defaults(names) -> dict[str, float]:
