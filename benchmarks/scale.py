@@ -10,7 +10,7 @@ whole     every stage of the quick profile on two local processes and on two wor
 tasks     what the scheduler takes for a task that does nothing
 
     python benchmarks/scale.py [--parts size workers whole tasks] [--sizes 10000 100000 1190250]
-        [--stages spectra prepared ...] [--json FILE]
+        [--stages spectra prepared ...] [--pairs 2] [--json FILE]
 """
 
 import argparse
@@ -70,7 +70,6 @@ WORKED = {  # enough shards and networks for three workers
     "explanations.shard": 100,
 }
 IDLE_TASKS = 1000
-PAIRS = 2  # of whole runs
 
 
 def words(profile: str, out: Path, changes: dict, *options: str) -> list[str]:
@@ -194,9 +193,9 @@ def by_workers(folder: Path) -> list[dict]:
     return rows
 
 
-def whole_run(folder: Path) -> list[dict]:
+def whole_run(pairs: int, folder: Path) -> list[dict]:
     rows, bytes_ = [], []
-    for turn in range(PAIRS):
+    for turn in range(pairs):
         for kind in ("local", "dask") if turn % 2 == 0 else ("dask", "local"):  # neither is always the warmer
             out = folder / f"{kind}-{turn}"
             with _workers(folder / f"programs-{kind}-{turn}", kind, 2) as options:
@@ -265,6 +264,7 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", default=["size", "workers", "whole", "tasks"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[10_000, 100_000, 1_190_250])
     parser.add_argument("--stages", nargs="+", default=list(STAGES), help="of the part size, to measure anew")
+    parser.add_argument("--pairs", type=int, default=2, help="whole runs of each kind")
     parser.add_argument("--explained", type=int, default=130_000, help="most spectra explained per fold and side")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -274,7 +274,7 @@ def main() -> int:
     parts = {
         "size": lambda folder: by_size(options.sizes, options.explained, options.stages, before, folder),
         "workers": by_workers,
-        "whole": whole_run,
+        "whole": lambda folder: whole_run(options.pairs, folder),
         "tasks": per_task,
     }
     for part in options.parts:

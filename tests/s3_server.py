@@ -14,6 +14,7 @@ def bucket(mirror):
         For copies of what lies there.
     """
     import boto3
+    from fsspec.registry import get_filesystem_class
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -28,6 +29,7 @@ def bucket(mirror):
     }
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
+    get_filesystem_class("s3").clear_instance_cache()  # one made before knows another server
     try:
         boto3.client("s3").create_bucket(Bucket="results")
         yield "s3://results"

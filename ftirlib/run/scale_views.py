@@ -126,7 +126,7 @@ def overhead(scale: dict) -> float:
 def whole_overhead(scale: dict) -> float:
     """Share of time that a whole run of the quick profile needs more on a cluster of two workers than on two processes.
 
-    The medians of several runs, taken in turn.
+    The medians where there are several runs of each, taken in turn.
     """
     seconds = {
         kind: float(np.median([row["seconds"] for row in scale["whole"]["measured"] if row["kind"] == kind]))
