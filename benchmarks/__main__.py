@@ -1,7 +1,8 @@
 """Every benchmark at a size for two cores: ``python -m benchmarks [NAME ...] [--json FOLDER] [--page FILE]``.
 
 Each prints a table; with --json each also writes its numbers, with --page what they print becomes a page of the
-book. `benchmarks.book` and `benchmarks.real` need a network or real data and are run by themselves.
+book. `benchmarks.book`, `benchmarks.real` and `benchmarks.fusion_real` need a network or real data, and
+`benchmarks.scale` a machine with nothing else to do for an hour: they are run by themselves.
 """
 
 import argparse
