@@ -57,8 +57,8 @@ glue("scale-memory-baselines", f"{memory['baselines']:.2f} GB", display=False)
 glue("scale-driver", f"{largest['driver_mb'] / 1e3:.2f} GB", display=False)
 glue("scale-members", f"{scale_views.speed_up(scale, 'members', 2):.2f}", display=False)
 glue("scale-explanations", f"{scale_views.speed_up(scale, 'explanations', 2):.2f}", display=False)
-glue("scale-overhead", f"{scale_views.overhead(scale):+.0%}", display=False)
-glue("scale-whole", f"{scale_views.whole_overhead(scale):+.0%}", display=False)
+glue("scale-overhead", f"{scale_views.overhead(scale):+.1%}", display=False)
+glue("scale-whole", f"{scale_views.whole_overhead(scale):+.1%}", display=False)
 glue("scale-growth", f"{scale_views.growth(scale, 'explanations'):.2f}", display=False)
 glue("scale-same", "the same bytes" if scale_views.all_the_same(scale) else "NOT the same bytes", display=False)
 
@@ -83,13 +83,14 @@ glue("scale-same", "the same bytes" if scale_views.all_the_same(scale) else "NOT
 # ({glue:text}`scale-explained` of them at the largest size): the published settings cost a multiple, which the last
 # section says.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-size", "caption": "Seconds of one thread, summed over tasks (left), and the most memory that one task needed (right), against the spectra of each stage. Simulated spectra."}, "image": {"alt": "Two log-log panels: work grows in proportion to the spectra; memory grows far less"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-size", "caption": "Seconds of one thread, summed over tasks (left), and the most memory that one task needed (right), against the spectra of each stage. Simulated spectra."}, "image": {"alt": "Two panels over a logarithmic number of spectra: work, on a logarithmic scale, grows in proportion to them; memory grows far less"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 figures.draw_trade_off(
     axes[0], scale_views.curves(scale, "task_seconds"), x_name="Spectra", y_name="Seconds of one thread", legend=False
 )
 curves = scale_views.curves(scale, "memory_mb")
-figures.draw_trade_off(axes[1], curves, x_name="Spectra", y_name="Memory of a task, MB", mark=2000, legend=False)
+memory_look = {"y_name": "Memory of a task, MB", "y_scale": "linear", "mark": 2000, "legend": False}
+figures.draw_trade_off(axes[1], curves, x_name="Spectra", **memory_look)
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 run.publish(figure, "fig-scale-size")
 
