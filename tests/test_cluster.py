@@ -475,6 +475,7 @@ def test_sigterm_is_left_to_who_has_said_what_it_does():
 
 
 def test_the_page_has_options_that_exist():
+    import dask
     import typer
     from distributed.cli import dask_scheduler, dask_worker
 
@@ -484,7 +485,11 @@ def test_the_page_has_options_that_exist():
     known |= {("ftirlib", name): command for name, command in typer.main.get_command(app).commands.items()}
     seen = set()
     for words in commands():
-        if words[0] != "openssl":
+        if words[0] == "export":  # a setting that Dask knows
+            said = dask.config.collect_env(dict([words[1].split("=")]))
+            assert said == {"distributed": {"worker": {"profile": {"enabled": False}}}}
+            assert dask.config.get("distributed.worker.profile.enabled") is True
+        elif words[0] != "openssl":
             program = (Path(words[0]).name, words[1])
             options = {option for parameter in known[program].params for option in parameter.opts}
             assert {word for word in words if word.startswith("--")} <= options, words
