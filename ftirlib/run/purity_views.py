@@ -47,14 +47,16 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
         counts = [n for n in COUNTS if LEAST * n <= min(len(found["rows"]) for one in sides for found in one.values())]
         rows = np.concatenate([one["test"]["rows"] for one in sides])
         folds = np.repeat(stages.FOLDS, [len(one["test"]["rows"]) for one in sides])
-        truth = [data[key].values.astype(int)[rows] for key in ("truth_pathway", "truth_class")]
+        pathway = data.truth_pathway.values.astype(int)[rows]
+        none = np.zeros(len(rows), int)  # classes play no part in purity
         ours = contexts_of(name)
         purities: dict[str, list] = {what: [] for what in (ours, *CONTROLS)}
         leads: dict[str, list] = {what: [] for what in purities}
         for n in counts:
             values, differences = pathway_agreement(
                 _assigned(run, name, n, sides),
-                *truth,
+                pathway,
+                none,
                 data.group.values[rows],
                 folds,
                 pairs=[(ours, what) for what in purities],
