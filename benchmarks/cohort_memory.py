@@ -128,7 +128,7 @@ def scores(folder: Path, common: dict) -> None:
 
 
 def driver(folder: Path, common: dict) -> None:
-    """What the driver keeps from stage to stage: the data set, the four folds, the answers of one model."""
+    """What the driver keeps from stage to stage: the data set, the four folds, and where the answers of a model lie."""
     held = [open_spectra(common["spectra"]), tasks.read_arrays(folder / "ensemble" / "fold0" / "probabilities.npz")]
     held += [tasks.read_fold(common["folds"], k) for k in range(N_SETS)]
 

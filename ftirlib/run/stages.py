@@ -335,8 +335,13 @@ def cards(run: Run) -> Path:
 
 def control_reference(run: Run) -> str:
     """The autoencoder that controls are made of: the first variant, as the cheapest, with the most supervision."""
-    settings = run.settings.vaes
-    return f"{settings.variants[0]}-{max(settings.supervision):g}"
+    variant, share = _reference(run)
+    return f"{variant}-{share:g}"
+
+
+def _reference(run: Run) -> tuple[str, float]:
+    """Variant and supervision of `control_reference`."""
+    return run.settings.vaes.variants[0], max(run.settings.vaes.supervision)
 
 
 def controls(run: Run) -> list[dict[str, np.ndarray]]:
@@ -348,10 +353,10 @@ def controls(run: Run) -> list[dict[str, np.ndarray]]:
     def make():
         if not has_truth(prepared(run)):
             return [{} for _ in FOLDS]
-        variant, share = run.settings.vaes.variants[0], max(run.settings.vaes.supervision)
+        _, share = _reference(run)
         # without supervision no label is read, so permuting them changes nothing
         trained = [control for control in context_controls.TRAINED if share > 0 or control != "permuted labels"]
-        todo = [task for k in FOLDS for task in _control_tasks(run, k, variant, share, trained)]
+        todo = [task for k in FOLDS for task in _control_tasks(run, k, trained)]
         made = iter(run.artefacts("controls", todo, "explain"))
         found = []
         for _ in FOLDS:
@@ -363,13 +368,13 @@ def controls(run: Run) -> list[dict[str, np.ndarray]]:
     return run.once("controls", make)
 
 
-def _control_tasks(run: Run, k: int, variant: str, share: float, trained: list[str]) -> list[Task]:
+def _control_tasks(run: Run, k: int, trained: list[str]) -> list[Task]:
     """One task for all controls of a fold that need no training, and one for each that does."""
-    settings, name = run.settings.contexts, f"contexts/fold{k}-{control_reference(run)}"
-    folder = contexts(run)[k][control_reference(run)]
+    settings, reference = run.settings.contexts, control_reference(run)
+    folder, key = contexts(run)[k][reference], f"contexts/fold{k}-{reference}"
     n_contexts = len(Contexts.load(folder / "contexts.npz"))
-    arguments, depends, inputs = _autoencoder(run, k, variant, share)
-    inputs |= {name: run.key(name)}
+    arguments, depends, inputs = _autoencoder(run, k, *_reference(run))
+    inputs |= {key: run.key(key)}
     # what a control is stands in one file of the report's: the others are not to make it again
     depends |= settings.model_dump() | {"controls": file_hash(Path(context_controls.__file__))}
     extra = {"latent": settings.latent, "n_contexts": n_contexts, "context_seed": _seed(run, k, 2000)}
