@@ -14,6 +14,7 @@ def bucket(mirror):
         For copies of what lies there.
     """
     import boto3
+    import requests
     from fsspec.registry import get_filesystem_class
     from moto.server import ThreadedMotoServer
 
@@ -31,6 +32,8 @@ def bucket(mirror):
     os.environ.update(environment)
     get_filesystem_class("s3").clear_instance_cache()  # one made before knows another server
     try:
+        # the servers of one process share what they hold: another module's bucket may be left there
+        requests.post(f"http://{host}:{port}/moto-api/reset", timeout=30).raise_for_status()
         boto3.client("s3").create_bucket(Bucket="results")
         yield "s3://results"
     finally:
