@@ -7,6 +7,7 @@ import pytest
 from xgboost import XGBClassifier
 
 from ftirlib.classify import boosting
+from ftirlib.classify.baselines import make_baseline
 from ftirlib.classify.boosting import boost, probabilities
 from ftirlib.classify.walk import Walk
 
@@ -65,3 +66,14 @@ def test_more_columns_than_one_sample_still_train(monkeypatch, rng):
     X = rng.standard_normal((25, 40)).astype(np.float32)
     codes = np.arange(25) % 2
     assert trained(X, codes).shape == (25, 2)
+
+
+@pytest.mark.parametrize("name", ["xgb", "pca-xgb"])
+def test_of_too_many_evenly_spaced_spectra_are_trained_on(labelled, monkeypatch, name):
+    X, codes = labelled
+    monkeypatch.setattr(boosting, "MOST", len(X) // 2 - 1)  # which leaves every third
+    found = make_baseline(name, n_components=4).fit(Walk.over(X), codes)
+    few = boost(
+        Walk.over(X[::3] if name == "xgb" else found.components_.scores(X[::3]).astype(np.float32)), codes[::3], 3
+    )
+    assert found.booster_.save_raw() == few.save_raw()
