@@ -5,7 +5,7 @@ memory all at once: what grows is labels, rows and answers. The tasks of a run w
 of its own, with a network of very few weights; the slope of a task's peak memory is what a spectrum costs it. In the
 JSON, parts that are not measured stay as they were.
 
-    python benchmarks/cohort_memory.py [--sizes 3000000 6000000 10000000] [--parts open folds ...] [--json FILE]
+    python benchmarks/cohort_memory.py [--sizes 10000000 20000000 40000000] [--parts open folds ...] [--json FILE]
 """
 
 import argparse
@@ -20,6 +20,9 @@ from pathlib import Path
 import numpy as np
 from machine import machine
 
+from ftirlib.classify.boosting import boost
+from ftirlib.classify.codes import Codes
+from ftirlib.classify.walk import Walk
 from ftirlib.run import tasks
 from ftirlib.run.memory import peak_memory_mb
 from ftirlib.run.scale_views import cohort_memory
@@ -84,6 +87,12 @@ def baseline(folder: Path, common: dict) -> None:
         tasks.baseline(out, folder, **common, fold=k, model="mean-mse", components=2)
 
 
+def trees(folder: Path, common: dict) -> None:
+    """Two of the rounds that boosting takes, as the memory of each is the same."""
+    data, rows = open_spectra(common["spectra"], codes=False), tasks.read_fold(common["folds"], 0).runs["train"]
+    boost(Walk.over(data, rows), Codes(rows.column(data.label.variable)), len(CLASSES), rounds=2)
+
+
 def network(folder: Path, common: dict) -> None:
     tasks.member(
         _made(folder / "member"),
@@ -137,6 +146,7 @@ PARTS = {
     "open": opened,
     "folds": folds,
     "baseline": baseline,
+    "trees": trees,
     "network": network,
     "ensemble": ensemble,
     "explanations": explanations,
@@ -177,11 +187,13 @@ def measure(n_spectra: int, parts: list[str]) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", type=int, default=[3_000_000, 6_000_000, 10_000_000])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[10_000_000, 20_000_000, 40_000_000])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--alone", nargs=2, metavar=("PART", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if len(set(options.sizes)) < 2:
+        parser.error("a line goes through two sizes or more; give another")
     if options.alone:
         alone(options.alone[0], Path(options.alone[1]))
         return 0

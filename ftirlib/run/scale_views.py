@@ -20,7 +20,8 @@ NAMES = {
 COHORT_PARTS = {
     "open": "opening and checking a data set",
     "folds": "folds",
-    "baseline": "a baseline",
+    "baseline": "a nearest-mean baseline",
+    "trees": "boosted trees",
     "network": "a network",
     "ensemble": "an ensemble",
     "explanations": "a shard of explanations",
