@@ -1,6 +1,7 @@
 """Boosted trees from blocks: XGBClassifier's to the bit, in memory and from a file."""
 
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,3 +78,8 @@ def test_of_too_many_evenly_spaced_spectra_are_trained_on(labelled, monkeypatch,
         Walk.over(X[::3] if name == "xgb" else found.components_.scores(X[::3]).astype(np.float32)), codes[::3], 3
     )
     assert found.booster_.save_raw() == few.save_raw()
+
+
+def test_the_page_on_methods_states_these_numbers():
+    text = (Path(__file__).resolve().parents[1] / "book" / "methods.md").read_text(encoding="utf-8")
+    assert f"{boosting.SAMPLE:,} spectra" in text.replace("\n", " ") and f"{boosting.MOST:,} training spectra" in text
