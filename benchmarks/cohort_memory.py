@@ -11,6 +11,7 @@ JSON, parts that are not measured stay as they were.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -196,6 +197,7 @@ def main() -> int:
     if options.alone:
         alone(options.alone[0], Path(options.alone[1]))
         return 0
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as a worker has
     before = json.loads(options.json.read_text())["measured"] if options.json and options.json.exists() else []
     known = {row["spectra"]: row["parts"] for row in before}
     rows = [measure(size, options.parts) for size in sorted(options.sizes)]

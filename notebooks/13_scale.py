@@ -29,6 +29,7 @@ import matplotlib.pyplot as plt
 from IPython.display import display
 from myst_nb import glue
 
+from ftirlib.classify import boosting
 from ftirlib.report import figures
 from ftirlib.run import scale_views
 from ftirlib.run.measured_views import measured
@@ -39,10 +40,9 @@ figures.use_style()
 
 scale = measured("scale")
 cohort = measured("cohort_memory")
-first, spectra = scale_views.first_beyond(cohort, 2.0)
 glue("cohort-day", cohort["machine"]["day"], display=False)
-glue("cohort-first", first, display=False)
-glue("cohort-spectra", f"{spectra / 1e6:.0f}", display=False)
+glue("cohort-limit", scale_views.limit_text(cohort, 2.0), display=False)
+glue("trees-most", f"{boosting.MOST:,}", display=False)
 largest = scale["size"]["measured"][-1]
 machine = scale["size"]["machine"]
 memory = {stage: facts["memory_mb"] / 1e3 for stage, facts in largest["stages"].items()}
@@ -131,13 +131,14 @@ display(scale_views.worker_table(scale).style.hide(axis="index"))
 # %% [markdown]
 # ## What a worker holds of the cohort
 #
-# A task reads spectra block by block and knows its fold as runs of neighbouring rows, of which there are a few for each
-# patient. What it holds of every spectrum is the label while it trains and the order in which an epoch draws; scores
-# need sums for each patient. The table gives the peak memory of each kind of task against the number of spectra, measured on
-# {glue:text}`cohort-day` by `benchmarks/cohort_memory.py` on simulated cohorts of few wavenumbers and a small network,
-# and the line through it extended to a hundred published cohorts and to the archive of the next section. Networks of
-# the published size and spectra of 801 points add what the first table says, whatever the cohort. A process reaches
-# 2 GB first with {glue:text}`cohort-first`, at about {glue:text}`cohort-spectra` million spectra.
+# Nothing for each spectrum. A task reads spectra and their labels block by block, or from a scratch file row by row,
+# and knows its fold as runs of neighbouring rows, of which there are a few for each patient; the random order of an
+# epoch is computed where it is needed; scores need sums for each patient. Boosted trees keep several numbers of each
+# spectrum that trains them, and train on {glue:text}`trees-most` at most, evenly spaced. The table gives the peak
+# memory of each kind of task, measured on {glue:text}`cohort-day` by `benchmarks/cohort_memory.py` on simulated cohorts
+# of few wavenumbers and a small network, and the line through it extended to a hundred published cohorts and to the
+# archive of the next section. Networks of the published size and spectra of 801 points add what the first table says,
+# whatever the cohort. {glue:text}`cohort-limit`.
 
 # %% tags=["hide-input"]
 display(scale_views.cohort_memory(cohort).style.hide(axis="index"))
@@ -146,8 +147,7 @@ display(scale_views.cohort_memory(cohort).style.hide(axis="index"))
 # ## A thousand million spectra
 #
 # The middle column is measured at the largest size above, the last is extended from it in proportion: an estimate for
-# planning, not a measurement. Gradients, epochs and networks multiply their rows. By the table before, an archive of
-# this size is better kept as several stores, each a run of its own.
+# planning, not a measurement. Gradients, epochs and networks multiply their rows.
 
 # %% tags=["hide-input"]
 display(scale_views.cost_table(scale).style.hide(axis="index"))

@@ -9,7 +9,15 @@ import pytest
 
 from ftirlib.classify import codes, loop, order
 from ftirlib.run import tasks
-from ftirlib.run.scale_views import ARCHIVES, COHORT_PARTS, cohort_memory, first_beyond, memory_line, memory_needed
+from ftirlib.run.scale_views import (
+    ARCHIVES,
+    COHORT_PARTS,
+    cohort_memory,
+    first_beyond,
+    limit_text,
+    memory_line,
+    memory_needed,
+)
 from ftirlib.spectra import folds, model, runs
 from ftirlib.spectra.folds import four_way_folds
 from ftirlib.spectra.model import SpectraWriter, open_spectra
@@ -161,6 +169,10 @@ def test_the_task_that_needs_most_is_named():
         for n in (10**6, 10**7)
     ]
     assert first_beyond({"measured": rows}, 2.0) == (COHORT_PARTS["scores"], pytest.approx(1.7e8))
+    assert limit_text({"measured": rows}, 2.0).endswith(
+        "scores of one model is the first to reach 2 GB, at about 170 million spectra"
+    )
+    assert "no task reaches 20 GB" in limit_text({"measured": rows}, 20.0)
 
 
 def test_a_cohort_never_needs_less_than_a_smaller_one():

@@ -165,6 +165,14 @@ def first_beyond(found: dict, gb: float) -> tuple[str, float]:
     return COHORT_PARTS[part], float(reached[part])
 
 
+def limit_text(found: dict, gb: float) -> str:
+    """In a sentence, whether a task's line reaches `gb` GB before the archive of the cost table."""
+    part, spectra = first_beyond(found, gb)
+    if spectra >= WANTED:
+        return f"Along these lines no task reaches {gb:g} GB for {WANTED:,.0f} spectra"
+    return f"Along these lines {part} is the first to reach {gb:g} GB, at about {spectra / 1e6:,.0f} million spectra"
+
+
 def cohort_memory(found: dict, wanted: tuple[int, ...] = ARCHIVES) -> pd.DataFrame:
     """A row per task: memory at the largest size measured, bytes that a spectrum adds, and what archives would need."""
     largest = found["measured"][-1]
