@@ -73,6 +73,7 @@ def test_more_columns_than_one_sample_still_train(monkeypatch, rng):
 def test_of_too_many_evenly_spaced_spectra_are_trained_on(labelled, monkeypatch, name):
     X, codes = labelled
     monkeypatch.setattr(boosting, "MOST", len(X) // 2 - 1)  # which leaves every third
+    monkeypatch.setattr(boosting, "SAMPLE", len(X) // 8)  # and bins of some of these
     found = make_baseline(name, n_components=4).fit(Walk.over(X), codes)
     few = boost(
         Walk.over(X[::3] if name == "xgb" else found.components_.scores(X[::3]).astype(np.float32)), codes[::3], 3

@@ -137,3 +137,12 @@ def test_walks_are_those_of_an_array(rows, kind, step, size):
     assert thinned.shape == expected.shape
     assert np.array_equal(np.concatenate([block for _, block in blocks]), expected)
     assert [places.start for places, _ in blocks] == list(range(0, len(expected), size))
+
+
+@given(first=st.integers(1, 5), second=st.integers(1, 5), start=st.integers(0, 20), size=st.integers(1, 20))
+def test_some_of_some_spectra_are_those_of_an_array(first, second, start, size):
+    spectra = np.arange(97.0)[:, None]
+    expected = spectra[::first][::second]
+    walk = Walk.over(spectra).every(first).every(second)
+    assert len(walk) == len(expected)
+    np.testing.assert_array_equal(walk.read(slice(start, start + size)), expected[start : start + size])

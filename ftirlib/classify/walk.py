@@ -105,6 +105,6 @@ class Walk:
     def every(self, step: int) -> Walk:
         """The first of each `step` spectra."""
         return Walk(
-            lambda at: self.read(slice(at.start * step, min(at.stop * step, len(self)), step)),
+            lambda at: self.read(slice(at.start * step, min(at.stop * step, len(self)), step * (at.step or 1))),
             (-(-len(self) // step), self.shape[1]),
         )
