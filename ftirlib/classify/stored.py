@@ -10,11 +10,11 @@ from ftirlib.spectra.rowfile import RowFile
 
 
 class StoredSpectra:
-    """Spectra (n, n_wavenumbers) in a `RowFile`, taken as tensors on a device.
+    """Spectra (n, n_wavenumbers) in a `RowFile`, or read like one, taken as tensors on a device.
 
     Parameters
     ----------
-    file : RowFile
+    file : RowFile, or another with its ``shape``, ``[rows]`` and ``blocks``
     device : torch.device or str
         Where what is taken goes.
     """
