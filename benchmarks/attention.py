@@ -10,7 +10,6 @@ is a process of its own, so that its peak of memory is its own.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from machine import machine
 
 from ftirlib.explain.decoders import TransformerDecoder
 from ftirlib.explain.m2 import M2, M2Settings
+from ftirlib.run.memory import peak_memory_mb
 
 N_CLASSES, THREADS = 4, 1
 
@@ -35,10 +35,6 @@ def median_seconds(work, repeats):
         work()
         seconds.append(time.perf_counter() - started)
     return float(np.median(seconds))
-
-
-def peak_gb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def attention(tokens, batch, *, written_out):
@@ -77,12 +73,12 @@ def step(n_wavenumbers, patch, batch, *, losses):
 
 def measure(n_wavenumbers, patch, batch, what, repeats):
     torch.set_num_threads(THREADS)
-    start, losses = peak_gb(), []
+    start, losses = peak_memory_mb(), []
     work, tokens = step(n_wavenumbers, patch, batch, losses=losses)
     if what != "step":
         work = attention(tokens, batch, written_out=what == "written out")
     seconds = median_seconds(work, repeats)
-    found = {"patch": patch, "tokens": tokens, "what": what, "seconds": seconds, "gb": peak_gb() - start}
+    found = {"patch": patch, "tokens": tokens, "what": what, "seconds": seconds, "gb": (peak_memory_mb() - start) / 1e3}
     return found | ({"loss_falls": losses[-1] < losses[0]} if losses else {})
 
 

@@ -19,12 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 SHAPE = (88, 88)  # pixels of a core
 IMPORT = """
-import resource, sys, warnings
+import sys, warnings
 warnings.simplefilter("ignore")
+from ftirlib.run.memory import peak_memory_mb
 from ftirlib.sources.colorectal_store import import_colorectal
 data = import_colorectal(sys.argv[1], sys.argv[2], tissue=sys.argv[3])
-used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(data.sizes["spectrum"], used if sys.platform == "darwin" else used * 1024)
+print(data.sizes["spectrum"], peak_memory_mb())
 """
 
 
@@ -76,9 +76,9 @@ def main() -> None:
             command = [sys.executable, "-c", IMPORT, str(folder), str(Path(scratch) / f"{n}.zarr"), "none"]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             seconds = time.perf_counter() - started
-            n_spectra, peak = map(int, done.stdout.split())
-            numbers[f"import_{n}_cores"] = {"seconds": seconds, "spectra": n_spectra, "peak_mb": peak / 1e6}
-            print(f"import of {n} cores, {n_spectra} spectra: {seconds:.1f} s, at most {peak / 1e6:.0f} MB of memory")
+            n_spectra, peak = map(float, done.stdout.split())
+            numbers[f"import_{n}_cores"] = {"seconds": seconds, "spectra": int(n_spectra), "peak_mb": peak}
+            print(f"import of {n} cores, {n_spectra:.0f} spectra: {seconds:.1f} s, at most {peak:.0f} MB of memory")
     if arguments.json:
         arguments.json.write_text(json.dumps(numbers, indent=1))
 

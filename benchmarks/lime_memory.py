@@ -9,7 +9,6 @@ spectrum: memory does not depend on how many.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from machine import machine
 from prediction import CHUNK, EMSCNN, open_spectra, write_ensemble, write_store
 
 from ftirlib import SpectralLime
+from ftirlib.run.memory import peak_memory_mb
 from ftirlib.spectra.model import read_absorbance
 
 
@@ -31,8 +31,7 @@ def explain_alone(folder: Path, n_gradients: int) -> None:
     start = time.perf_counter()
     lime.explain_to(folder / "explained.zarr", model, data)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"seconds": seconds, "peak_gb": peak}))
+    print(json.dumps({"seconds": seconds, "peak_gb": peak_memory_mb() / 1e3}))
 
 
 def main() -> int:

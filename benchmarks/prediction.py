@@ -8,7 +8,6 @@ spectrum and reports its own peak resident memory, which must stay below the lim
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from ftirlib.classify.ensemble import EMSCNN
 from ftirlib.classify.loop import TrainingSettings
 from ftirlib.classify.streaming import predict_blocks
 from ftirlib.classify.training import MSCNNClassifier
+from ftirlib.run.memory import peak_memory_mb
 from ftirlib.spectra.model import CHUNK, SpectraWriter, open_spectra
 
 WAVENUMBER = np.arange(1000.0, 1801.0)
@@ -68,10 +68,8 @@ def predict(store, ensemble):
     start = time.perf_counter()
     probability = predict_blocks(model, data)
     seconds = time.perf_counter() - start
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     assert np.allclose(probability.sum(axis=1), 1, atol=1e-5)
-    print(json.dumps({"spectra": len(probability), "seconds": seconds, "peak_gb": peak / 1e9}))
+    print(json.dumps({"spectra": len(probability), "seconds": seconds, "peak_gb": peak_memory_mb() / 1e3}))
 
 
 def main():

@@ -41,7 +41,8 @@ COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 WORKERS = 2  # local processes
 SIDE = 115  # pixels, as in the published cohort
 STAGES = ("spectra", "prepared", "folds", "baselines", "members", "ensemble", "explanations")
-SIZED = {  # one network a fold and one epoch: the others cost the same again
+STAGES += ("vaes", "contexts", "cards")
+SIZED = {  # one network and one autoencoder a fold, and one epoch: the others cost the same again
     "phantom.side": SIDE,
     "phantom.images_per_patient": 1,
     "workers": WORKERS,
@@ -54,6 +55,9 @@ SIZED = {  # one network a fold and one epoch: the others cost the same again
     "explanations.samples": 8,
     "explanations.tolerance": None,
     "explanations.shard": 12500,
+    "vaes.variants": ["CP"],
+    "vaes.supervision": [0.2],
+    "vaes.epochs": 1,
 }
 WORKED = {  # enough shards and networks for three workers
     "phantom.images": 24,

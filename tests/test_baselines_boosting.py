@@ -1,12 +1,14 @@
 """Boosted trees from blocks: XGBClassifier's to the bit, in memory and from a file."""
 
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from xgboost import XGBClassifier
 
 from ftirlib.classify import boosting
+from ftirlib.classify.baselines import make_baseline
 from ftirlib.classify.boosting import boost, probabilities
 from ftirlib.classify.walk import Walk
 
@@ -65,3 +67,19 @@ def test_more_columns_than_one_sample_still_train(monkeypatch, rng):
     X = rng.standard_normal((25, 40)).astype(np.float32)
     codes = np.arange(25) % 2
     assert trained(X, codes).shape == (25, 2)
+
+
+@pytest.mark.parametrize("name", ["xgb", "pca-xgb"])
+def test_of_too_many_evenly_spaced_spectra_are_trained_on(labelled, monkeypatch, name):
+    X, codes = labelled
+    monkeypatch.setattr(boosting, "MOST", len(X) // 2 - 1)  # which leaves every third
+    found = make_baseline(name, n_components=4).fit(Walk.over(X), codes)
+    few = boost(
+        Walk.over(X[::3] if name == "xgb" else found.components_.scores(X[::3]).astype(np.float32)), codes[::3], 3
+    )
+    assert found.booster_.save_raw() == few.save_raw()
+
+
+def test_the_page_on_methods_states_these_numbers():
+    text = (Path(__file__).resolve().parents[1] / "book" / "methods.md").read_text(encoding="utf-8")
+    assert f"{boosting.SAMPLE:,} spectra" in text.replace("\n", " ") and f"{boosting.MOST:,} training spectra" in text

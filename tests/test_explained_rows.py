@@ -11,15 +11,23 @@ from ftirlib.spectra import runs
 from ftirlib.spectra.runs import Runs
 
 
-def by_sorting_everything(image, rows, most, seed):
-    """The definition: the first of each image in a random order of all rows, image after image in rounds."""
+def by_image(image, rows, most, seed):
+    """The definition: of each image, in order, so many of its rows by chance, and of the first images one more."""
     if len(rows) <= most:
         return rows
-    shuffled = np.random.default_rng(seed).permutation(rows)
-    shuffled = shuffled[np.argsort(image[shuffled], kind="stable")]
-    _, start, count = np.unique(image[shuffled], return_index=True, return_counts=True)
-    rank = np.arange(len(shuffled)) - np.repeat(start, count)
-    return np.sort(shuffled[np.argsort(rank, kind="stable")[:most]])
+    members = [rows[image[rows] == k] for k in range(image.max() + 1)]
+    wanted = [0] * len(members)
+    while sum(wanted) < most:
+        for k, one in enumerate(members):
+            if (
+                wanted[k] < len(one)
+                and sum(wanted) < most
+                and wanted[k] == min(w for w, m in zip(wanted, members) if w < len(m))
+            ):
+                wanted[k] += 1
+    rng = np.random.default_rng(seed)
+    chosen = [one[rng.choice(len(one), n, replace=False, shuffle=False)] for one, n in zip(members, wanted) if n]
+    return np.sort(np.concatenate(chosen))
 
 
 @settings(max_examples=40, deadline=None)
@@ -36,10 +44,17 @@ def test_rows_are_those_of_the_definition(image, most, seed, part):
         patch.setattr(tasks, "PART", part)
         patch.setattr(runs, "PART", part)
         found = tasks.explained_rows(xr.Variable("spectrum", image), Runs.of(rows), most, seed)
-    np.testing.assert_array_equal(found, by_sorting_everything(image, rows, most, seed))
+    np.testing.assert_array_equal(found, by_image(image, rows, most, seed))
 
 
 def test_small_images_give_all_they_have():
     image = np.repeat([0, 1, 2], [3, 50, 50])
     found = tasks.explained_rows(image, np.arange(103), 24, 0)
     assert np.bincount(image[found]).tolist() == [3, 11, 10]
+
+
+def test_every_row_of_an_image_is_as_likely():
+    image = np.zeros(20, int)
+    drawn = np.concatenate([tasks.explained_rows(image, np.arange(20), 5, seed) for seed in range(2000)])
+    share = np.bincount(drawn, minlength=20) / 2000
+    assert np.abs(share - 0.25).max() < 5 * np.sqrt(0.25 * 0.75 / 2000)

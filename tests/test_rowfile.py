@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ftirlib.classify.checkpoint import fingerprint
 from ftirlib.classify.mscnn import MSCNNSettings
-from ftirlib.classify.stored import StoredSpectra
+from ftirlib.classify.stored import StoredRows
 from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.rowfile import RowFile
@@ -53,24 +53,38 @@ def test_training_from_a_file_gives_the_bytes_of_training_from_memory(toy_spectr
     axis = toy_spectra.wavenumber.values
     held = slice(0, None, 4)
     settings = {"network": MSCNNSettings(n_classes=2), "training": TrainingSettings(epochs=2, batch_size=32)}
-    weights = []
-    for store in (lambda name, a: a, lambda name, a: RowFile.write(tmp_path / name, [a], axis.size)):
+
+    def on_disk(name, a):
+        return RowFile.write(tmp_path / name, [a.reshape(len(a), -1)], a.size // len(a), a.dtype)
+
+    def in_memory(name, a):
+        return a
+
+    found, y = [], y * 2 + 1  # classes that are no codes
+    for store, store_labels in ((in_memory, in_memory), (on_disk, in_memory), (on_disk, on_disk)):
         classifier = MSCNNClassifier(axis, **settings, random_state=3)
-        path = tmp_path / f"checkpoint-{len(weights)}"
-        classifier.fit(store("train", x), y, validation=(store("held", x[held]), y[held]), checkpoint=path)
-        weights.append(b"".join(t.numpy().tobytes() for t in classifier.network_.state_dict().values()))
-    assert weights[0] == weights[1]
+        path = tmp_path / f"checkpoint-{len(found)}"
+        validation = store("held", x[held]), store_labels("held labels", y[held])
+        classifier.fit(store("train", x), store_labels("labels", y), validation=validation, checkpoint=path)
+        assert classifier.classes_.tolist() == [1, 3]
+        found.append(path.read_bytes() + str(classifier.history_).encode())
+    assert found[0] == found[1] == found[2]
 
 
 def test_a_fingerprint_is_of_the_numbers_wherever_they_lie(stored):
     import torch
 
-    assert fingerprint(StoredSpectra(stored)) == fingerprint(torch.from_numpy(SPECTRA))
+    assert fingerprint(StoredRows(stored)) == fingerprint(torch.from_numpy(SPECTRA))
 
 
 def test_a_file_is_not_divided_and_its_width_is_checked(stored):
     axis = np.linspace(1000, 1800, 801)
     with pytest.raises(SettingsError, match="not divided here"):
         MSCNNClassifier(axis).fit(stored, np.arange(17) % 2, groups=np.arange(17))
+    labels = RowFile.write(stored.path.with_name("labels"), [np.arange(17)[:, None] % 2], 1, np.int64)
+    with pytest.raises(SettingsError, match="not divided here"):
+        MSCNNClassifier(axis).fit(np.zeros((17, 801)), labels, groups=np.arange(17))
+    with pytest.raises(DataError, match=r"labels of shape \(17, 5\) for 17 spectra"):
+        MSCNNClassifier(axis).fit(stored, stored, validation=(stored, labels))
     with pytest.raises(DataError, match="have shape"):
         MSCNNClassifier(axis).fit(stored, np.arange(17) % 2, validation=(stored, np.arange(17) % 2))

@@ -23,6 +23,7 @@ def test_blocks_are_those_of_the_array(values, source, tmp_path):
         blocks = list(rows.blocks(size))
         assert [len(block) for block in blocks[:-1]] == [size] * (len(values) // size)
         np.testing.assert_array_equal(np.concatenate(blocks), values)
+    assert rows[:0].shape == (0, 3) and rows[:0].dtype == np.float32
     if source != "walk":  # which is read in order
         np.testing.assert_array_equal(rows[np.array([7, 2, 7])], values[[7, 2, 7]])
 
@@ -40,13 +41,3 @@ def test_places_and_functions_are_applied_to_what_is_asked_for(values):
     np.testing.assert_array_equal(rows[2:5], np.square(values[::-1][2:5]))
     np.testing.assert_array_equal(rows[np.array([4, 0])], np.square(values[::-1][[4, 0]]))
     assert [len(which) for which in asked] == [3, 2]
-
-
-def test_many_small_blocks_are_read_together(values):
-    asked = []
-    rows = Rows(lambda which: asked.append(which) or values[which], values.shape)
-    assert max(map(len, rows.blocks(100))) == 100
-    assert [(which.start, which.stop) for which in asked] == [
-        (0, CHUNK // 100 * 100),
-        (CHUNK // 100 * 100, len(values)),
-    ]

@@ -62,3 +62,14 @@ def test_runs_that_overlap_or_descend_are_refused(bounds):
 def test_a_step_is_refused():
     with pytest.raises(DataError, match="step of 2"):
         Runs.of([1, 2, 3])[::2]
+
+
+@given(rows=ROWS, start=st.integers(-70, 70), stop=st.integers(-70, 70), step=st.integers(1, 7), part=st.integers(1, 9))
+def test_a_column_is_cut_as_the_values_are(rows, start, stop, step, part):
+    values = np.random.default_rng(0).integers(-9, 9, 61).astype(np.int16)
+    column = Runs.of(rows).column(values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PART", part)
+        found = column[start:stop:step]
+    assert found.dtype == column.dtype == np.int16 and column.shape == (len(column),) == (len(rows),)
+    np.testing.assert_array_equal(found, values[rows][start:stop:step])

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from ftirlib.errors import DataError
 from ftirlib.report.comparison import SHOWN_SCORES, score_table
 from ftirlib.report.ranking import Ranking
-from ftirlib.report.scores import classification_scores, majority_baseline, tally_scores
+from ftirlib.report.scores import classification_scores, majority_scores, tally_scores
 from ftirlib.report.tally import Tally
 from ftirlib.report.uncertainty import bootstrap_scores, bootstrap_tally
 
@@ -179,7 +179,7 @@ def test_table_is_the_scores_of_the_folds_and_of_all(answers):
     train = [np.bincount(y[side], minlength=3) for side in here[::-1]]
     table = score_table({"m": {"labels": folds}}, train, n_resamples=60, random_state=1).set_index("score")
     each = [classification_scores(y[side], p[side], q[side], **NAMES) for side in here]
-    majority = [majority_baseline(y[side], y[~side], **NAMES) for side in here]
+    majority = [majority_scores(np.bincount(y[side], minlength=3), t, **NAMES) for side, t in zip(here, train)]
     intervals = bootstrap_scores(y, p, patient, q, n_resamples=60, random_state=1, **NAMES)
     assert list(table.index) == list(SHOWN_SCORES)
     for name, row in table.iterrows():

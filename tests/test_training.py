@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from ftirlib.classify import loop
+from ftirlib.classify import loop, order
 from ftirlib.classify.loop import _is_better, _reason_to_stop
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
 from ftirlib.classify.streaming import predict_blocks
@@ -97,6 +97,15 @@ def test_every_epoch_has_an_order_of_its_own(sides, monkeypatch):
     run(sides)
     assert len({tuple(order.tolist()) for order in orders}) == QUICK.epochs
     assert all(sorted(order.tolist()) == list(range(120)) for order in orders)
+
+
+def test_a_computed_order_is_gone_on_with_as_a_drawn_one(sides, tmp_path, monkeypatch):
+    monkeypatch.setattr(order, "DRAWN", 10)
+    path = tmp_path / "checkpoint"
+    run(sides, TrainingSettings(epochs=2, batch_size=32), checkpoint=path)
+    resumed, _ = run(sides, checkpoint=path)
+    whole, result = run(sides)
+    assert same_weights(resumed, whole) and len(result.history) == QUICK.epochs
 
 
 def test_validation_part_by_part_judges_as_validation_at_once(sides, monkeypatch):

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ftirlib.classify.boosting import boost, probabilities
+from ftirlib.classify.boosting import boost, probabilities, thinned
+from ftirlib.classify.codes import Codes
 from ftirlib.classify.discriminant import Discriminant
 from ftirlib.classify.moments import Components, Moments, class_means
 from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.runs import Column
 
 METRICS = ("mse", "cosine")
 
@@ -39,6 +40,7 @@ class _Baseline(ClassifierMixin, BaseEstimator):
             A `ftirlib.classify.walk.Walk` reads spectra from disk, a block in memory at a time; the result is the
             same bytes as from an array of the same values.
         y : (n_spectra,) labels
+            With a Walk they may be a `ftirlib.spectra.runs.Column`, and stay on disk too.
 
         Returns
         -------
@@ -50,22 +52,23 @@ class _Baseline(ClassifierMixin, BaseEstimator):
             Spectra that are not finite, another number of labels, or fewer than two classes.
         """
         if isinstance(X, Walk):
-            y = column_or_1d(y)
+            y = y if isinstance(y, Column) else column_or_1d(y)
             if len(y) != len(X) or len(X) < 2:
                 raise DataError(f"{len(y)} labels for {len(X)} spectra; give two or more spectra and a label for each.")
             validate_data(self, X, skip_check_array=True)  # notes the number of wavenumbers
         else:
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
             X = Walk.over(X)
-        check_classification_targets(y)
-        encoder = LabelEncoder().fit(y)
-        self.classes_ = encoder.classes_
+        if not isinstance(y, Column):
+            check_classification_targets(y)
+        codes = Codes(y)
+        self.classes_ = codes.classes
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs spectra of at least two classes; these are of {len(self.classes_)} "
                 f"class ({self.classes_[0]!r})."
             )
-        self._fit(X, encoder.transform(y))
+        self._fit(X, codes)
         return self
 
     def predict_proba(self, X):
@@ -215,6 +218,7 @@ class PCAXGB(_Reduced):
 
     def _fit(self, X, codes):
         self._reduce(X, codes)
+        X, codes = thinned(X, codes)
         with tempfile.TemporaryDirectory() as folder:  # XGBoost reads the scores several times
             blocks = (self.components_.scores(block) for _, block in X)
             scores = RowFile.write(Path(folder) / "scores.float32", blocks, self.n_components_)

@@ -12,17 +12,19 @@ from pathlib import Path
 import numpy as np
 import xgboost
 
+from ftirlib.classify.codes import Codes
 from ftirlib.classify.walk import Walk
 from ftirlib.spectra.model import CHUNK
 
 SAMPLE = 49_152  # most spectra that bins are drawn from; of more, XGBoost's summary takes over 0.5 MB a feature
 IN_MEMORY = 400_000_000  # bytes of bin numbers, of which XGBoost keeps a second copy by feature; more lie in a file
+MOST = 8_000_000  # most spectra trained on: at four classes they are held as 48 bytes each besides
 PAGE = 8 * CHUNK  # spectra of that file in memory at a time, 26 MB at 801 wavenumbers
 
 
 def boost(
     spectra: Walk,
-    codes: np.ndarray,
+    codes: np.ndarray | Codes,
     n_classes: int,
     *,
     n_jobs: int = 1,
@@ -34,7 +36,7 @@ def boost(
     ----------
     spectra : Walk
         (n_spectra, n_features), read several times.
-    codes : (n_spectra,) int
+    codes : (n_spectra,) int array, or Codes
         Class of each, 0 to ``n_classes - 1``.
     n_classes : int
     n_jobs : int
@@ -51,9 +53,11 @@ def boost(
     when XGBoost gets the same spectra in another order; ``benchmarks/baselines.py`` measures both.
 
     Memory grows with the spectra by two bytes a feature up to `IN_MEMORY`, and always by the gradient and second
-    derivative, 8 bytes a class, and the margin, 4 bytes a class. The file, one byte a feature, is as large as a quarter
-    of the spectra and lies in the folder for temporary files.
+    derivative, 8 bytes a class, and the margin, 4 bytes a class; so of more than `MOST` spectra evenly spaced ones are
+    trained on, at least half of `MOST` (`thinned`). The file, one byte a feature, is as large as a quarter of the
+    spectra and lies in the folder for temporary files.
     """
+    spectra, codes = thinned(spectra, codes)
     settings = xgboost.XGBClassifier(n_jobs=n_jobs)
     parameters = settings.get_xgb_params()
     if n_classes > 2:
@@ -64,11 +68,16 @@ def boost(
         return xgboost.train(parameters, _binned(spectra, codes, n_jobs, Path(folder)), rounds)
 
 
-def _binned(spectra: Walk, codes: np.ndarray, n_jobs: int, folder: Path) -> xgboost.DMatrix:
+def thinned(spectra: Walk, codes: np.ndarray | Codes, most: int | None = None) -> tuple[Walk, np.ndarray | Codes]:
+    """All spectra and codes, or the first of each so many that at most `most` are left; default `MOST`."""
+    step = -(-len(spectra) // (most or MOST))
+    return (spectra, codes) if step <= 1 else (spectra.every(step), codes[::step])
+
+
+def _binned(spectra: Walk, codes: np.ndarray | Codes, n_jobs: int, folder: Path) -> xgboost.DMatrix:
     bins = None
     if len(spectra) > SAMPLE:
-        step = -(-len(spectra) // SAMPLE)
-        bins = xgboost.QuantileDMatrix(_Blocks(spectra.every(step), codes[::step]), nthread=n_jobs)
+        bins = xgboost.QuantileDMatrix(_Blocks(*thinned(spectra, codes, SAMPLE)), nthread=n_jobs)
     if len(spectra) * spectra.shape[1] <= IN_MEMORY:
         return xgboost.QuantileDMatrix(_Blocks(spectra, codes), nthread=n_jobs, ref=bins)
     blocks = _Blocks(spectra, codes, size=PAGE, cache_prefix=str(folder / "bins"))
@@ -84,7 +93,7 @@ def probabilities(trees: xgboost.Booster, features: np.ndarray) -> np.ndarray:
 class _Blocks(xgboost.DataIter):
     """A walk as XGBoost asks for it."""
 
-    def __init__(self, spectra: Walk, codes: np.ndarray, *, size: int = CHUNK, cache_prefix: str | None = None):
+    def __init__(self, spectra: Walk, codes: np.ndarray | Codes, *, size: int = CHUNK, cache_prefix: str | None = None):
         super().__init__(cache_prefix)
         self._spectra, self._codes, self._size = spectra, codes, size
 

@@ -10,14 +10,14 @@ import hashlib
 
 import torch
 
-from ftirlib.classify.stored import StoredSpectra
+from ftirlib.classify.stored import StoredRows
 from ftirlib.classify.weights import load_tensors, put_weights, save_tensors
 from ftirlib.errors import ModelError
 
 HASHED = 4096  # rows at a time
 
 
-def fingerprint(*tensors: torch.Tensor | StoredSpectra) -> str:
+def fingerprint(*tensors: torch.Tensor | StoredRows) -> str:
     """SHA-256 of the tensors' shapes, types and bytes."""
     digest = hashlib.sha256()
     for tensor in tensors:

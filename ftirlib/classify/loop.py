@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,11 +19,14 @@ from torch.nn import functional as F
 
 from ftirlib.classify.checkpoint import fingerprint, resume, save_checkpoint
 from ftirlib.classify.checks import check_spectra, check_width
+from ftirlib.classify.codes import Codes
 from ftirlib.classify.folded import FoldedMSCNN
 from ftirlib.classify.mscnn import MSCNN
-from ftirlib.classify.stored import StoredSpectra
+from ftirlib.classify.order import random_order
+from ftirlib.classify.stored import StoredRows
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.runs import PART
 
 PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
 VALIDATED = 2048  # forward passes whose logits are held together; the loss of fewer is one mean
@@ -136,7 +139,7 @@ def train(
         On the device to train on.
     spectra : (n_spectra, n_wavenumbers) array, tensor or RowFile
         Absorbance on the model's grid; of a file, only what a step needs is in memory.
-    labels : (n_spectra,) int
+    labels : (n_spectra,) int, or Codes of labels in a file
         Class codes 0 ... n_classes - 1.
     validation : (spectra, labels)
         Used to choose the epoch and to stop.
@@ -230,15 +233,23 @@ def _one_epoch(model, x, y, optimizer, loss_of, batch_size) -> float | None:
     model.train()
     total = torch.zeros((), device=x.device)
     n_batches = min(math.ceil(len(x) / batch_size), len(x) // 2)
-    kind = torch.int32 if len(x) <= torch.iinfo(torch.int32).max else torch.int64  # the order is the same in both
-    for rows in torch.randperm(len(x), dtype=kind).to(x.device).tensor_split(n_batches):
-        rows = rows.long()
+    order = random_order(len(x))
+    for batch in _even_parts(len(x), n_batches):
+        rows = order[batch].to(x.device).long()
         loss = loss_of(model(x[rows]), y[rows].long())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         total += loss.detach() * len(rows)
     return _finite(total.item() / len(x))
+
+
+def _even_parts(n: int, n_parts: int) -> Iterator[slice]:
+    """Cuts of n things into parts, the larger ones first, as `torch.tensor_split` cuts."""
+    size, larger = divmod(n, n_parts)
+    for k in range(n_parts):
+        start = k * size + min(k, larger)
+        yield slice(start, start + size + (k < larger))
 
 
 def _epoch_seed(random_state: int, epoch: int) -> int:
@@ -298,7 +309,7 @@ def _class_weight(choice, y, n_classes) -> torch.Tensor:
     if choice is None:
         return torch.ones(n_classes)
     if choice == "balanced":
-        count = torch.bincount(y, minlength=n_classes)
+        count = sum(torch.bincount(part, minlength=n_classes) for part in y.split(PART))
         if (count == 0).any():
             raise DataError(f"class {int(count.argmin())} has no training spectrum to balance; give class_weight.")
         return (len(y) / (n_classes * count)).float()
@@ -307,19 +318,22 @@ def _class_weight(choice, y, n_classes) -> torch.Tensor:
     return torch.tensor(choice)
 
 
-def _tensors(model, spectra, labels, what) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(model, spectra, labels, what) -> tuple[torch.Tensor | StoredRows, torch.Tensor | StoredRows]:
     if isinstance(spectra, RowFile):
         check_width(spectra, model.wavenumber, what=what)
-        x = StoredSpectra(spectra)
+        x = StoredRows(spectra)
     else:
         x = torch.as_tensor(check_spectra(spectra, model.wavenumber, what=what))
-    y = torch.as_tensor(np.asarray(labels))
-    if y.shape != x.shape[:1] or y.is_floating_point():
+    y = StoredRows(labels) if isinstance(labels, Codes) else torch.as_tensor(np.asarray(labels))
+    if y.shape != x.shape[:1] or y.dtype.is_floating_point:
         raise DataError(f"the {what} labels are {tuple(y.shape)} {y.dtype} for {len(x)} spectra; give one code each.")
-    if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= model.settings.n_classes:
-        found = f"{int(y.min())}..{int(y.max())}" if len(y) else "none"
+    ends = torch.tensor([torch.aminmax(part) for part in y.split(PART) if len(part)], dtype=torch.int64)
+    if not len(y) or ends.min() < 0 or ends.max() >= model.settings.n_classes:
+        found = f"{int(ends.min())}..{int(ends.max())}" if len(y) else "none"
         raise DataError(
             f"the {what} labels are {found}, but the network has classes 0..{model.settings.n_classes - 1}; "
             "leave out spectra without a label."
         )
-    return x, y.to(torch.uint8 if model.settings.n_classes <= 1 << 8 else torch.int64)  # a byte each, as they stay
+    if isinstance(y, torch.Tensor):
+        y = y.to(torch.uint8 if model.settings.n_classes <= 1 << 8 else torch.int64)  # a byte each, as they stay
+    return x, y

@@ -11,25 +11,27 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
+from ftirlib.classify.codes import Codes
 from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError
 
 
-def class_means(spectra: Walk, codes: np.ndarray, n_classes: int) -> np.ndarray:
+def class_means(spectra: Walk, codes: np.ndarray | Codes, n_classes: int) -> np.ndarray:
     """Mean spectrum of each class, (n_classes, n_wavenumbers) float64.
 
     Parameters
     ----------
     spectra : Walk
-    codes : (n_spectra,) int
+    codes : (n_spectra,) int array, or Codes
         Class of each spectrum, 0 to ``n_classes - 1``; every class has one.
     n_classes : int
     """
-    sums = np.zeros((n_classes, spectra.shape[1]))
+    sums, counts = np.zeros((n_classes, spectra.shape[1])), np.zeros(n_classes)
     for rows, block in spectra:
         member = np.eye(n_classes)[codes[rows]]  # (n, n_classes)
         sums += member.T @ block.astype(np.float64)
-    return sums / np.bincount(codes)[:, None]
+        counts += member.sum(axis=0)
+    return sums / counts[:, None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Moments:
     within: np.ndarray
 
     @classmethod
-    def of(cls, spectra: Walk, codes: np.ndarray, n_classes: int) -> Moments:
+    def of(cls, spectra: Walk, codes: np.ndarray | Codes, n_classes: int) -> Moments:
         """The moments of a walk, in float64; parameters as for `class_means`."""
         p = spectra.shape[1]
         counts, means, within = np.zeros(n_classes), np.zeros((n_classes, p)), np.zeros((p, p))

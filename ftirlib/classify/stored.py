@@ -1,4 +1,4 @@
-"""Spectra of a file in the place of a tensor: what the training loop asks of one, without the file in memory."""
+"""Rows on disk in the place of a tensor: what the training loop asks of one, without the rows in memory."""
 
 from __future__ import annotations
 
@@ -6,35 +6,38 @@ from collections.abc import Iterator
 
 import torch
 
+from ftirlib.classify.codes import Codes
+from ftirlib.spectra.model import CHUNK
 from ftirlib.spectra.rowfile import RowFile
 
 
-class StoredSpectra:
-    """Spectra (n, n_wavenumbers) in a `RowFile`, or read like one, taken as tensors on a device.
+class StoredRows:
+    """Spectra (n, n_wavenumbers) or class codes (n,) on disk, taken as tensors on a device.
 
     Parameters
     ----------
-    file : RowFile, or another with its ``shape``, ``[rows]`` and ``blocks``
+    rows : RowFile, or Codes of labels in one, or others that are taken by slices and positions
     device : torch.device or str
         Where what is taken goes.
     """
 
-    dtype = torch.float32
-
-    def __init__(self, file: RowFile, device: torch.device | str = "cpu"):
-        self._file, self.device = file, device
-        self.shape = torch.Size(file.shape)
+    def __init__(self, rows: RowFile | Codes, device: torch.device | str = "cpu"):
+        self._rows, self.device = rows, device
+        self.shape = torch.Size(rows.shape)
+        self.dtype = torch.from_numpy(rows[:0]).dtype
 
     def __len__(self) -> int:
-        return len(self._file)
+        return len(self._rows)
 
-    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(self._file[rows.cpu().numpy()]).to(self.device)
+    def __getitem__(self, rows: torch.Tensor | slice) -> torch.Tensor:
+        found = self._rows[rows if isinstance(rows, slice) else rows.cpu().numpy()]
+        return torch.from_numpy(found).to(self.device)
 
-    def to(self, device) -> StoredSpectra:
-        return StoredSpectra(self._file, device)
+    def to(self, device) -> StoredRows:
+        return StoredRows(self._rows, device)
 
     def split(self, size: int) -> Iterator[torch.Tensor]:
-        """The spectra in order, at most `size` at a time."""
-        for block in self._file.blocks(size):
-            yield torch.from_numpy(block).to(self.device)
+        """The rows in order, at most `size` at a time; more are read together, as a store gives whole chunks."""
+        together = size * max(1, CHUNK // size)
+        for start in range(0, len(self), together):
+            yield from self[start : start + together].split(size)

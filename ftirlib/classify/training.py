@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ftirlib.classify.checks import check_spectra, check_wavenumber
+from ftirlib.classify.codes import Codes, distinct
 from ftirlib.classify.folded import FoldedMSCNN
 from ftirlib.classify.loop import PREDICT_ROWS, TrainingResult, TrainingSettings, train
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
@@ -26,7 +27,6 @@ from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.prepared import full_recipe
 from ftirlib.spectra.rowfile import RowFile
-from ftirlib.spectra.runs import PART
 
 N_SETS = 4  # of which one is held out for validation, as in the paper
 
@@ -90,7 +90,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : (n_spectra, n_wavenumbers) array or RowFile
             Of a file, only what a step needs is in memory; that of the validation may be one too.
-        y : (n_spectra,) int or str
+        y : (n_spectra,) int or str, or RowFile (n_spectra, 1) of int
         validation : (X, y), optional
             Spectra that choose the epoch, of other patients than the training spectra.
         groups : (n_spectra,), optional
@@ -118,15 +118,14 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
                 "set is held out): the best epoch is chosen on spectra that were not trained on."
             )
         wavenumber = check_wavenumber(self.wavenumber)
-        y = np.asarray(y)
-        if isinstance(X, RowFile):
-            if groups is not None:
-                raise SettingsError("spectra in a file are not divided here; give validation=(X, y).")
-        else:
+        y = _labels(y)
+        if groups is not None and RowFile in (type(X), type(y)):
+            raise SettingsError("spectra or labels in a file are not divided here; give validation=(X, y).")
+        if not isinstance(X, RowFile):
             X = check_spectra(X, wavenumber, what="training", recipe=self.recipe)
-        if y.shape != (len(X),):
+        if y.shape != ((len(X), 1) if isinstance(y, RowFile) else (len(X),)):
             raise DataError(f"there are labels of shape {y.shape} for {len(X)} spectra; give one per spectrum.")
-        self.classes_ = np.unique(y)
+        self.classes_ = distinct(y)
         if self.classes_.dtype.kind not in "iuUb":
             raise DataError(f"labels are {y.dtype}; use whole numbers or text.")
         if groups is not None:
@@ -168,13 +167,8 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         return rows, held
 
     def _codes(self, y, what):
-        y = np.asarray(y)
-        if unknown := sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist())):
-            raise DataError(f"the {what} labels hold {unknown[:3]}, which no training spectrum has.")
-        codes = np.empty(y.shape, np.int16)
-        for start in range(0, len(y), PART):  # places are of eight bytes: of a part of the spectra at a time
-            codes[start : start + PART] = np.searchsorted(self.classes_, y[start : start + PART])
-        return codes
+        codes = Codes(_labels(y), self.classes_, what=what)
+        return codes if isinstance(y, RowFile) else codes[:]
 
     def _set(self, model: MSCNN, result: TrainingResult):
         self.network_, self.folded_ = model.eval(), FoldedMSCNN(model)
@@ -254,3 +248,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         model = MSCNN(self.network, self.wavenumber).to(device)
         put_weights(model, tensors, source=folder / "network.safetensors")
         return self._set(model, result)
+
+
+def _labels(y):
+    return y if isinstance(y, RowFile) else np.asarray(y)

@@ -81,7 +81,8 @@ class Walk:
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         """Neighbouring spectra, in memory."""
-        return self.read(slice(*rows.indices(len(self))))
+        start, stop, step = rows.indices(len(self))
+        return self.read(slice(start, stop, step)) if start < stop else self.read(slice(0, 1))[:0]
 
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
         return self.blocks(CHUNK)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftirlib.classify.checkpoint import resume, save_checkpoint
-from ftirlib.classify.stored import StoredSpectra
+from ftirlib.classify.stored import StoredRows
 from ftirlib.errors import ModelError
 from ftirlib.explain.m2 import M2, Terms, best_noise
 from ftirlib.explain.vae_inputs import UNKNOWN
@@ -40,9 +40,9 @@ class Objective:
 
 def train(
     network: M2,
-    x: Tensor | StoredSpectra,
+    x: Tensor | StoredRows,
     seen: Tensor,
-    outside: Tensor | StoredSpectra,
+    outside: Tensor | StoredRows,
     objective: Objective,
     *,
     checkpoint: str | os.PathLike | None = None,
@@ -56,11 +56,11 @@ def train(
 
     Parameters
     ----------
-    x : (n_spectra, 2 n_wavenumbers) tensor or StoredSpectra
+    x : (n_spectra, 2 n_wavenumbers) tensor or StoredRows
         Scaled input, on the network's device; of what is stored, only a batch is in memory.
     seen : (n_spectra,) int tensor
         Class, or -1 where it is summed out.
-    outside : (n_validation, 2 n_wavenumbers) tensor or StoredSpectra
+    outside : (n_validation, 2 n_wavenumbers) tensor or StoredRows
         Chooses the epoch (`held_out`); none: the last epoch is kept.
     objective : Objective
     checkpoint : path, optional
@@ -116,13 +116,13 @@ def best_epoch(history: list[dict]) -> int:
 
 
 @torch.no_grad()
-def bound(network: M2, x: Tensor | StoredSpectra, objective: Objective) -> Tensor:
+def bound(network: M2, x: Tensor | StoredRows, objective: Objective) -> Tensor:
     """The unlabelled bound of each spectrum (n,), with one draw of z each, the same at every call."""
     return -_unlabelled(network, x, objective).negative(objective.beta)
 
 
 @torch.no_grad()
-def held_out(network: M2, x: Tensor | StoredSpectra, objective: Objective) -> float:
+def held_out(network: M2, x: Tensor | StoredRows, objective: Objective) -> float:
     """Minus the mean unlabelled bound of spectra not trained on, at the noise that suits them where it is learned.
 
     A patient unlike the others is decoded worse than those trained on. At their noise, which falls from epoch to
@@ -136,7 +136,7 @@ def held_out(network: M2, x: Tensor | StoredSpectra, objective: Objective) -> fl
     return terms.negative(objective.beta).mean().item()
 
 
-def _unlabelled(network: M2, x: Tensor | StoredSpectra, objective: Objective) -> Terms:
+def _unlabelled(network: M2, x: Tensor | StoredRows, objective: Objective) -> Terms:
     """Terms of the unlabelled bound of each spectrum, batch by batch."""
     draws = _normal(x, network, generator(objective.random_state, None))  # all at once, whatever the batch
     parts = []
@@ -164,7 +164,7 @@ def spectra_at_once(network: M2) -> int:
     return max(1, TOKENS_AT_ONCE // (network.settings.n_classes * getattr(network.decoder, "tokens", 1)))
 
 
-def _normal(rows: Tensor | StoredSpectra, network: M2, chance: torch.Generator) -> Tensor:
+def _normal(rows: Tensor | StoredRows, network: M2, chance: torch.Generator) -> Tensor:
     return torch.randn(len(rows), network.settings.latent, generator=chance).to(rows.device)
 
 

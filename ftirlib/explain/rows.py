@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ftirlib.classify.walk import Walk
-from ftirlib.spectra.model import CHUNK
 from ftirlib.spectra.rowfile import RowFile
 
 
@@ -58,9 +57,5 @@ class Rows:
         return Rows(lambda which: function(self[which]), self.shape)
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """The rows in order, at most `size` at a time; many are read together, as a store gives whole chunks."""
-        together = size * max(1, CHUNK // size)
-        for start in range(0, len(self), together):
-            block = self[start : min(start + together, len(self))]
-            for k in range(0, len(block), size):
-                yield block[k : k + size]
+        """The rows in order, at most `size` at a time."""
+        return (self[start : start + size] for start in range(0, len(self), size))

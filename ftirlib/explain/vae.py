@@ -18,7 +18,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from ftirlib.classify.checkpoint import fingerprint
-from ftirlib.classify.stored import StoredSpectra
+from ftirlib.classify.stored import StoredRows
 from ftirlib.classify.walk import Walk
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
@@ -234,7 +234,7 @@ class CrimeVAE(BaseEstimator):
             made_from = {
                 "settings": {k: v for k, v in self.get_params().items() if k not in ("epochs", "device")},
                 "n_classes": n_classes,
-                "data": fingerprint(StoredSpectra(x), *map(torch.from_numpy, (seen, rows)), StoredSpectra(outside)),
+                "data": fingerprint(StoredRows(x), *map(torch.from_numpy, (seen, rows)), StoredRows(outside)),
             }
         self.network_ = self._build()
         self.history_ = train(
@@ -355,8 +355,8 @@ class CrimeVAE(BaseEstimator):
             )
         return x
 
-    def _scaled(self, x: Rows) -> StoredSpectra:
-        return StoredSpectra(x.through(self.scaling_.apply), self.device)
+    def _scaled(self, x: Rows) -> StoredRows:
+        return StoredRows(x.through(self.scaling_.apply), self.device)
 
     # --- on disk -----------------------------------------------------------------------------------------
 

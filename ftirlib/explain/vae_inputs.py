@@ -12,6 +12,7 @@ import numpy as np
 
 from ftirlib.errors import DataError
 from ftirlib.explain.rows import Rows
+from ftirlib.spectra.model import CHUNK
 
 ROWS = 1024  # spectra scaled at once
 UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
@@ -38,7 +39,7 @@ def joined(spectra, weights) -> Rows:
             "alike: one weight for each value of each spectrum."
         )
     for name, half in halves.items():
-        bad = np.concatenate([~np.isfinite(_float32(block)).all(axis=1) for block in half.blocks(ROWS)])
+        bad = np.concatenate([~np.isfinite(_float32(block)).all(axis=1) for block in half.blocks(CHUNK)])
         if bad.any():
             raise DataError(
                 f"{name} hold NaN or infinite values in {bad.sum()} rows, the first being {np.argmax(bad)}; drop them."

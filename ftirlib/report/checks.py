@@ -21,10 +21,10 @@ def positive_mask(class_names: Sequence[str], positive_classes: Sequence[str]) -
     return np.array([name in positive_classes for name in class_names])
 
 
-def check_codes(y_true, predicted, class_names, *, what: str = "y_true") -> tuple[np.ndarray, np.ndarray]:
+def check_codes(y_true, predicted, class_names) -> tuple[np.ndarray, np.ndarray]:
     """Labels and predictions as int64 arrays of one length, each a position in `class_names`."""
     checked = []
-    for name, codes in ((what, np.asarray(y_true)), ("predicted", np.asarray(predicted))):
+    for name, codes in (("y_true", np.asarray(y_true)), ("predicted", np.asarray(predicted))):
         if codes.ndim != 1 or not codes.size:
             raise DataError(f"{name} has shape {codes.shape}; give one class position per spectrum, for at least one.")
         if codes.dtype != bool and not np.issubdtype(codes.dtype, np.integer):
@@ -40,7 +40,7 @@ def check_codes(y_true, predicted, class_names, *, what: str = "y_true") -> tupl
         checked.append(codes.astype(np.int64))
     if checked[0].shape != checked[1].shape:
         raise DataError(
-            f"{what} has {checked[0].size} entries and predicted {checked[1].size}; give one each per spectrum."
+            f"y_true has {checked[0].size} entries and predicted {checked[1].size}; give one each per spectrum."
         )
     return checked[0], checked[1]
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from ftirlib.errors import DataError
-from ftirlib.report.checks import check_codes
 from ftirlib.report.tally import Tally, warn_of_rounding
 
 SCORE_TITLES = {
@@ -96,7 +95,7 @@ def classification_scores(
     The "sample weighted sensitivity" of Hartigan, Azevedo & Liò weights the sensitivity TP_k / n_k of class k by its
     share n_k / N, so SWS = sum_k (n_k / N) (TP_k / n_k) = sum_k TP_k / N, which is the accuracy: ``accuracy`` over
     all classes and ``binary_accuracy`` in the binary view. Either is as high as the largest class is common for a
-    model that knows nothing; compare with `majority_baseline`.
+    model that knows nothing; compare with `majority_scores`.
 
     Examples
     --------
@@ -127,8 +126,8 @@ def tally_scores(tally: Tally) -> Scores:
     return scores
 
 
-def majority_baseline(
-    y_true, train_labels, *, class_names: Sequence[str], positive_classes: Sequence[str] = ()
+def majority_scores(
+    counts, train_counts, *, class_names: Sequence[str], positive_classes: Sequence[str] = ()
 ) -> Scores:
     """Scores of knowing the training labels and nothing else: what every model has to beat.
 
@@ -137,10 +136,8 @@ def majority_baseline(
 
     Parameters
     ----------
-    y_true : (n_spectra,) int
-        Labels to score against.
-    train_labels : (n_train,) int
-        Labels of the training set.
+    counts, train_counts : (n_classes,) int
+        Spectra of each class among those to score, and in the training set.
     class_names, positive_classes : sequence of str
         As in `classification_scores`.
 
@@ -152,19 +149,8 @@ def majority_baseline(
     Raises
     ------
     DataError
-        As `classification_scores`.
+        No spectra to score.
     """
-    counts = []
-    for what, codes in (("y_true", y_true), ("train_labels", train_labels)):
-        codes, _ = check_codes(codes, codes, class_names, what=what)
-        counts.append(np.bincount(codes, minlength=len(class_names)))
-    return majority_scores(*counts, class_names=class_names, positive_classes=positive_classes)
-
-
-def majority_scores(
-    counts, train_counts, *, class_names: Sequence[str], positive_classes: Sequence[str] = ()
-) -> Scores:
-    """`majority_baseline` from the number of spectra of each class, (n_classes,) int each."""
     occurs, shares = np.flatnonzero(counts), np.asarray(train_counts) / np.sum(train_counts)
     tally = Tally(class_names=class_names, positive_classes=positive_classes)
     tally.add(occurs, np.full_like(occurs, shares.argmax()), np.tile(shares, (len(occurs), 1)), count=counts[occurs])

@@ -16,11 +16,14 @@ NAMES = {
     "baselines": "three baselines, four folds",
     "members": "one network a fold, one epoch",
     "explanations": "explanations, 2 x 8 gradients each",
+    "vaes": "one autoencoder a fold, one epoch",
+    "contexts": "contexts, linear models",
 }
 COHORT_PARTS = {
     "open": "opening and checking a data set",
     "folds": "folds",
-    "baseline": "a baseline",
+    "baseline": "a nearest-mean baseline",
+    "trees": "boosted trees",
     "network": "a network",
     "ensemble": "an ensemble",
     "explanations": "a shard of explanations",
@@ -38,7 +41,7 @@ def _per(row: dict, stage: str) -> int:
     """Spectra that a stage dealt with: pixels before the tissue is found, explained spectra where they are fewer."""
     if stage in ("spectra", "prepared"):
         return row["pixels"]
-    return row["explained"] if stage == "explanations" else row["spectra"]
+    return row["explained"] if stage in ("explanations", "vaes", "contexts") else row["spectra"]
 
 
 def curves(scale: dict, of: str) -> dict[str, tuple[list, list]]:

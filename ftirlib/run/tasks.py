@@ -115,28 +115,30 @@ def baseline(folder, work, *, spectra, folds, fold, model, components):
     data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
     train = rows.runs["train"]
     estimator = make_baseline(model, n_components=components)
-    estimator.fit(Walk.over(data, train), train.take(data.label.variable))
+    estimator.fit(Walk.over(data, train), train.column(data.label.variable))
     save_probabilities(folder, estimator, data, rows, len(data.attrs["class_names"]))
 
 
 def member(folder, work, *, spectra, folds, fold, training, network, seed):
     """One MSCNN of one fold and its probabilities; an interrupted training goes on from its checkpoint."""
+    from ftirlib.classify.codes import distinct
     from ftirlib.classify.mscnn import MSCNNSettings
     from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
     from ftirlib.spectra.prepared import recipe_of
 
     data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
     wavenumber = data.wavenumber.values
-    label, stored = {}, {}  # the spectra of a cohort need not fit in memory
+    stored, label = {}, {}  # nothing that grows with the cohort is in memory
     for side in SIDES[:2]:
-        label[side] = rows.runs[side].take(data.label.variable)
         blocks = (block for _, block in iter_blocks(data, rows.runs[side]))
-        stored[side] = RowFile.write(work / f"{side}.float32", blocks, wavenumber.size)
+        stored[side] = RowFile.write(work / f"{side}.spectra", blocks, wavenumber.size)
+        blocks = (block[:, None] for _, block in rows.runs[side].take_parts(data.label.variable))
+        label[side] = RowFile.write(work / f"{side}.labels", blocks, 1, data.label.dtype)
     # a small data set still gets some steps in every epoch
     batch_size = min(training["batch_size"], max(LEAST_BATCH, len(label["train"]) // LEAST_STEPS))
     classifier = MSCNNClassifier(
         wavenumber,
-        network=MSCNNSettings(n_classes=len(np.unique(label["train"])), **network),
+        network=MSCNNSettings(n_classes=len(distinct(label["train"])), **network),
         training=TrainingSettings(**training | {"batch_size": batch_size}),
         random_state=seed,
         recipe=recipe_of(data),
@@ -229,6 +231,8 @@ def scores(folder, work, *, spectra, folds, model, answers, ensemble, bootstrap)
 def explained_rows(image, rows, most: int, seed: int) -> np.ndarray:
     """At most `most` of `rows`, the same number from each image as far as it has them, in ascending order.
 
+    Chance draws in each image alone, so that rows and images are read part by part and none are held.
+
     Parameters
     ----------
     image : (n_spectra,) int array, or variable of an opened data set
@@ -240,23 +244,26 @@ def explained_rows(image, rows, most: int, seed: int) -> np.ndarray:
     rows = Runs.of(rows)
     if len(rows) <= most:
         return rows[:]
-    image = rows.take(image)
-    count = np.zeros(int(image.max()) + 1, np.int64)
-    for start in range(0, len(rows), PART):
-        count += np.bincount(image[start : start + PART], minlength=count.size)
+    count = np.zeros(0, np.int64)
+    for _, part in rows.take_parts(image):
+        here = np.bincount(part, minlength=count.size)
+        here[: count.size] += count
+        count = here
     level = bisect_right(range(count.max() + 1), most, key=lambda level: np.minimum(count, level).sum()) - 1
     wanted = np.minimum(count, level)
     wanted[np.flatnonzero(count > level)[: most - wanted.sum()]] += 1
-    order = np.arange(len(rows), dtype=rows.dtype)
-    np.random.default_rng(seed).shuffle(order)
-    chosen, seen = [], np.zeros_like(count)  # the first of each image in a random order of all
-    for start in range(0, len(rows), PART):
-        here = order[start : start + PART]
-        here = here[np.argsort(image[here], kind="stable")]
-        of = image[here]
-        rank = seen[of] + np.arange(len(of)) - np.searchsorted(of, of)
-        chosen.append(here[rank < wanted[of]])
-        seen += np.bincount(of, minlength=count.size)
+    first = np.cumsum(count) - count  # where an image would begin if its rows lay together
+    rng = np.random.default_rng(seed)
+    drawn = [first[k] + rng.choice(count[k], wanted[k], replace=False, shuffle=False) for k in np.flatnonzero(wanted)]
+    places = np.sort(np.concatenate(drawn))
+    chosen, seen = [], first.copy()
+    for here, part in rows.take_parts(image):
+        order = np.argsort(part, kind="stable")
+        of = part[order]
+        place = seen[of] + np.arange(len(of)) - np.searchsorted(of, of)
+        near = places[np.minimum(np.searchsorted(places, place), len(places) - 1)]
+        chosen.append(here.start + order[near == place])
+        seen += np.bincount(of, minlength=seen.size)
     return rows.at(np.sort(np.concatenate(chosen)))
 
 

@@ -16,12 +16,15 @@ from ftirlib.errors import DataError
 
 
 class RowFile:
-    """Spectra (n, n_wavenumbers) float32 in a file, in the machine's own byte order; scratch, not for exchange.
+    """Spectra (n, n_wavenumbers) in a file, in the machine's own byte order; scratch, not for exchange.
 
     Parameters
     ----------
     path : path of a file written by `RowFile.write`
     n_wavenumbers : int
+        Or one, for labels (n, 1).
+    dtype : numpy type
+        float32, or the integers of labels.
 
     Raises
     ------
@@ -29,9 +32,9 @@ class RowFile:
         When the file is not a whole number of spectra.
     """
 
-    def __init__(self, path: str | os.PathLike, n_wavenumbers: int):
-        self.path = Path(path)
-        self._width = 4 * n_wavenumbers
+    def __init__(self, path: str | os.PathLike, n_wavenumbers: int, dtype=np.float32):
+        self.path, self.dtype = Path(path), np.dtype(dtype)
+        self._width = self.dtype.itemsize * n_wavenumbers
         size = self.path.stat().st_size
         if size % self._width:
             raise DataError(f"'{path}' holds {size} bytes, no whole number of spectra of {n_wavenumbers} wavenumbers.")
@@ -39,7 +42,9 @@ class RowFile:
         self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 - closed with the object
 
     @classmethod
-    def write(cls, path: str | os.PathLike, blocks: Iterable[np.ndarray], n_wavenumbers: int) -> RowFile:
+    def write(
+        cls, path: str | os.PathLike, blocks: Iterable[np.ndarray], n_wavenumbers: int, dtype=np.float32
+    ) -> RowFile:
         """Write blocks (n, n_wavenumbers) one after the other.
 
         Raises
@@ -50,7 +55,7 @@ class RowFile:
         n = 0
         with open(path, "wb") as handle:
             for block in blocks:
-                block = np.ascontiguousarray(block, np.float32)
+                block = np.ascontiguousarray(block, dtype)
                 if block.ndim != 2 or block.shape[1] != n_wavenumbers:
                     raise DataError(f"spectra of shape {block.shape} do not fit {n_wavenumbers} wavenumbers.")
                 bad = ~np.isfinite(block).all(axis=1)
@@ -58,22 +63,22 @@ class RowFile:
                     raise DataError(f"spectrum {n + int(bad.argmax())} holds NaN or infinite values; leave it out.")
                 handle.write(block)
                 n += len(block)
-        return cls(path, n_wavenumbers)
+        return cls(path, n_wavenumbers, dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows) -> np.ndarray:
-        """Spectra at `rows` (a slice, or positions in any order) as (n_rows, n_wavenumbers) float32."""
+        """Spectra at `rows` (a slice, or positions in any order) as (n_rows, n_wavenumbers)."""
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             if step == 1:
-                found = np.empty((max(stop - start, 0), self.shape[1]), np.float32)
+                found = np.empty((max(stop - start, 0), self.shape[1]), self.dtype)
                 self._read(found, start)
                 return found
             rows = np.arange(start, stop, step)
         rows = np.asarray(rows)
-        found = np.empty((len(rows), self.shape[1]), np.float32)
+        found = np.empty((len(rows), self.shape[1]), self.dtype)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a file of {len(self)} spectra")
         for spectrum, row in zip(found, rows.tolist()):

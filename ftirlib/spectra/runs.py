@@ -80,14 +80,19 @@ class Runs:
             raise DataError(f"rows are taken one after the other, not with a step of {step}; index an array of them.")
         if stop <= start:
             return np.empty(0, self.dtype)
-        runs = slice(np.searchsorted(self._before, start, "right") - 1, np.searchsorted(self._before, stop))
-        bounds = self.bounds[runs].copy()
-        bounds[0, 0] += start - self._before[runs.start]
-        bounds[-1, 1] -= self._before[runs.stop] - stop
+        bounds = self.cut(start, stop)
         rows = np.ones(stop - start, self.dtype)  # steps from row to row
         rows[0] = bounds[0, 0]
         rows[np.cumsum(bounds[:-1, 1] - bounds[:-1, 0])] = bounds[1:, 0] - bounds[:-1, 1] + 1
         return np.cumsum(rows, dtype=self.dtype, out=rows)
+
+    def cut(self, start: int, stop: int) -> np.ndarray:
+        """Bounds (n_runs, 2) of the runs that the rows from the `start`-th to the one before the `stop`-th make."""
+        runs = slice(np.searchsorted(self._before, start, "right") - 1, np.searchsorted(self._before, stop))
+        bounds = self.bounds[runs].copy()
+        bounds[0, 0] += start - self._before[runs.start]
+        bounds[-1, 1] -= self._before[runs.stop] - stop
+        return bounds
 
     @property
     def dtype(self) -> np.dtype:
@@ -130,6 +135,10 @@ class Runs:
             places = self[here] - start
             yield here, *(np.asarray(each[start : start + PART])[places] for each in values)
 
+    def column(self, values) -> Column:
+        """Values at the rows as in `take`, left where they lie until some are asked for."""
+        return Column(self, values)
+
     def _parts(self):
         """Pairs (first row, which of the rows) for each `PART` neighbouring rows of the data set that hold some."""
         first, last = (self.bounds[0, 0], self.bounds[-1, 1]) if len(self.bounds) else (0, 0)
@@ -137,3 +146,30 @@ class Runs:
             here = self.within(start, start + PART)
             if here.start < here.stop:
                 yield start, here
+
+
+class Column:
+    """One value (n,) of each of some rows, in memory only while it is asked for: `labels[start:stop]`.
+
+    Parameters
+    ----------
+    rows : Runs
+    values : (n_spectra,) array, or variable of an opened data set
+    """
+
+    def __init__(self, rows: Runs, values):
+        self._rows, self._values = rows, values
+        self.shape, self.dtype = (len(rows),), values.dtype
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        start, stop, step = part.indices(len(self))
+        if step != 1:
+            size = -(-PART // step) * step
+            cuts = range(start, stop, size)
+            return np.concatenate([self[cut : min(cut + size, stop)][::step] for cut in cuts] or [self[:0]])
+        if stop <= start:
+            return np.empty(0, self.dtype)
+        return np.concatenate([np.asarray(self._values[a:b]) for a, b in self._rows.cut(start, stop).tolist()])
