@@ -41,3 +41,10 @@ def test_places_and_functions_are_applied_to_what_is_asked_for(values):
     np.testing.assert_array_equal(rows[2:5], np.square(values[::-1][2:5]))
     np.testing.assert_array_equal(rows[np.array([4, 0])], np.square(values[::-1][[4, 0]]))
     assert [len(which) for which in asked] == [3, 2]
+
+
+def test_many_small_blocks_are_read_together(values):
+    asked = []
+    rows = Rows(lambda which: asked.append(which) or values[which], values.shape)
+    assert [len(block) for block in rows.blocks(100)] == 41 * [100] + [66]
+    assert [which.start for which in asked] == [0, 4000]

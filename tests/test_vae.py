@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ftirlib.classify.stored import StoredRows
 from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.explain.attention import Block, sinusoids
@@ -567,15 +566,6 @@ def test_what_is_walked_is_encoded_alike(sources):
     assert chosen[0].history_ == chosen[1].history_
     with pytest.raises(DataError, match=r"training takes them at random; write a RowFile"):
         model.fit(*found["walks"], label)
-
-
-def test_what_is_taken_in_small_pieces_is_read_in_large_ones():
-    asked, values = [], np.zeros((CHUNK + 70, 3), np.float32)
-    rows = Rows(lambda which: asked.append(which) or values[which], values.shape)
-    stored = StoredRows(rows)
-    asked.clear()
-    assert [len(piece) for piece in stored.split(100)] == 41 * [100] + [66]
-    assert [(which.start, which.stop) for which in asked] == [(0, 4000), (4000, 8000)]
 
 
 def test_training_reads_no_more_than_blocks(sources):

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 
 from ftirlib.classify.codes import Codes
-from ftirlib.spectra.model import CHUNK
 from ftirlib.spectra.rowfile import RowFile
 
 
@@ -16,7 +15,7 @@ class StoredRows:
 
     Parameters
     ----------
-    rows : RowFile, or Codes of labels in one, or others that are taken by slices and positions
+    rows : RowFile, or Codes of labels in one
     device : torch.device or str
         Where what is taken goes.
     """
@@ -37,7 +36,5 @@ class StoredRows:
         return StoredRows(self._rows, device)
 
     def split(self, size: int) -> Iterator[torch.Tensor]:
-        """The rows in order, at most `size` at a time; more are read together, as a store gives whole chunks."""
-        together = size * max(1, CHUNK // size)
-        for start in range(0, len(self), together):
-            yield from self[start : start + together].split(size)
+        """The rows in order, at most `size` at a time."""
+        return (self[start : start + size] for start in range(0, len(self), size))

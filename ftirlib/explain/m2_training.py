@@ -139,11 +139,17 @@ def held_out(network: M2, x: Tensor | StoredRows, objective: Objective) -> float
 def _unlabelled(network: M2, x: Tensor | StoredRows, objective: Objective) -> Terms:
     """Terms of the unlabelled bound of each spectrum, batch by batch."""
     draws = _normal(x, network, generator(objective.random_state, None))  # all at once, whatever the batch
-    parts = []
+    whole, done = {}, 0
     for rows, noise in zip(x.split(objective.batch), draws.split(objective.batch)):
         features = network.encoder(rows)
-        parts.append(network.unlabelled(rows, features, network.classifier(features), noise))
-    return _joined(parts)
+        terms = network.unlabelled(rows, features, network.classifier(features), noise)
+        for f in fields(Terms):  # into room made once: pieces kept among what comes and goes would scatter memory
+            part = getattr(terms, f.name)
+            if f.name not in whole:
+                whole[f.name] = part.new_empty((*part.shape[:-1], len(x)))
+            whole[f.name][..., done : done + len(rows)] = part
+        done += len(rows)
+    return Terms(**whole)
 
 
 def _joined(parts: list[Terms]) -> Terms:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ftirlib.classify.walk import Walk
+from ftirlib.spectra.model import CHUNK
 from ftirlib.spectra.rowfile import RowFile
 
 
@@ -57,5 +58,8 @@ class Rows:
         return Rows(lambda which: function(self[which]), self.shape)
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """The rows in order, at most `size` at a time."""
-        return (self[start : start + size] for start in range(0, len(self), size))
+        """The rows in order, at most `size` at a time; many are read together, as a store gives whole chunks."""
+        together = size * max(1, CHUNK // size)
+        for start in range(0, len(self), together):
+            block = self[start : start + together]
+            yield from (block[k : k + size] for k in range(0, len(block), size))

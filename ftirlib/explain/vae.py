@@ -183,7 +183,7 @@ class CrimeVAE(BaseEstimator):
             Default: one more than the largest label. A class that no spectrum has keeps its place; the
             classifier head merely never sees it, and a warning says so.
         validation : (spectra, weights), optional
-            Chooses the epoch; each may be a `Walk` too. Default: a share `holdout` of the spectra, whole groups where
+            Chooses the epoch; as the spectra and weights. Default: a share `holdout` of the spectra, whole groups where
             `groups` is given.
         groups : (n_spectra,) int, optional
             Patient of each spectrum; without it single spectra are held out, neighbours of those trained on.
@@ -336,12 +336,17 @@ class CrimeVAE(BaseEstimator):
 
     @torch.no_grad()
     def _encode(self, spectra, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        parts = []
-        for x in self._scaled(self._fitting(spectra, weights)).split(self.batch):
-            features = self.network_.encoder(x)
+        x = self._fitting(spectra, weights).through(self.scaling_.apply)
+        widths = (self.latent, self.latent, self.n_classes_)
+        found = tuple(np.empty((len(x), width), np.float32) for width in widths)
+        done = 0
+        for block in x.blocks(self.batch):
+            features = self.network_.encoder(torch.from_numpy(block).to(self.device))
             q = self.network_.classifier(features).softmax(-1)
-            parts.append([t.cpu() for t in (*self.network_.embed(q, features), q)])
-        return tuple(torch.cat(part).numpy() for part in zip(*parts))
+            for whole, part in zip(found, (*self.network_.embed(q, features), q)):
+                whole[done : done + len(block)] = part.cpu().numpy()
+            done += len(block)
+        return found
 
     def _fitting(self, spectra, weights) -> Rows:
         """The joined input, once it is known to fit this model."""
