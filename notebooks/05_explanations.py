@@ -80,7 +80,7 @@ run.publish(figure, "fig-lime-package")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-one", "caption": "LIME weights of one test spectrum (grey) in this run's mode. Above zero: for the predicted class."}, "image": {"alt": "LIME weights of one spectrum over wavenumber, with the spectrum behind"}}
 figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
-figures.draw_attribution(ax, same.wavenumber, found["weights"][0], same.spectrum, label="LIME weight")
+figures.draw_attribution(ax, same.wavenumber, found.weights[:1][0], same.spectrum, label="LIME weight")
 run.publish(figure, "fig-lime-one")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-classes", "caption": "Mean weights of the test spectra of each predicted class, first fold, with one standard deviation."}, "image": {"alt": "Mean LIME weights over wavenumber for each predicted class"}}

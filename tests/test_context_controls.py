@@ -2,16 +2,23 @@
 
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import StandardScaler
 
+from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.report.context_controls import (
+from ftirlib.explain.context_controls import (
     PLAIN,
     TRAINED,
     Assigned,
+    cluster,
     context_controls,
     control_input,
+    plain_points,
 )
+from ftirlib.spectra.rowfile import RowFile
 
 
 @pytest.fixture
@@ -29,11 +36,11 @@ def test_a_control_changes_only_what_it_is_named_after(planted, control):
     out = control_input(control, spectra, weights, labels, random_state=3)
     changed = {"permuted labels": 2, "shuffled weights": 1, "spectra alone": 1, "weights alone": 0}[control]
     for place, (before, after) in enumerate(zip((spectra, weights, labels), out)):
-        assert np.array_equal(before, after) == (place != changed)
+        assert np.array_equal(before, after[:]) == (place != changed)
         assert after.shape == before.shape
-        np.testing.assert_allclose(after.mean(0), before.mean(0))  # nothing is added
+        np.testing.assert_allclose(after[:].mean(0), before.mean(0))  # nothing is added
     for first, second in zip(out, control_input(control, spectra, weights, labels, random_state=3)):
-        np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(first[:], second[:])
 
 
 def test_halves_that_say_nothing_are_constant(planted):
@@ -77,6 +84,43 @@ def test_contexts_are_found_on_one_set_and_tried_on_another(planted):
     assert adjusted_rand_score(kind[:30], found.tried) == 1
     again = context_controls(spectra, weights, n_contexts=2, tried=tried)["K-means of the spectra"]
     np.testing.assert_array_equal(found.tried, again.tried)
+
+
+def test_what_lies_in_files_is_clustered_as_arrays_are(planted, tmp_path):
+    halves = [half.astype(np.float32) for half in planted[:2]]
+    files = [RowFile.write(tmp_path / str(k), [half], 12) for k, half in enumerate(halves)]
+    found, same = (context_controls(*pair, n_contexts=5) for pair in (halves, files))
+    for control, assigned in found.items():
+        np.testing.assert_array_equal(assigned, same[control])
+    for control in TRAINED:
+        pairs = [control_input(control, *pair, planted[2]) for pair in (halves, files)]
+        for one, other in zip(*pairs):
+            np.testing.assert_array_equal(one[:], other[:])
+
+
+def test_points_of_both_are_the_components_of_the_scaled_halves(planted):
+    known, tried = (
+        [half[rows] * [[5.0] + 11 * [1.0]] for half in planted[:2]] for rows in (slice(150), slice(150, 200))
+    )
+    known[0][:, 3] = tried[0][:, 3] = 0.1  # never varies: centred only
+    scaler = StandardScaler().fit(np.hstack(known))
+    pca = PCA(3).fit(scaler.transform(np.hstack(known)))
+    for walk, halves in zip(plain_points("PCA of both", known, tried, n_components=3), (known, tried)):
+        expected = pca.transform(scaler.transform(np.hstack(halves)))
+        np.testing.assert_allclose(np.abs(walk[:]), np.abs(expected), atol=1e-9)
+    walks = [[Walk.over(half) for half in halves] for halves in (known, tried)]
+    for one, other in zip(plain_points("PCA of both", known, tried), plain_points("PCA of both", *walks)):
+        np.testing.assert_array_equal(one[:], other[:])
+
+
+def test_of_many_spectra_evenly_spaced_ones_are_clustered(planted, monkeypatch):
+    spectra, _, kind, _ = planted
+    monkeypatch.setattr("ftirlib.explain.context_controls.CLUSTERED", 60)
+    walk = Walk.over(spectra)
+    found = cluster(walk, walk, 2)
+    assert adjusted_rand_score(kind, found.found) == 1
+    some = KMeans(2, n_init=10, random_state=0).fit(spectra[::4].astype(np.float32))
+    np.testing.assert_array_equal(found.tried, some.predict(spectra.astype(np.float32)))
 
 
 def test_bad_input_is_refused(planted):

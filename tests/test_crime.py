@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError, StoreError
-from ftirlib.explain.context_table import ROWS, ContextTable, describe_contexts
+from ftirlib.explain.context_table import ContextTable, context_moments, describe_contexts
 from ftirlib.explain.crime import (
     Contexts,
     check_stability,
@@ -19,6 +20,8 @@ from ftirlib.explain.crime import (
     mislabel_scores,
     opposing_context,
 )
+from ftirlib.spectra.model import CHUNK
+from ftirlib.spectra.rowfile import RowFile
 
 PLACES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 SIZES = [20, 60, 40]
@@ -157,7 +160,7 @@ def test_a_table_done_by_hand():
 
 
 def test_describe_sums_in_blocks_as_at_once(rng):
-    n = ROWS + 50
+    n = CHUNK + 50
     assigned, x = rng.integers(0, 6, n), 1000 + rng.normal(size=(n, 5)).astype(np.float32)
     predicted = rng.integers(0, 3, n)
     found = describe_contexts(assigned, 6, x, x**2, predicted=predicted, labelled=predicted, n_classes=3)
@@ -167,6 +170,19 @@ def test_describe_sums_in_blocks_as_at_once(rng):
         assert found.predicted_counts[k].tolist() == np.bincount(predicted[assigned == k], minlength=3).tolist()
     assert found.predicted_counts.sum() == n
     np.testing.assert_array_equal(found.mislabel_score, 0)
+
+
+def test_moments_of_what_is_walked_are_those_of_the_array(rng, tmp_path):
+    n = CHUNK + 50
+    assigned, x = rng.integers(1, 4, n), 1000 + rng.normal(size=(n, 5)).astype(np.float32)
+    found = context_moments(x, assigned, 5)
+    file = RowFile.write(tmp_path / "rows", [x], 5)
+    for source in (file, Walk.over(file)):
+        np.testing.assert_array_equal(found, context_moments(source, assigned, 5))
+    for k in (1, 2, 3):
+        mine = x[assigned == k].astype(float)
+        np.testing.assert_allclose([part[k] for part in found], [mine.mean(0), mine.std(0)], rtol=1e-12)
+    assert np.isnan(found)[:, [0, 4]].all()
 
 
 def test_contexts_describe_their_own_spectra_and_others(clouds, rng):
@@ -262,6 +278,17 @@ def test_torn_or_foreign_files_are_refused(clouds, tmp_path):
         Contexts.load(tmp_path / "pickle.npz")
     with pytest.raises(StoreError, match="no contexts at"):
         Contexts.load(tmp_path / "absent.npz")
+
+
+def test_beyond_so_many_spectra_the_others_are_placed_among_them(clouds, monkeypatch):
+    latent, which = clouds
+    monkeypatch.setattr("ftirlib.explain.crime.EMBEDDED", 50)
+    picture = embed(latent, n_neighbors=5)
+    assert picture.shape == (120, 2) and picture.dtype == np.float32
+    assert picture.tobytes() == embed(latent, n_neighbors=5).tobytes()
+    np.testing.assert_array_equal(picture[::3], embed(latent[::3], n_neighbors=5))
+    nearest = np.linalg.norm(picture[:, None] - picture, axis=2) + np.diag([np.inf] * 120)
+    assert (which[nearest.argmin(1)] == which).mean() > 0.9
 
 
 def test_embedding_is_seeded_and_keeps_clouds_apart(clouds):

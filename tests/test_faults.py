@@ -18,10 +18,10 @@ from dask_programs import Programs, address, kill, until
 from small_runs import checksums, command, run
 
 from ftirlib.run.commands import verify_run
+from ftirlib.run.explained import Explained
 from ftirlib.run.remote import open_store
 from ftirlib.run.status import status_text
 from ftirlib.run.store import MANIFEST, Store
-from ftirlib.run.tasks import explained
 from ftirlib.spectra.model import open_spectra, save_spectra
 
 KILLS = 50  # of the long form
@@ -183,8 +183,8 @@ def test_shards_of_another_size_hold_the_same_explanations(finished, tmp_path):
         return sorted((out / "explanations" / "fold0" / "test").iterdir())
 
     def weights():
-        parts = [explained(str(out / "prepared" / "spectra.zarr"), [one]) for one in shards()]
-        return {int(row): one.tobytes() for part in parts for row, one in zip(part["rows"], part["weights"])}
+        parts = [Explained.of(out / "prepared" / "spectra.zarr", [one]) for one in shards()]
+        return {int(row): one.tobytes() for part in parts for row, one in zip(part.rows, part.weights[:])}
 
     before = weights()
     assert len(shards()) == 2 and len(before) == 20

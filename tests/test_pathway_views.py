@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ftirlib.report.context_controls import DEALT, PLAIN, TRAINED
+from ftirlib.explain.context_controls import DEALT, PLAIN, TRAINED
 from ftirlib.run import control_views, pathway_views
 from ftirlib.run.settings import read_settings
 from ftirlib.run.stages import vae_names

@@ -14,9 +14,9 @@ import pytest
 import xarray as xr
 from small_runs import checksums
 
+from ftirlib.explain import context_controls
 from ftirlib.explain.crime import Contexts
 from ftirlib.explain.linear import LinearClassifier
-from ftirlib.report import context_controls
 from ftirlib.run import context_views, control_views, purity_views, stages, sweep_views, truth_views
 from ftirlib.run.context_tasks import _autoencoder, token_patch
 from ftirlib.run.predict import EXPLAINED

@@ -14,14 +14,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.explain.attention import Block, sinusoids
 from ftirlib.explain.decoders import ScaledTanh, TransformerDecoder
 from ftirlib.explain.encoders import ConvEncoder, MultiScale, TransformerEncoder, scaled_kernels
 from ftirlib.explain.m2 import M2, M2Settings
 from ftirlib.explain.m2_training import Objective, bound, generator, held_out, spectra_at_once, train
+from ftirlib.explain.rows import Rows
 from ftirlib.explain.vae import CrimeVAE
 from ftirlib.explain.vae_inputs import Scaling, choose_labelled, hold_out
+from ftirlib.spectra.model import CHUNK
+from ftirlib.spectra.rowfile import RowFile
 
 N_CLASSES = 3
 
@@ -328,7 +332,7 @@ def test_validation_is_the_mean_bound_of_the_held_out_at_the_noise_that_suits_th
     best = fitted.history_[fitted.best_epoch_ - 1]
     assert -fitted.bound(spectra[out], weights[out]).mean() > best["validation"]  # at the noise of those trained on
     objective, network = fitted._objective(), copy.deepcopy(fitted.network_)
-    x = fitted._scaled(np.hstack([spectra, weights])[out])
+    x = torch.from_numpy(fitted.scaling_.apply(np.hstack([spectra, weights])[out]))
     found = []
     for factor in (0.9, 1, 1.1):
         features = network.encoder(x)
@@ -531,6 +535,56 @@ def test_every_class_gets_its_share_of_supervision():
         choose_labelled(labels, np.arange(141, 161), 0.25, 3)
 
 
+@pytest.fixture
+def sources(tmp_path):
+    """The same spectra and weights in memory, in files read at random, and walked."""
+    spectra, weights, label = planted(90)
+    files = [RowFile.write(tmp_path / str(k), [half], half.shape[1]) for k, half in enumerate((spectra, weights))]
+    return {"arrays": (spectra, weights), "files": files, "walks": [Walk.over(half) for half in files]}, label
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(90) // 10])
+def test_files_give_the_bytes_that_arrays_give(sources, groups, tmp_path):
+    found, label = sources
+    made = {}
+    for name in ("arrays", "files"):
+        model = CrimeVAE(epochs=3, batch=16, supervision=0.5, holdout=0.2)
+        model.fit(*found[name], label, groups=groups, checkpoint=tmp_path / f"{name}.c")
+        model.save(tmp_path / name)
+        files = [tmp_path / f"{name}.c", *(tmp_path / name).iterdir()]
+        made[name] = {file.suffix: file.read_bytes() for file in files}
+    assert made["arrays"] == made["files"]
+
+
+def test_what_is_walked_is_encoded_alike(sources):
+    found, label = sources
+    model = CrimeVAE(epochs=1, batch=16).fit(*found["arrays"], label)
+    for name in ("files", "walks"):
+        for use in (model.encode, model.class_probabilities, model.bound):
+            np.testing.assert_array_equal(use(*found[name]), use(*found["arrays"]))
+    chosen = [CrimeVAE(epochs=2).fit(*found["files"], label, validation=found[name]) for name in ("arrays", "walks")]
+    assert chosen[0].history_ == chosen[1].history_
+    with pytest.raises(DataError, match=r"training takes them at random; write a RowFile"):
+        model.fit(*found["walks"], label)
+
+
+def test_training_reads_no_more_than_blocks(sources):
+    """Of rows beyond a batch, or the block that is checked and scaled, none is in memory."""
+    (spectra, weights), label = sources[0]["arrays"], sources[1]
+    taken = []
+
+    class Watched(Rows):
+        def __getitem__(self, which):
+            found = super().__getitem__(which)
+            taken.append(len(found))
+            return found
+
+    many = np.arange(9000) % len(spectra)
+    watched = [Watched(lambda which, half=half: half[many[which]], (9000, 41)) for half in (spectra, weights)]
+    CrimeVAE(epochs=1, batch=64).fit(*watched, label[many])
+    assert max(taken) <= CHUNK
+
+
 def test_an_absent_class_keeps_its_place():
     spectra, weights, label = planted(60)
     with pytest.warns(UserWarning, match=r"no training spectrum is of class \[3\]"):
@@ -613,7 +667,7 @@ def test_given_validation_chooses_the_epoch():
     model = CrimeVAE(epochs=3, batch=16).fit(spectra, weights, label, validation=outside)
     assert len(model.heldout_) == 0
     best = model.history_[model.best_epoch_ - 1]["validation"]
-    x = model._scaled(np.hstack(outside))
+    x = torch.from_numpy(model.scaling_.apply(np.hstack(outside)))
     assert held_out(model.network_, x, model._objective()) == pytest.approx(best, rel=1e-5)
     last = CrimeVAE(epochs=3, batch=16, holdout=0).fit(spectra, weights, label)
     assert last.best_epoch_ == 3

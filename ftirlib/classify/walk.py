@@ -38,12 +38,12 @@ class Walk:
         self.read, self.shape = read, tuple(shape)
 
     @classmethod
-    def over(cls, spectra: np.ndarray | RowFile | xr.Dataset, rows=None) -> Walk:
-        """The walk over an array (n, n_wavenumbers), a `RowFile` or an opened data set.
+    def over(cls, spectra: np.ndarray | RowFile | xr.Dataset | Walk, rows=None) -> Walk:
+        """The walk over an array (n, n_wavenumbers), a `RowFile`, an opened data set, or of another walk.
 
         Parameters
         ----------
-        spectra : array, RowFile or xarray.Dataset
+        spectra : array, RowFile, xarray.Dataset or Walk
         rows : Runs, or (n,) int, optional
             Which spectra, in this order; default all.
 
@@ -78,6 +78,11 @@ class Walk:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Neighbouring spectra, in memory."""
+        start, stop, step = rows.indices(len(self))
+        return self.read(slice(start, stop, step)) if start < stop else self.read(slice(0, 1))[:0]
 
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
         return self.blocks(CHUNK)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, StoreError
 
 SCHEMA = "ftirlib-attribution-1"
@@ -225,6 +226,34 @@ def read_parts(paths: Sequence[str | os.PathLike], names: Sequence[str]) -> dict
                 found[name] = np.empty((ends[-1], *values.shape[1:]), values.dtype)
             found[name][start:end] = values
     return found
+
+
+def walk_weights(paths: Sequence[str | os.PathLike]) -> Walk:
+    """Weights (n, n_wavenumbers) of the first label that each spectrum of stored explanations was explained for.
+
+    Parameters
+    ----------
+    paths : of stores written by `Attribution.save`
+        Walked one after the other; nothing is read before it is asked for.
+
+    Raises
+    ------
+    StoreError
+        When a store cannot be read.
+    """
+    shapes = [_read(path, lambda data: data.weights.shape) for path in paths]
+    ends = np.cumsum([0, *(n for n, *_ in shapes)])
+
+    def read(rows: slice) -> np.ndarray:
+        start, stop, step = rows.indices(ends[-1])
+        parts = []
+        for path, first, end in zip(paths, ends, ends[1:]):
+            if start < end and first < stop:
+                here = slice(max(start - first, 0), stop - first)
+                parts.append(_read(path, lambda data, here=here: data.weights.variable[here, 0].values))
+        return np.concatenate(parts)[::step]
+
+    return Walk(read, (int(ends[-1]), shapes[0][-1]))
 
 
 def _read(path, take):

@@ -12,10 +12,10 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.spatial.distance import pdist, squareform
 
+from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, SettingsError
 
 EMPTY = -1  # label of a context that holds no spectra
-ROWS = 4096  # spectra summed at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,8 @@ def describe_contexts(
     assigned : (n_spectra,) int
         Context of each spectrum, 0 to n_contexts - 1.
     n_contexts : int
-    spectra, weights : (n_spectra, n_wavenumbers) array
+    spectra, weights : (n_spectra, n_wavenumbers) array, RowFile or Walk
+        Of which a block is in memory at a time.
     predicted : (n_spectra,) int
         Class the classifier gives.
     labelled : (n_spectra,) int
@@ -107,10 +108,10 @@ def describe_contexts(
         Arrays that disagree in length, or class and context numbers out of range.
     """
     assigned = np.asarray(assigned)
-    spectra, weights = np.asarray(spectra), np.asarray(weights)
+    spectra, weights = Walk.over(spectra), Walk.over(weights)
     predicted, labelled = np.asarray(predicted), np.asarray(labelled)
     n, k = len(assigned), n_contexts
-    if spectra.ndim != 2 or spectra.shape != weights.shape or len(spectra) != n:
+    if spectra.shape != weights.shape or len(spectra) != n:
         raise DataError(
             f"spectra {spectra.shape} and weights {weights.shape} must both be ({n}, wavenumbers): one row for "
             "each spectrum assigned to a context."
@@ -131,8 +132,8 @@ def describe_contexts(
     with np.errstate(invalid="ignore"):
         purity = predicted_counts.max(axis=1) / size
         mislabel = wrong / labelled_counts.sum(axis=1)
-    mean_spectra, sd_spectra = _moments(spectra, assigned, size)
-    mean_weights, sd_weights = _moments(weights, assigned, size)
+    mean_spectra, sd_spectra = (part.astype(np.float32) for part in context_moments(spectra, assigned, k))
+    mean_weights, sd_weights = (part.astype(np.float32) for part in context_moments(weights, assigned, k))
     return ContextTable(
         size=size,
         predicted_counts=predicted_counts,
@@ -198,19 +199,30 @@ def _counts(assigned, classes, n_contexts, n_classes) -> np.ndarray:
     return np.bincount(assigned * n_classes + classes, minlength=n_contexts * n_classes).reshape(n_contexts, n_classes)
 
 
-def _moments(values: np.ndarray, assigned: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the rows of each context, (n_contexts, n_columns) float32; NaN where empty."""
+def context_moments(values, assigned, n_contexts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the rows of each context, (n_contexts, n_columns) float64; NaN where empty.
 
-    def mean(of):
-        total = np.zeros((len(size), values.shape[1]))
-        for start in range(0, len(values), ROWS):
-            rows = slice(start, start + ROWS)
-            block = np.asarray(of(rows), float)
-            at = assigned[rows]
-            total += csr_array((np.ones(len(at)), (at, np.arange(len(at)))), shape=(len(size), len(at))) @ block
-        with np.errstate(invalid="ignore"):
-            return total / size[:, None]
+    Blocks are joined as in `ftirlib.classify.moments`.
 
-    centre = mean(lambda rows: values[rows])
-    variance = mean(lambda rows: np.square(values[rows] - centre[assigned[rows]]))
-    return centre.astype(np.float32), np.sqrt(variance).astype(np.float32)
+    Parameters
+    ----------
+    values : (n_spectra, n_columns) array, RowFile or Walk
+        Walked once.
+    assigned : (n_spectra,) int
+        Context of each row.
+    n_contexts : int
+    """
+    walk = Walk.over(values)
+    size, means, squares = np.zeros((n_contexts, 1)), *np.zeros((2, n_contexts, walk.shape[1]))
+    for rows, block in walk:
+        at, block = assigned[rows], block.astype(np.float64)
+        member = csr_array((np.ones(len(at)), (at, np.arange(len(at)))), shape=(n_contexts, len(at)))
+        count = member.sum(axis=1)[:, None]
+        mean = member @ block / np.maximum(count, 1)
+        share = count / np.maximum(size + count, 1)  # of the block among all rows of the context so far
+        moved = mean - means
+        squares += member @ np.square(block - mean[at]) + size * share * np.square(moved)
+        means += share * moved
+        size += count
+    with np.errstate(invalid="ignore"):
+        return np.where(size > 0, means, np.nan), np.sqrt(squares / size)

@@ -36,6 +36,7 @@ __all__ = [
 
 N_CONTEXTS = 100  # as published: contexts up to number 97 are cited
 SPECTRA_PER_CONTEXT = 30  # on average, for the smaller number of contexts of small data
+EMBEDDED = 100_000  # spectra that a map is made of at most: about 1 GB and two minutes
 STABILITY_FLOOR = 0.5  # correlation below which two explanations share less signal than they hold noise
 
 
@@ -125,7 +126,8 @@ class Contexts:
     def describe(self, *, spectra, weights, predicted, labelled, n_classes: int, assigned=None) -> ContextTable:
         """What each context holds, of the spectra given by `assigned`, or of those the contexts were found on.
 
-        See `ftirlib.explain.context_table.describe_contexts`.
+        `spectra` and `weights` are an array, `RowFile` or `Walk` each; see
+        `ftirlib.explain.context_table.describe_contexts`.
         """
         assigned = self.assigned if assigned is None else np.asarray(assigned)
         return describe_contexts(
@@ -235,6 +237,8 @@ def find_contexts(
 def embed(latent, *, random_state: int = 0, n_neighbors: int = 15, min_dist: float = 0.1) -> np.ndarray:
     """Two-dimensional UMAP of a latent space, for pictures (McInnes et al. 2018, arXiv:1802.03426).
 
+    Of more than `EMBEDDED` spectra the map is made of evenly spaced ones, and the others are placed among them.
+
     Parameters
     ----------
     latent : (n_spectra, n_dimensions) array
@@ -252,9 +256,16 @@ def embed(latent, *, random_state: int = 0, n_neighbors: int = 15, min_dist: flo
         raise DataError(f"{len(latent)} spectra are too few for UMAP; give at least 5.")
     from umap import UMAP  # slow to import
 
-    neighbours = min(n_neighbors, len(latent) - 1)
+    step = -(-len(latent) // EMBEDDED)
+    neighbours = min(n_neighbors, len(latent[::step]) - 1)
     picture = UMAP(n_neighbors=neighbours, min_dist=min_dist, random_state=random_state, n_jobs=1)
-    return picture.fit_transform(latent).astype(np.float32)
+    places = np.empty((len(latent), 2), np.float32)
+    places[::step] = picture.fit_transform(latent[::step])
+    others = np.flatnonzero(np.arange(len(latent)) % step)
+    for start in range(0, len(others), EMBEDDED):
+        rows = others[start : start + EMBEDDED]
+        places[rows] = picture.transform(latent[rows])
+    return places
 
 
 def _latent(latent, n_dimensions: int | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Training of the semi-supervised autoencoder: batches in memory, best epoch by validation bound, resumable.
+"""Training of the semi-supervised autoencoder: a batch in memory, best epoch by validation bound, resumable.
 
 Kingma et al. 2014 (arXiv:1406.5298), equation 9, with Adam (Kingma & Ba 2015, arXiv:1412.6980).
 """
@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftirlib.classify.checkpoint import resume, save_checkpoint
+from ftirlib.classify.stored import StoredRows
 from ftirlib.errors import ModelError
 from ftirlib.explain.m2 import M2, Terms, best_noise
+from ftirlib.explain.vae_inputs import UNKNOWN
 
 TOKENS_AT_ONCE = 2**16  # decoded tokens, over spectra and classes, whose activations are held: about 1.5 GB
-UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Objective:
 
 def train(
     network: M2,
-    x: Tensor,
+    x: Tensor | StoredRows,
     seen: Tensor,
-    outside: Tensor,
+    outside: Tensor | StoredRows,
     objective: Objective,
     *,
     checkpoint: str | os.PathLike | None = None,
@@ -55,11 +56,11 @@ def train(
 
     Parameters
     ----------
-    x : (n_spectra, 2 n_wavenumbers) tensor
-        Scaled input, on the network's device.
+    x : (n_spectra, 2 n_wavenumbers) tensor or StoredRows
+        Scaled input, on the network's device; of what is stored, only a batch is in memory.
     seen : (n_spectra,) int tensor
         Class, or -1 where it is summed out.
-    outside : (n_validation, 2 n_wavenumbers) tensor
+    outside : (n_validation, 2 n_wavenumbers) tensor or StoredRows
         Chooses the epoch (`held_out`); none: the last epoch is kept.
     objective : Objective
     checkpoint : path, optional
@@ -115,13 +116,13 @@ def best_epoch(history: list[dict]) -> int:
 
 
 @torch.no_grad()
-def bound(network: M2, x: Tensor, objective: Objective) -> Tensor:
+def bound(network: M2, x: Tensor | StoredRows, objective: Objective) -> Tensor:
     """The unlabelled bound of each spectrum (n,), with one draw of z each, the same at every call."""
     return -_unlabelled(network, x, objective).negative(objective.beta)
 
 
 @torch.no_grad()
-def held_out(network: M2, x: Tensor, objective: Objective) -> float:
+def held_out(network: M2, x: Tensor | StoredRows, objective: Objective) -> float:
     """Minus the mean unlabelled bound of spectra not trained on, at the noise that suits them where it is learned.
 
     A patient unlike the others is decoded worse than those trained on. At their noise, which falls from epoch to
@@ -135,14 +136,20 @@ def held_out(network: M2, x: Tensor, objective: Objective) -> float:
     return terms.negative(objective.beta).mean().item()
 
 
-def _unlabelled(network: M2, x: Tensor, objective: Objective) -> Terms:
+def _unlabelled(network: M2, x: Tensor | StoredRows, objective: Objective) -> Terms:
     """Terms of the unlabelled bound of each spectrum, batch by batch."""
     draws = _normal(x, network, generator(objective.random_state, None))  # all at once, whatever the batch
-    parts = []
+    whole, done = {}, 0
     for rows, noise in zip(x.split(objective.batch), draws.split(objective.batch)):
         features = network.encoder(rows)
-        parts.append(network.unlabelled(rows, features, network.classifier(features), noise))
-    return _joined(parts)
+        terms = network.unlabelled(rows, features, network.classifier(features), noise)
+        for f in fields(Terms):  # into room made once: pieces kept among what comes and goes would scatter memory
+            part = getattr(terms, f.name)
+            if f.name not in whole:
+                whole[f.name] = part.new_empty((*part.shape[:-1], len(x)))
+            whole[f.name][..., done : done + len(rows)] = part
+        done += len(rows)
+    return Terms(**whole)
 
 
 def _joined(parts: list[Terms]) -> Terms:
@@ -163,7 +170,7 @@ def spectra_at_once(network: M2) -> int:
     return max(1, TOKENS_AT_ONCE // (network.settings.n_classes * getattr(network.decoder, "tokens", 1)))
 
 
-def _normal(rows: Tensor, network: M2, chance: torch.Generator) -> Tensor:
+def _normal(rows: Tensor | StoredRows, network: M2, chance: torch.Generator) -> Tensor:
     return torch.randn(len(rows), network.settings.latent, generator=chance).to(rows.device)
 
 
@@ -172,7 +179,7 @@ def _one_epoch(network, x, seen, optimizer, objective, chance) -> dict:
     network.train()
     n, n_labelled = len(x), int((seen != UNKNOWN).sum())
     weight = objective.alpha * n / max(n_labelled, 1)
-    sums, squared_error = x.new_zeros(5, dtype=torch.float64), x.new_zeros(2, dtype=torch.float64)
+    sums, squared_error = (torch.zeros(count, dtype=torch.float64, device=x.device) for count in (5, 2))
     order = torch.randperm(n, generator=chance).to(x.device)
     for batch in order.split(objective.batch):
         noise = _normal(batch, network, chance)

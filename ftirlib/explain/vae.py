@@ -18,13 +18,16 @@ import torch
 from sklearn.base import BaseEstimator
 
 from ftirlib.classify.checkpoint import fingerprint
+from ftirlib.classify.stored import StoredRows
+from ftirlib.classify.walk import Walk
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
-from ftirlib.errors import ModelError, SettingsError
+from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.explain.crime import STABILITY_FLOOR, check_stability
 from ftirlib.explain.encoders import scaled_kernels
 from ftirlib.explain.m2 import DECODER_INPUTS, M2, VARIANTS, M2Settings
-from ftirlib.explain.m2_training import UNKNOWN, Objective, best_epoch, bound, train
-from ftirlib.explain.vae_inputs import Scaling, checked_labels, choose_labelled, hold_out, joined
+from ftirlib.explain.m2_training import Objective, best_epoch, bound, train
+from ftirlib.explain.rows import Rows
+from ftirlib.explain.vae_inputs import UNKNOWN, Scaling, checked_labels, choose_labelled, hold_out, joined
 
 KIND = "CrimeVAE"
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -172,14 +175,16 @@ class CrimeVAE(BaseEstimator):
 
         Parameters
         ----------
-        spectra, weights : (n_spectra, n_wavenumbers) array
+        spectra, weights : (n_spectra, n_wavenumbers) array, RowFile or Rows
+            Taken in random order, so that of a `RowFile` no more than a batch is in memory.
         labels : (n_spectra,) int, optional
             Class of each spectrum, -1 where unknown; not needed and not read when `supervision` is 0.
         n_classes : int, optional
             Default: one more than the largest label. A class that no spectrum has keeps its place; the
             classifier head merely never sees it, and a warning says so.
         validation : (spectra, weights), optional
-            Chooses the epoch. Default: a share `holdout` of the spectra, whole groups where `groups` is given.
+            Chooses the epoch; as the spectra and weights. Default: a share `holdout` of the spectra, whole groups where
+            `groups` is given.
         groups : (n_spectra,) int, optional
             Patient of each spectrum; without it single spectra are held out, neighbours of those trained on.
             A whole group is held out however few there are: of four, one is a quarter of the data.
@@ -202,7 +207,8 @@ class CrimeVAE(BaseEstimator):
         SettingsError
             A parameter out of its range, or labels missing where supervision needs them.
         DataError
-            Arrays that disagree, are not finite, or labels out of range; unstable explanations.
+            Arrays that disagree, are not finite, or labels out of range; unstable explanations; a `Walk`, which gives
+            spectra in order only.
         ModelError
             A checkpoint made from something else, or a loss that is not finite.
         """
@@ -210,6 +216,8 @@ class CrimeVAE(BaseEstimator):
         if labels is None and (self.supervision > 0 or n_classes is None):
             missing = "labels" if self.supervision > 0 else "n_classes"
             raise SettingsError(f"supervision is {self.supervision} but {missing} was not given; give it.")
+        if isinstance(spectra, Walk) or isinstance(weights, Walk):
+            raise DataError("a walk gives spectra in order only, and training takes them at random; write a RowFile.")
         x = joined(spectra, weights)
         check_stability(stability, stability_floor, n_spectra=len(x))
         labels, n_classes = checked_labels(labels, n_classes, len(x))
@@ -218,7 +226,7 @@ class CrimeVAE(BaseEstimator):
         self.labelled_ = choose_labelled(labels, rows, self.supervision, n_classes, random_state=self.random_state)
         self.n_wavenumbers_, self.n_classes_ = x.shape[1] // 2, n_classes
         self.scaling_ = Scaling.of(x, rows)
-        outside = x[self.heldout_] if validation is None else self._fitting(*validation)
+        outside = x.at(self.heldout_) if validation is None else self._fitting(*validation)
         seen = np.full(len(x), UNKNOWN)
         seen[self.labelled_] = labels[self.labelled_]
         made_from = None
@@ -226,12 +234,12 @@ class CrimeVAE(BaseEstimator):
             made_from = {
                 "settings": {k: v for k, v in self.get_params().items() if k not in ("epochs", "device")},
                 "n_classes": n_classes,
-                "data": fingerprint(*map(torch.from_numpy, (x, seen, rows, outside))),
+                "data": fingerprint(StoredRows(x), *map(torch.from_numpy, (seen, rows)), StoredRows(outside)),
             }
         self.network_ = self._build()
         self.history_ = train(
             self.network_,
-            self._scaled(x[rows]),
+            self._scaled(x.at(rows)),
             torch.from_numpy(seen[rows]).to(self.device),
             self._scaled(outside),
             self._objective(),
@@ -298,7 +306,11 @@ class CrimeVAE(BaseEstimator):
     # --- use ---------------------------------------------------------------------------------------------
 
     def encode(self, spectra, weights) -> tuple[np.ndarray, np.ndarray]:
-        """Latent means and log-variances, each (n_spectra, latent) float32, expected over q(y|x)."""
+        """Latent means and log-variances, each (n_spectra, latent) float32, expected over q(y|x).
+
+        Here and below, `spectra` and `weights` (n_spectra, n_wavenumbers) are each an array, `RowFile`, `Rows` or
+        `Walk`, of which a block is in memory at a time.
+        """
         mean, log_variance, _ = self._encode(spectra, weights)
         return mean, log_variance
 
@@ -324,15 +336,19 @@ class CrimeVAE(BaseEstimator):
 
     @torch.no_grad()
     def _encode(self, spectra, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        x = self._fitting(spectra, weights)
-        parts = []
-        for start in range(0, len(x), self.batch):
-            features = self.network_.encoder(self._scaled(x[start : start + self.batch]))
+        x = self._fitting(spectra, weights).through(self.scaling_.apply)
+        widths = (self.latent, self.latent, self.n_classes_)
+        found = tuple(np.empty((len(x), width), np.float32) for width in widths)
+        done = 0
+        for block in x.blocks(self.batch):
+            features = self.network_.encoder(torch.from_numpy(block).to(self.device))
             q = self.network_.classifier(features).softmax(-1)
-            parts.append([t.cpu() for t in (*self.network_.embed(q, features), q)])
-        return tuple(torch.cat(part).numpy() for part in zip(*parts))
+            for whole, part in zip(found, (*self.network_.embed(q, features), q)):
+                whole[done : done + len(block)] = part.cpu().numpy()
+            done += len(block)
+        return found
 
-    def _fitting(self, spectra, weights) -> np.ndarray:
+    def _fitting(self, spectra, weights) -> Rows:
         """The joined input, once it is known to fit this model."""
         if not hasattr(self, "n_wavenumbers_"):
             raise ModelError("this CrimeVAE is not fitted; call fit or load one.")
@@ -344,8 +360,8 @@ class CrimeVAE(BaseEstimator):
             )
         return x
 
-    def _scaled(self, x: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(self.scaling_.apply(x)).to(self.device)
+    def _scaled(self, x: Rows) -> StoredRows:
+        return StoredRows(x.through(self.scaling_.apply), self.device)
 
     # --- on disk -----------------------------------------------------------------------------------------
 

@@ -11,33 +11,49 @@ from dataclasses import dataclass
 import numpy as np
 
 from ftirlib.errors import DataError
-from ftirlib.explain.m2_training import UNKNOWN
+from ftirlib.explain.rows import Rows
+from ftirlib.spectra.model import CHUNK
 
 ROWS = 1024  # spectra scaled at once
+UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
 
 
-def joined(spectra, weights) -> np.ndarray:
-    """Spectra and weights side by side, (n_spectra, 2 n_wavenumbers) float32.
+def joined(spectra, weights) -> Rows:
+    """Spectra and weights side by side, (n_spectra, 2 n_wavenumbers) float32, read when they are asked for.
+
+    Parameters
+    ----------
+    spectra, weights : (n_spectra, n_wavenumbers) array, RowFile, Rows or Walk
+        Read once here, to be checked.
 
     Raises
     ------
     DataError
         Shapes that differ, or values that are not finite.
     """
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
-        spectra, weights = np.asarray(spectra, np.float32), np.asarray(weights, np.float32)
-    if spectra.ndim != 2 or spectra.shape != weights.shape or not spectra.size:
+    halves = {"spectra": Rows.over(spectra), "weights": Rows.over(weights)}
+    shape, other = (half.shape for half in halves.values())
+    if len(shape) != 2 or shape != other or 0 in shape:
         raise DataError(
-            f"spectra have shape {spectra.shape} and weights {weights.shape}; both must be (spectra, wavenumbers) and "
+            f"spectra have shape {shape} and weights {other}; both must be (spectra, wavenumbers) and "
             "alike: one weight for each value of each spectrum."
         )
-    for name, values in (("spectra", spectra), ("weights", weights)):
-        bad = ~np.isfinite(values).all(axis=1)
+    for name, half in halves.items():
+        bad = np.concatenate([~np.isfinite(_float32(block)).all(axis=1) for block in half.blocks(CHUNK)])
         if bad.any():
             raise DataError(
                 f"{name} hold NaN or infinite values in {bad.sum()} rows, the first being {np.argmax(bad)}; drop them."
             )
-    return np.concatenate([spectra, weights], axis=1)
+
+    def read(which):
+        return np.concatenate([_float32(half[which]) for half in halves.values()], axis=1)
+
+    return Rows(read, (shape[0], 2 * shape[1]))
+
+
+def _float32(values) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        return np.asarray(values, np.float32)
 
 
 @dataclass(frozen=True)
@@ -48,20 +64,24 @@ class Scaling:
     scale: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, rows: np.ndarray) -> Scaling:
-        """The scaling of some rows of `x`; a column that varies by float32 rounding alone is centred only."""
+    def of(cls, x: np.ndarray | Rows, rows: np.ndarray) -> Scaling:
+        """The scaling of some rows of `x`."""
         blocks = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
         mean = sum(x[block].sum(axis=0, dtype=float) for block in blocks) / len(rows)
         variance = sum(np.square(x[block] - mean).sum(axis=0) for block in blocks) / len(rows)
-        scale = np.sqrt(variance)
-        scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
-        return cls(mean.astype(np.float32), scale.astype(np.float32))
+        return cls(mean.astype(np.float32), deviation(mean, variance).astype(np.float32))
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         return (x - self.mean) / self.scale
 
     def undo(self, x: np.ndarray) -> np.ndarray:
         return x * self.scale + self.mean
+
+
+def deviation(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Standard deviation that each column is divided by; 1 where it varies by float32 rounding alone."""
+    scale = np.sqrt(variance)
+    return np.where(scale <= 10 * np.finfo(np.float32).eps * np.abs(mean), 1.0, scale)
 
 
 def checked_labels(labels, n_classes: int | None, n_spectra: int) -> tuple[np.ndarray, int]:

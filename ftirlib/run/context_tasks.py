@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.run.tasks import SIDES, explained, read_arrays, read_fold, write_json
+from ftirlib.run.arrays import write_arrays
+from ftirlib.run.explained import Explained
+from ftirlib.run.tasks import SIDES, answer, read_arrays, read_fold, write_json
 from ftirlib.spectra.model import iter_blocks, open_spectra
+from ftirlib.spectra.rowfile import RowFile
 
 
 def token_patch(variant: str, patch: int, n_wavenumbers: int) -> int:
@@ -43,46 +46,52 @@ def _autoencoder(settings: dict, supervision: float, seed: int, n_wavenumbers: i
     return CrimeVAE(**settings | {"patch": patch}, supervision=supervision, random_state=seed)
 
 
-def _fit(model, known: dict, labels, data, floor, checkpoint: Path):
+def _fit(model, known: Explained, halves, labels, data, floor, work: Path):
     return model.fit(
-        known["absorbance"],
-        known["weights"],
+        *halves,
         labels=labels,
         n_classes=len(data.attrs["class_names"]),
-        groups=data.group.values[known["rows"]],
-        stability=None if floor is None else known["stability"],
+        groups=known.take(data.group.variable),
+        stability=None if floor is None else known.stability,
         stability_floor=floor,
-        checkpoint=checkpoint,
+        checkpoint=work / "training.safetensors",
     )
 
 
-def _explained_sides(spectra, explanations, predictions, folds, fold) -> tuple[dict, dict]:
+def _explained_sides(data, spectra, explanations, predictions, fold) -> tuple[dict[str, Explained], dict]:
     """Explained spectra of both sides, and their rows, predictions and labels as they are kept."""
-    data, rows = open_spectra(spectra), read_fold(folds, fold)
-    votes = read_arrays(Path(predictions) / "probabilities.npz")
-    found, places = {}, {}
-    for side in SIDES[1:]:
-        found[side] = explained(spectra, explanations[side])
-        chosen = found[side]["rows"]
+    found = {side: Explained.of(spectra, explanations[side]) for side in SIDES[1:]}
+    places = {}
+    for side, one in found.items():
         places |= {
-            f"{side}_rows": chosen,
-            f"{side}_predicted": votes[side][np.searchsorted(getattr(rows, side), chosen)].argmax(1),
-            f"{side}_labelled": data.label.values[chosen].astype(np.int64),
+            f"{side}_rows": one.rows,
+            f"{side}_predicted": one.predicted(predictions, fold, side),
+            f"{side}_labelled": one.take(data.label.variable).astype(np.int64),
         }
     return found, places
 
 
+def _on_disk(found: Explained, work: Path, side: str) -> tuple[RowFile, RowFile]:
+    """Spectra and weights of one side, float32 in files: in a random order chunks of a store would be read for each."""
+    halves = {"absorbance": found.absorbance, "weights": found.weights}
+    return tuple(
+        RowFile.write(work / f"{side}-{name}.float32", (block for _, block in walk), walk.shape[1])
+        for name, walk in halves.items()
+    )
+
+
 def vae(folder, work, *, spectra, explanations, predictions, folds, fold, settings, supervision, labels, floor, seed):
     """One autoencoder: trained on explained validation spectra, then every explained spectrum's place in it."""
-    data = open_spectra(spectra)
-    found, places = _explained_sides(spectra, explanations, predictions, folds, fold)
+    data = open_spectra(spectra, codes=False)
+    found, places = _explained_sides(data, spectra, explanations, predictions, read_fold(folds, fold))
     seen = places["validation_predicted" if labels == "model" else "validation_labelled"]
     model = _autoencoder(settings, supervision, seed, data.sizes["wavenumber"])
-    _fit(model, found["validation"], seen, data, floor, work / "training.safetensors")
+    known = found["validation"]
+    _fit(model, known, _on_disk(known, work, "validation"), seen, data, floor, work)
     model.save(folder / "model")
     write_json(folder / "history.json", model.history_)
-    for side in SIDES[1:]:
-        mean, log_variance = model.encode(found[side]["absorbance"], found[side]["weights"])
+    for side, one in found.items():
+        mean, log_variance = model.encode(one.absorbance, one.weights)
         places |= {f"{side}_mean": mean, f"{side}_log_variance": log_variance}
     np.savez(folder / "latent.npz", **places)
 
@@ -98,21 +107,21 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, latent, c
     from ftirlib.explain.linear import LinearClassifier
     from ftirlib.spectra.prepared import recipe_of
 
-    data = open_spectra(spectra)
+    data = open_spectra(spectra, codes=False)
     places = read_arrays(Path(vae) / "latent.npz")
-    known = explained(spectra, explanations["validation"])
+    known = Explained.of(spectra, explanations["validation"])
     points = {side: latent_points(places, side, latent) for side in SIDES[1:]}
     groups = find_contexts(
         points["validation"],
         n_contexts=default_n_contexts(len(points["validation"])) if count == "auto" else count,
         random_state=seed,
-        stability=None if floor is None else known["stability"],
+        stability=None if floor is None else known.stability,
         stability_floor=floor,
     )
     groups.save(folder / "contexts.npz")
     table = groups.describe(
-        spectra=known["absorbance"],
-        weights=known["weights"],
+        spectra=known.absorbance,
+        weights=known.weights,
         predicted=places["validation_predicted"],
         labelled=places["validation_labelled"],
         n_classes=len(data.attrs["class_names"]),
@@ -126,12 +135,14 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, latent, c
         recipe=recipe_of(data),
     )
     linear.save(folder / "linear.json")
-    rows = read_fold(folds, fold)
-    answers = {
-        f"linear_{side}": np.concatenate([linear.predict(block) for _, block in iter_blocks(data, getattr(rows, side))])
-        for side in SIDES[1:]
-    }
-    np.savez(folder / "assigned.npz", **{side: groups.assign(points[side]) for side in SIDES[1:]}, **answers)
+    assigned = {side: groups.assign(points[side]) for side in SIDES[1:]}
+    rows = {side: read_fold(folds, fold).runs[side] for side in SIDES[1:]}
+    answers = {side: (linear.predict(block) for _, block in iter_blocks(data, one)) for side, one in rows.items()}
+    write_arrays(
+        folder / "assigned.npz",
+        {side: (one.shape, one.dtype, [one]) for side, one in assigned.items()}
+        | {f"linear_{side}": ((len(rows[side]),), linear.labels.dtype, one) for side, one in answers.items()},
+    )
 
 
 def control(
@@ -153,20 +164,19 @@ def control(
     n_contexts,
     context_seed,
 ):
-    """Contexts of an autoencoder that lacks one thing (`ftirlib.report.context_controls.TRAINED`), same otherwise."""
+    """Contexts of an autoencoder that lacks one thing (`ftirlib.explain.context_controls.TRAINED`), same otherwise."""
+    from ftirlib.explain.context_controls import control_input
     from ftirlib.explain.crime import find_contexts
-    from ftirlib.report.context_controls import control_input
 
-    data = open_spectra(spectra)
-    found, places = _explained_sides(spectra, explanations, predictions, folds, fold)
-    known, tested = found["validation"], found["test"]
+    data = open_spectra(spectra, codes=False)
+    found, places = _explained_sides(data, spectra, explanations, predictions, read_fold(folds, fold))
+    halves = {side: _on_disk(one, work, side) for side, one in found.items()}
     seen = places["validation_predicted" if labels == "model" else "validation_labelled"]
-    halves = known["absorbance"], known["weights"]
-    x, w, y = control_input(control, *halves, seen, random_state=seed)
+    x, w, y = control_input(control, *halves["validation"], seen, random_state=seed)
     model = _autoencoder(settings, supervision, seed, data.sizes["wavenumber"])
-    _fit(model, known | {"absorbance": x, "weights": w}, y, data, floor, work / "training.safetensors")
+    _fit(model, found["validation"], (x, w), y, data, floor, work)
     others = control_input(
-        control, tested["absorbance"], tested["weights"], places["test_predicted"], random_state=seed, means=halves
+        control, *halves["test"], places["test_predicted"], random_state=seed, means=halves["validation"]
     )
     points = {}
     for side, pair in (("validation", (x, w)), ("test", others[:2])):
@@ -177,16 +187,15 @@ def control(
 
 
 def plain_controls(folder, work, *, spectra, explanations, contexts, n_contexts, seed):
-    """Contexts that need no autoencoder (`ftirlib.report.context_controls.PLAIN`), one file each."""
-    from ftirlib.report.context_controls import Assigned, context_controls
+    """Contexts that need no autoencoder (`ftirlib.explain.context_controls.PLAIN`), together in one file."""
+    from ftirlib.explain.context_controls import Assigned, context_controls
 
-    found = {side: explained(spectra, explanations[side]) for side in SIDES[1:]}
+    known, tried = (_on_disk(Explained.of(spectra, explanations[side]), work, side) for side in SIDES[1:])
     real = read_arrays(Path(contexts) / "assigned.npz")
     made = context_controls(
-        found["validation"]["absorbance"],
-        found["validation"]["weights"],
+        *known,
         n_contexts=n_contexts,
-        tried=(found["test"]["absorbance"], found["test"]["weights"]),
+        tried=tried,
         real=Assigned(real["validation"], real["test"]),
         random_state=seed,
     )
@@ -212,38 +221,32 @@ def cards(folder, work, *, spectra, explanations, predictions, folds, vaes, cont
     `explanations`, `predictions`, `vaes` and `contexts` are lists over the folds, the last two of mappings by name.
     """
     for fold, models in enumerate(contexts):
-        known = explained(spectra, explanations[fold]["validation"])
-        votes = read_arrays(Path(predictions[fold]) / "probabilities.npz")["test"].argmax(1)
+        known = Explained.of(spectra, explanations[fold]["validation"])
         for name, path in models.items():
             target = folder / f"fold{fold}-{name}"
             target.mkdir()
             text = (Path(path) / "linear.json").read_text(encoding="utf-8")
             (target / "linear.json").write_text(text, encoding="utf-8")
-            rows = read_fold(folds, fold).test
-            page = _card(spectra, rows, votes, known, Path(vaes[fold][name]), Path(path), name, fold, about, bootstrap)
+            agreement = _agreement(spectra, read_fold(folds, fold).runs["test"], path, predictions[fold], bootstrap)
+            page = _card(spectra, known, Path(vaes[fold][name]), Path(path), name, fold, about, agreement)
             (target / "card.html").write_text(page, encoding="utf-8")
 
 
-def _card(spectra, rows, votes, known, vae: Path, path: Path, name, fold, about, bootstrap) -> str:
+def _card(spectra, known: Explained, vae: Path, path: Path, name, fold, about, agreement) -> str:
     from ftirlib.explain.crime import Contexts
     from ftirlib.explain.linear import LinearClassifier
     from ftirlib.explain.model_card import model_card
 
-    data = open_spectra(spectra)
-    names = data.attrs["class_names"]
-    places, assigned = read_arrays(vae / "latent.npz"), read_arrays(path / "assigned.npz")
+    data = open_spectra(spectra, codes=False)
+    places = read_arrays(vae / "latent.npz")
     table = Contexts.load(path / "contexts.npz").describe(
-        spectra=known["absorbance"],
-        weights=known["weights"],
+        spectra=known.absorbance,
+        weights=known.weights,
         predicted=places["validation_predicted"],
         labelled=places["validation_labelled"],
-        n_classes=len(names),
+        n_classes=len(data.attrs["class_names"]),
     )
-    group, label = data.group.values[rows], data.label.values[rows].astype(int)
     limits = ["Made from simulated spectra, which are no tissue."] if data.attrs["is_simulated"] else []
-    agreement = _agreement(
-        assigned["linear_test"], {"the labels": label, "the ensemble": votes}, group, data, bootstrap
-    )
     if not agreement:
         limits.append("All test spectra are of one group: how far it agrees with others is not known.")
     return model_card(
@@ -251,21 +254,32 @@ def _card(spectra, rows, votes, known, vae: Path, path: Path, name, fold, about,
         title=f"Linear model of {name}, fold {fold + 1}",
         table=table,
         agreement=agreement,
-        made_from=f"Made from {len(known['rows']):,} explained spectra {about}.",
+        made_from=f"Made from {len(known):,} explained spectra {about}.",
         limits=limits,
     )
 
 
-def _agreement(predicted, targets, group, data, bootstrap) -> dict[str, tuple[float, float, float]]:
-    """Accuracy and balanced accuracy against each target, with intervals over the groups of one fold's test set."""
-    from ftirlib.report.uncertainty import bootstrap_scores
+def _agreement(spectra, rows, path, ensemble, bootstrap) -> dict[str, tuple[float, float, float]]:
+    """Accuracy and balanced accuracy against labels and ensemble, with intervals over the groups of a fold's test set.
 
-    if len(np.unique(group)) < 2:
-        return {}
+    None where there is one group.
+    """
+    from ftirlib.report.tally import Tally
+    from ftirlib.report.uncertainty import bootstrap_tally
+
+    data = open_spectra(spectra, codes=False)
     names = {key: data.attrs[key] for key in ("class_names", "positive_classes")}
+    targets = ("the labels", "the ensemble")
+    tallies = {target: Tally(**names, n_groups=len(data.attrs["group_names"])) for target in targets}
+    for here, labels, groups in rows.take_parts(data.label.variable, data.group.variable):
+        predicted = answer(path, linear=True, rows=here)["predicted"]
+        for target, truth in zip(targets, (labels, answer(ensemble, rows=here)["predicted"])):
+            tallies[target].add(truth, predicted, groups=groups)
+    if tallies["the labels"].confusion.any(axis=(1, 2)).sum() < 2:
+        return {}
     found = {}
-    for target, truth in targets.items():
-        intervals = bootstrap_scores(truth, predicted.astype(int), group, **names, **bootstrap)
+    for target, tally in tallies.items():
+        intervals = bootstrap_tally(tally, **bootstrap)
         for score in ("accuracy", "balanced_accuracy"):
             one = intervals[score]
             found[f"{score.replace('_', ' ')} against {target}"] = (one.estimate, one.low, one.high)

@@ -69,8 +69,8 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
         for side in ("validation", "test"):
             found = explained(run, side, fold)
             tables[side] = contexts.describe(
-                spectra=found["absorbance"],
-                weights=found["weights"],
+                spectra=found.absorbance,
+                weights=found.weights,
                 predicted=latent[f"{side}_predicted"],
                 labelled=latent[f"{side}_labelled"],
                 n_classes=n_classes,
@@ -236,10 +236,10 @@ def linear_size_kb(run: Run, name: str) -> float:
 
 def linear_reproduces(run: Run, name: str) -> bool:
     """Whether the JSON, read back, predicts the test set as the run stored it."""
-    stored = tasks.read_arrays(stages.contexts(run)[SHOWN][name] / "assigned.npz")["linear_test"]
-    test = stages.folds(run)[SHOWN].test
-    blocks = iter_blocks(stages.prepared(run), test)
-    return bool(np.array_equal(np.concatenate([linear_model(run, name).predict(b) for _, b in blocks]), stored))
+    stored = tasks.read_arrays(stages.contexts(run)[SHOWN][name] / "assigned.npz").on_disk("linear_test")
+    model, rows = linear_model(run, name), stages.folds(run)[SHOWN].runs["test"]
+    blocks = iter_blocks(stages.prepared(run), rows)
+    return all(np.array_equal(model.predict(b), stored[start : start + len(b)]) for start, b in blocks)
 
 
 def largest_contexts(view: ContextView, most: int) -> np.ndarray:

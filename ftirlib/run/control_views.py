@@ -1,6 +1,6 @@
 """Is the autoencoder worth its price? Its contexts beside those that lack one part of the method, over all folds.
 
-Only simulated data can answer; the controls are those of `ftirlib.report.context_controls`.
+Only simulated data can answer; the controls are those of `ftirlib.explain.context_controls`.
 """
 
 from __future__ import annotations

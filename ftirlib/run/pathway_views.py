@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ftirlib.report.context_controls import DEALT, TRAINED
+from ftirlib.explain.context_controls import DEALT, TRAINED
 from ftirlib.report.pathway_agreement import MEASURES, pathway_agreement
 from ftirlib.run import stages
 from ftirlib.run.context_views import best_vae, context_view

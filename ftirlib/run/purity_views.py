@@ -1,6 +1,6 @@
 """Purity of contexts against their number: more clusters are purer whatever they are, so the curve is what counts.
 
-Beside the autoencoder's contexts stand clusters that need none (`ftirlib.report.context_controls`).
+Beside the autoencoder's contexts stand clusters that need none (`ftirlib.explain.context_controls`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ftirlib.explain.context_controls import PLAIN, cluster, plain_points
 from ftirlib.explain.crime import find_contexts
-from ftirlib.report.context_controls import context_controls
 from ftirlib.report.pathway_agreement import pathway_agreement
 from ftirlib.run import stages
 from ftirlib.run.context_tasks import latent_points
@@ -20,7 +20,7 @@ from ftirlib.run.tasks import read_arrays
 from ftirlib.run.views import explained
 
 COUNTS = (2, 4, 8, 16, 32, 64, 100)
-CONTROLS = ("K-means of the spectra", "K-means of the weights", "PCA of both")
+CONTROLS = PLAIN[:3]
 LEAST = 2  # spectra a context, on average; with fewer, purity is a matter of counting
 
 
@@ -43,21 +43,25 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
 
     def make():
         data = stages.prepared(run)
-        sides = [{side: explained(run, side, k) for side in ("validation", "test")} for k in stages.FOLDS]
-        counts = [n for n in COUNTS if LEAST * n <= min(len(found["rows"]) for one in sides for found in one.values())]
-        rows = np.concatenate([one["test"]["rows"] for one in sides])
-        folds = np.repeat(stages.FOLDS, [len(one["test"]["rows"]) for one in sides])
-        pathway = data.truth_pathway.values.astype(int)[rows]
-        none = np.zeros(len(rows), int)  # classes play no part in purity
+        tested = [explained(run, "test", k) for k in stages.FOLDS]
+        sizes = [len(one) for one in (*tested, *(explained(run, "validation", k) for k in stages.FOLDS))]
+        counts = [n for n in COUNTS if LEAST * n <= min(sizes)]
+        pathway, group = (
+            np.concatenate([one.take(data[key].variable) for one in tested]).astype(int)
+            for key in ("truth_pathway", "group")
+        )
+        folds = np.repeat(stages.FOLDS, [len(one) for one in tested])
+        assigned = [_assigned(run, name, counts, k) for k in stages.FOLDS]
+        none = np.zeros(len(group), int)  # classes play no part in purity
         ours = contexts_of(name)
         purities: dict[str, list] = {what: [] for what in (ours, *CONTROLS)}
         leads: dict[str, list] = {what: [] for what in purities}
         for n in counts:
             values, differences = pathway_agreement(
-                _assigned(run, name, n, sides),
+                {what: np.concatenate([fold[what, n] for fold in assigned]) for what in purities},
                 pathway,
                 none,
-                data.group.values[rows],
+                group,
                 folds,
                 pairs=[(ours, what) for what in purities],
                 **run.settings.bootstrap,
@@ -76,21 +80,18 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
     return run.once(f"purity_curves-{name}", make)
 
 
-def _assigned(run: Run, name: str, n_contexts: int, sides: list[dict]) -> dict[str, np.ndarray]:
-    """Contexts of the test spectra of all folds: kind -> (n_spectra,) int."""
-    found: dict[str, list[np.ndarray]] = {}
-    for k, one in zip(stages.FOLDS, sides):
-        places = read_arrays(stages.vaes(run)[k][name] / "latent.npz")
-        known, tried = (latent_points(places, side, run.settings.contexts.latent) for side in one)
-        groups = find_contexts(known, n_contexts=n_contexts, random_state=run.settings.seed)
-        found.setdefault(contexts_of(name), []).append(groups.assign(tried))
-        plain = context_controls(
-            one["validation"]["absorbance"],
-            one["validation"]["weights"],
-            n_contexts=n_contexts,
-            tried=(one["test"]["absorbance"], one["test"]["weights"]),
-            random_state=run.settings.seed,
-        )
-        for what in CONTROLS:
-            found.setdefault(what, []).append(plain[what].tried)
-    return {what: np.concatenate(parts) for what, parts in found.items()}
+def _assigned(run: Run, name: str, counts: list[int], k: int) -> dict[tuple[str, int], np.ndarray]:
+    """Contexts of the test spectra of a fold, (n_spectra,) int by kind and number of contexts."""
+    seed, sides = run.settings.seed, ("validation", "test")
+    places = read_arrays(stages.vaes(run)[k][name] / "latent.npz")
+    points = {side: latent_points(places, side, run.settings.contexts.latent) for side in sides}
+    found = {}
+    for n in counts:
+        groups = find_contexts(points["validation"], n_contexts=n, random_state=seed)
+        found[contexts_of(name), n] = groups.assign(points["test"])
+    halves = [(one.absorbance, one.weights) for one in (explained(run, side, k) for side in sides)]
+    for control in CONTROLS:
+        known, tried = plain_points(control, *halves, random_state=seed)
+        for n in counts:
+            found[control, n] = cluster(known, tried, n, random_state=seed).tried
+    return found

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ftirlib.explain import context_controls
 from ftirlib.explain.crime import Contexts
-from ftirlib.report import context_controls
 from ftirlib.run import context_tasks, tasks
 from ftirlib.run.preparation import prepared_store
 from ftirlib.run.runner import Run, Task
-from ftirlib.run.store import file_hash, fingerprint, folder_fingerprint
+from ftirlib.run.store import fingerprint, folder_fingerprint
 from ftirlib.spectra.folds import N_SETS, Fold
 from ftirlib.spectra.model import has_truth, open_spectra
 
@@ -375,8 +375,7 @@ def _control_tasks(run: Run, k: int, trained: list[str]) -> list[Task]:
     n_contexts = len(Contexts.load(folder / "contexts.npz"))
     arguments, depends, inputs = _autoencoder(run, k, *_reference(run))
     inputs |= {key: run.key(key)}
-    # what a control is stands in one file of the report's: the others are not to make it again
-    depends |= settings.model_dump() | {"controls": file_hash(Path(context_controls.__file__))}
+    depends |= settings.model_dump()
     extra = {"latent": settings.latent, "n_contexts": n_contexts, "context_seed": _seed(run, k, 2000)}
     plain = {
         "spectra": arguments["spectra"],

@@ -34,11 +34,11 @@ def validation_scores(folders: list[Path], folds: list[Fold], data: xr.Dataset) 
         The prepared spectra.
     """
     names = {key: data.attrs[key] for key in ("class_names", "positive_classes")}
-    label = data.label.values.astype(int)
     found = []
     for folder, fold in zip(folders, folds):
         predicted = tasks.read_arrays(folder / "assigned.npz")["linear_validation"].astype(int)
-        found.append(classification_scores(label[fold.validation], predicted, **names)["balanced_accuracy"])
+        label = fold.runs["validation"].take(data.label.variable).astype(int)
+        found.append(classification_scores(label, predicted, **names)["balanced_accuracy"])
     return float(np.mean(found))
 
 

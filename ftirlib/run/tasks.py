@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -330,16 +330,3 @@ def _explainer(spectra, folds, models, key, fold, mode, samples, tolerance, back
 def artefact_key(folder: str) -> str:
     """Key under which the artefact in a folder was made."""
     return read_json(Path(folder) / MANIFEST)["key"]
-
-
-def explained(spectra: str, shards: Sequence[str | Path]) -> dict[str, np.ndarray]:
-    """Rows, spectra, LIME weights of the predicted class and their stability, of the shards of one explanation."""
-    from ftirlib.explain.attribution import read_parts
-
-    found = read_parts([Path(one) / "attribution.zarr" for one in shards], ("rows", "weights", "stability"))
-    return {
-        "rows": found["rows"],
-        "absorbance": read_absorbance(open_spectra(spectra, codes=False), found["rows"]),
-        "weights": found["weights"][:, 0],
-        "stability": found["stability"][:, 0],
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ftirlib.explain.attribution import walk_weights
 from ftirlib.report.mislabels import OPPOSING, QUALITIES, detection, mislabel_table
 from ftirlib.report.truth import band_mask, band_recovery, ranking, ranking_curve
 from ftirlib.report.uncertainty import Interval
@@ -13,7 +14,8 @@ from ftirlib.run.context_views import context_view, positive_codes
 from ftirlib.run.pathway_views import contexts_of
 from ftirlib.run.runner import Run
 from ftirlib.run.tables import interval_cell
-from ftirlib.run.views import explained, over_groups
+from ftirlib.run.views import ensemble_classes, explained, over_groups
+from ftirlib.spectra.model import UNKNOWN
 
 
 def pathway_names(run: Run) -> list[str]:
@@ -185,7 +187,7 @@ def necrosis_detection(run: Run, name: str) -> Interval:
     rows, scores = [], []
     for k in stages.FOLDS:
         view = context_view(run, name, k)
-        known, assigned = explained(run, "validation", k)["rows"], view.validation_assigned
+        known, assigned = explained(run, "validation", k).rows, view.validation_assigned
         size = np.bincount(assigned[harmless[known]], minlength=view.n_contexts)
         hits = np.bincount(assigned[harmless[known] & dead[known]], minlength=view.n_contexts)
         share = np.divide(hits, size, out=np.zeros(len(size)), where=size > 0)  # seen in no such image: nothing to fear
@@ -232,28 +234,35 @@ def _recoveries(run: Run) -> pd.DataFrame:
     """Per spectrum of `band_table`: its row, pathway, AUROC over wavenumbers, and that of its moved weights."""
     data = stages.prepared(run)
     axis, bands = data.wavenumber.values, data.attrs["planted_bands"]
-    pathway, truth = data.truth_pathway.values.astype(int), data.truth_class.values.astype(int)
-    rng = np.random.default_rng(run.settings.seed)
-    rows, weights, predicted = [], [], []
-    for k in stages.FOLDS:
-        found = explained(run, fold=k)
-        rows.append(found["rows"])
-        weights.append(found["weights"])
-        answers = stages.ensemble(run)[k]["test"].argmax(1)
-        predicted.append(answers[np.searchsorted(stages.folds(run)[k].test, found["rows"])])
-    rows, weights, predicted = np.concatenate(rows), np.concatenate(weights), np.concatenate(predicted)
-    right = (truth[rows] == predicted) & (np.abs(weights).max(axis=1) > 0)
-    parts = []
-    for code, name in enumerate(pathway_names(run)):
-        mask = band_mask(axis, bands, name)
-        mine = right & (pathway[rows] == code)
-        if not mask.any() or mask.all() or not mine.any():
-            continue
-        shift = rng.integers(0, axis.size, mine.sum())
-        moved = np.stack([np.roll(w, s) for w, s in zip(weights[mine], shift)])
-        recovered = {"auroc": band_recovery(weights[mine], mask), "moved": band_recovery(moved, mask)}
-        parts.append(pd.DataFrame({"row": rows[mine], "pathway": name, **recovered}))
-    return pd.concat(parts) if parts else pd.DataFrame(columns=["row", "pathway", "auroc", "moved"])
+    folds = [explained(run, fold=k) for k in stages.FOLDS]
+    rows = np.concatenate([found.rows for found in folds])
+    pathway, truth = (
+        np.concatenate([found.take(data[key].variable) for found in folds]).astype(int)
+        for key in ("truth_pathway", "truth_class")
+    )
+    predicted = np.concatenate([ensemble_classes(run, found, k) for k, found in enumerate(folds)])
+    shards = [shard for k in stages.FOLDS for shard in stages.explanations(run)[k]["test"]]
+    weights = walk_weights([shard / "attribution.zarr" for shard in shards])
+    vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights])
+    kind = np.where((truth == predicted) & vary, pathway, UNKNOWN)
+    names = pathway_names(run)
+    masks = {code: band_mask(axis, bands, name) for code, name in enumerate(names)}
+    masks = {code: mask for code, mask in masks.items() if mask.any() and not mask.all()}
+    rng, shift = np.random.default_rng(run.settings.seed), np.zeros(len(rows), int)
+    for code in masks:
+        shift[kind == code] = rng.integers(0, axis.size, (kind == code).sum())
+    auroc, moved = np.full((2, len(rows)), np.nan)
+    for at, block in weights:
+        # as numpy.roll, each by its own distance
+        rolled = np.take_along_axis(block, (np.arange(axis.size) - shift[at, None]) % axis.size, axis=1)
+        for code in np.intersect1d(kind[at], list(masks)):
+            mine = kind[at] == code
+            auroc[at][mine] = band_recovery(block[mine], masks[code])
+            moved[at][mine] = band_recovery(rolled[mine], masks[code])
+    mine = np.flatnonzero(np.isin(kind, list(masks)))
+    mine = mine[np.argsort(kind[mine], kind="stable")]
+    named = [names[code] for code in kind[mine]]
+    return pd.DataFrame({"row": rows[mine], "pathway": named, "auroc": auroc[mine], "moved": moved[mine]})
 
 
 def overall_text(table: pd.DataFrame) -> str:

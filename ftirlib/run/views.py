@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ftirlib.explain.context_table import context_moments
 from ftirlib.report.calibration import Reliability, reliability
 from ftirlib.report.confusion import confusion_counts
 from ftirlib.report.uncertainty import Interval, grouped_bootstrap
 from ftirlib.run import stages, tasks
+from ftirlib.run.explained import Explained
 from ftirlib.run.runner import Run
 from ftirlib.run.stages import SHOWN
 from ftirlib.spectra.model import UNKNOWN, as_image, iter_blocks, open_spectra, read_absorbance
@@ -235,25 +237,27 @@ def reliability_of(run: Run, model: str) -> Reliability:
 # --- explanations --------------------------------------------------------------------------------------
 
 
-def explained(run: Run, side: str = "test", fold: int = SHOWN) -> dict[str, np.ndarray]:
-    """Rows, spectra, weights of the predicted class, and their stability."""
-    return tasks.explained(stages.prepared_path(run), stages.explanations(run)[fold][side])
+def explained(run: Run, side: str = "test", fold: int = SHOWN) -> Explained:
+    """Rows, spectra, weights of the predicted class, and their stability; spectra and weights are read when asked."""
+    return Explained.of(stages.prepared_path(run), stages.explanations(run)[fold][side])
+
+
+def ensemble_classes(run: Run, found: Explained, fold: int = SHOWN) -> np.ndarray:
+    """Class (n,) int that the ensemble gives explained test spectra of a fold."""
+    return found.predicted(stages.ensemble_path(run) / f"fold{fold}", stages.folds(run)[fold], "test")
 
 
 def weights_by_prediction(run: Run) -> ClassSpectra:
     """Mean LIME weights of the test spectra of each predicted class, first fold; classes never predicted left out."""
-    data = stages.prepared(run)
-    found = explained(run)
-    predicted = out_of_fold(run, "emscnn")[found["rows"]]
-    codes = np.unique(predicted)
-    means = np.stack([found["weights"][predicted == k].mean(axis=0) for k in codes])
-    sds = np.stack([found["weights"][predicted == k].std(axis=0) for k in codes])
+    data, found = stages.prepared(run), explained(run)
+    codes, predicted = np.unique(ensemble_classes(run, found), return_inverse=True)
+    means, sds = context_moments(found.weights, predicted, len(codes))
     return ClassSpectra(data.wavenumber.values, means, sds, [data.attrs["class_names"][k] for k in codes])
 
 
 def stability(run: Run) -> np.ndarray:
     """Correlation between two noise banks of every explanation of the test sets, all folds; NaN where undefined."""
-    return np.concatenate([explained(run, fold=k)["stability"] for k in stages.FOLDS])
+    return np.concatenate([explained(run, fold=k).stability for k in stages.FOLDS])
 
 
 @dataclass(frozen=True)
@@ -281,11 +285,11 @@ def package_comparison(run: Run) -> PackageComparison:
     settings = run.settings.explanations
     mode = "decile" if settings.mode == "limit" else settings.mode
     data = stages.prepared(run)
-    image, fold = data.image.values, stages.folds(run)[SHOWN]
-    rows = tasks.explained_rows(image, fold.validation, settings.background, run.settings.seed)
+    validation = stages.folds(run)[SHOWN].runs["validation"]
+    rows = tasks.explained_rows(data.image.variable, validation, settings.background, run.settings.seed)
     background = read_absorbance(data, rows).astype(np.float64)
     voters = EMSCNN.load(stages.ensemble_path(run) / f"fold{SHOWN}" / "model")
-    spectrum = read_absorbance(data, explained(run)["rows"][:1]).astype(np.float64)
+    spectrum = read_absorbance(data, explained(run).rows[:1]).astype(np.float64)
     binned = mode in ("decile", "quartile")
     explainer = LimeTabularExplainer(
         background,

@@ -1,7 +1,7 @@
 """Is the autoencoder worth its price? Contexts that lack one of its parts, to be scored as its own are.
 
 A control keeps everything but the one thing it is named after (as in Adebayo et al. 2018, arXiv:1810.03292);
-K-means and PCA are those of scikit-learn.
+K-means is that of scikit-learn. Spectra and weights are read a block at a time.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.preprocessing import StandardScaler
 
+from ftirlib.classify.moments import Components, Moments, class_means
+from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.explain.rows import Rows
+from ftirlib.explain.vae_inputs import deviation
 
 TRAINED = ("permuted labels", "shuffled weights", "spectra alone", "weights alone")
 PLAIN = ("K-means of the spectra", "K-means of the weights", "PCA of both", "PCA, weights shuffled", "sizes alone")
 DEALT = PLAIN[-1]
 LATENT = 4  # dimensions of the published autoencoder's latent space
+CLUSTERED = 50_000  # spectra that K-means is fitted to at most
 
 
 class Assigned(NamedTuple):
@@ -30,7 +33,7 @@ class Assigned(NamedTuple):
 
 def control_input(
     control: str, spectra, weights, labels, *, random_state: int = 0, means: tuple | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple:
     """What an autoencoder is trained on in a control; it is then trained as the real one is.
 
     - ``"permuted labels"``: each spectrum's label is another's. What is left shows what supervision gives beyond
@@ -46,7 +49,8 @@ def control_input(
     ----------
     control : str
         One of `TRAINED`.
-    spectra, weights : (n_spectra, n_wavenumbers) array
+    spectra, weights : (n_spectra, n_wavenumbers) array, RowFile or Walk
+        Weights that are shuffled are no `Walk`: they are read in another order than they lie in.
     labels : (n_spectra,) int
     random_state : int
     means : (spectra, weights), optional
@@ -55,7 +59,8 @@ def control_input(
     Returns
     -------
     spectra, weights, labels
-        As given, but for the one that the control changes.
+        As given, but for the one that the control changes: spectra or weights are then `Rows`, or an array of one row
+        repeated, which takes the memory of one.
 
     Raises
     ------
@@ -67,29 +72,99 @@ def control_input(
     Examples
     --------
     >>> import numpy as np
-    >>> spectra, weights, labels = control_input("spectra alone", [[1, 2], [3, 4]], [[0, 2], [2, 0]], [0, 1])
+    >>> spectra, weights = np.array([[1, 2], [3, 4]]), np.array([[0, 2], [2, 0]])
+    >>> spectra, weights, labels = control_input("spectra alone", spectra, weights, [0, 1])
     >>> weights.tolist()
     [[1.0, 1.0], [1.0, 1.0]]
     """
     if control not in TRAINED:
         raise SettingsError(f"control '{control}' is unknown; choose one of {list(TRAINED)}.")
-    spectra, weights = _halves(spectra, weights)
+    _check_halves(spectra, weights)
     labels = np.asarray(labels)
     if labels.shape != spectra.shape[:1]:
         raise DataError(f"labels have shape {labels.shape} for {len(spectra)} spectra; give one each.")
-    stand_in = (spectra, weights) if means is None else _halves(*means)
+    stand_in = (spectra, weights) if means is None else means
+    _check_halves(*stand_in)
     if stand_in[0].shape[1] != spectra.shape[1]:
         raise DataError(f"the means are at {stand_in[0].shape[1]} wavenumbers but the spectra at {spectra.shape[1]}.")
     order = np.random.default_rng([random_state, TRAINED.index(control)]).permutation(len(labels))
     if control == "permuted labels":
         labels = labels[order]
     elif control == "shuffled weights":
-        weights = weights[order]
+        weights = Rows.over(weights).at(order)
     elif control == "spectra alone":
-        weights = np.broadcast_to(stand_in[1].mean(axis=0), weights.shape)
+        weights = np.broadcast_to(_mean(stand_in[1]), weights.shape)
     else:
-        spectra = np.broadcast_to(stand_in[0].mean(axis=0), spectra.shape)
+        spectra = np.broadcast_to(_mean(stand_in[0]), spectra.shape)
     return spectra, weights, labels
+
+
+def _mean(half) -> np.ndarray:
+    return class_means(Walk.over(half), np.zeros(len(half), int), 1)[0]
+
+
+def plain_points(
+    control: str, known: tuple, tried: tuple, *, n_components: int = LATENT, random_state: int = 0
+) -> tuple[Walk, Walk]:
+    """What is clustered in a control that needs no autoencoder.
+
+    The spectra, their weights, or the first principal components of both (each input scaled to mean 0 and standard
+    deviation 1, as for the autoencoder), maybe with the weights shuffled among the spectra.
+
+    Parameters
+    ----------
+    control : str
+        One of `PLAIN` but the last, which clusters nothing.
+    known, tried : (spectra, weights)
+        Each (n_spectra, n_wavenumbers) array, `RowFile` or `Walk`; scaling and components are found on the known.
+    n_components : int
+        As many as the latent space has dimensions; at most what the data have.
+    random_state : int
+
+    Returns
+    -------
+    known, tried : Walk
+    """
+    if control in PLAIN[:2]:
+        half = PLAIN.index(control)
+        return Walk.over(known[half]), Walk.over(tried[half])
+    if control == PLAIN[3]:
+        known, tried = (
+            control_input("shuffled weights", *halves, np.zeros(len(halves[0]), int), random_state=random_state)[:2]
+            for halves in (known, tried)
+        )
+    a, b = (_side_by_side(*halves) for halves in (known, tried))
+    found = Moments.of(a, np.zeros(len(a), int), 1)
+    scale = deviation(found.mean, np.diag(found.within) / len(a))
+    # of the scaled values, without another walk
+    scaled = Components.of(
+        Moments(found.counts, found.means / scale, found.within / np.outer(scale, scale)), n_components
+    )
+    components = Components(found.mean, scaled.components / scale, scaled.variance)
+    return tuple(
+        Walk(lambda rows, walk=walk: components.scores(walk.read(rows)), (len(walk), len(components.variance)))
+        for walk in (a, b)
+    )
+
+
+def _side_by_side(spectra, weights) -> Walk:
+    halves = Walk.over(spectra), Walk.over(weights)
+    n, p = halves[0].shape
+    return Walk(lambda rows: np.concatenate([half.read(rows) for half in halves], axis=1), (n, 2 * p))
+
+
+def cluster(known: Walk, tried: Walk, n_contexts: int, *, n_init: int = 10, random_state: int = 0) -> Assigned:
+    """K-means of the known, in float32 and fitted to `CLUSTERED` evenly spaced ones of more; all get the nearest."""
+    some = known.every(-(-len(known) // CLUSTERED))
+    points = np.empty(some.shape, np.float32)
+    for rows, block in some:
+        points[rows] = block
+    means = KMeans(n_contexts, n_init=n_init, random_state=random_state, copy_x=False).fit(points)
+
+    def nearest(walk):
+        return np.concatenate([means.predict(block.astype(np.float32)) for _, block in walk]).astype(np.int64)
+
+    return Assigned(nearest(known), nearest(tried))
 
 
 def context_controls(
@@ -105,13 +180,13 @@ def context_controls(
 ) -> dict[str, Assigned]:
     """Contexts that need no autoencoder, by name (`PLAIN`).
 
-    K-means of the spectra, of their weights, and of the first principal components of both (each input scaled to
-    mean 0 and standard deviation 1, as for the autoencoder), the last also with the weights shuffled among the
-    spectra. Sizes alone: the real contexts dealt out at random, which is chance with the same sizes.
+    K-means (`cluster`) of the spectra, of their weights, and of the first principal components of both, the last also
+    with the weights shuffled among the spectra (`plain_points`). Sizes alone: the real contexts dealt out at random,
+    which is chance with the same sizes.
 
     Parameters
     ----------
-    spectra, weights : (n_spectra, n_wavenumbers) array
+    spectra, weights : (n_spectra, n_wavenumbers) array or RowFile
         Contexts, scaling and components are found on these.
     n_contexts : int
     tried : (spectra, weights), optional
@@ -140,32 +215,18 @@ def context_controls(
     >>> [name for name in context_controls(x, x**2, n_contexts=3)]
     ['K-means of the spectra', 'K-means of the weights', 'PCA of both', 'PCA, weights shuffled']
     """
-    known = _halves(spectra, weights)
-    other = known if tried is None else _halves(*tried)
+    known = spectra, weights
+    other = known if tried is None else tried
+    for halves in (known, other):
+        _check_halves(*halves)
     if other[0].shape[1] != known[0].shape[1]:
         raise DataError(f"contexts are found at {known[0].shape[1]} wavenumbers but tried at {other[0].shape[1]}.")
     if not 1 <= n_contexts <= len(known[0]):
         raise DataError(f"{n_contexts} contexts were asked of {len(known[0])} spectra; ask for fewer, at least one.")
-
-    def clusters(a, b) -> Assigned:
-        # one dtype for both: scikit-learn's K-means refuses to mix them
-        a, b = (np.ascontiguousarray(x, np.float64) for x in (a, b))
-        means = KMeans(n_contexts, n_init=n_init, random_state=random_state).fit(a)
-        return Assigned(means.labels_.astype(np.int64), means.predict(b).astype(np.int64))
-
-    def components(a, b) -> Assigned:
-        a, b = np.hstack(a), np.hstack(b)
-        scaler = StandardScaler().fit(a)
-        most = min(n_components, *a.shape)
-        pca = PCA(most, random_state=random_state).fit(scaler.transform(a))
-        return clusters(*(pca.transform(scaler.transform(x)) for x in (a, b)))
-
-    def shuffled(halves):
-        none = np.zeros(len(halves[0]), int)
-        return control_input("shuffled weights", *halves, none, random_state=random_state)[:2]
-
-    made = (clusters(known[0], other[0]), clusters(known[1], other[1]), components(known, other))
-    out = dict(zip(PLAIN, (*made, components(shuffled(known), shuffled(other)))))
+    out = {}
+    for control in PLAIN[:-1]:
+        points = plain_points(control, known, other, n_components=n_components, random_state=random_state)
+        out[control] = cluster(*points, n_contexts, n_init=n_init, random_state=random_state)
     if real is not None:
         rng = np.random.default_rng(random_state)
         dealt = Assigned(*(rng.permutation(np.asarray(part)) for part in real))
@@ -178,11 +239,9 @@ def context_controls(
     return out
 
 
-def _halves(spectra, weights) -> tuple[np.ndarray, np.ndarray]:
-    spectra, weights = np.asarray(spectra, float), np.asarray(weights, float)
-    if spectra.ndim != 2 or spectra.shape != weights.shape or not spectra.size:
+def _check_halves(spectra, weights) -> None:
+    if len(spectra.shape) != 2 or spectra.shape != weights.shape or 0 in spectra.shape:
         raise DataError(
             f"spectra have shape {spectra.shape} and weights {weights.shape}; both must be (spectra, wavenumbers) and "
             "alike."
         )
-    return spectra, weights
