@@ -183,7 +183,7 @@ def cohort_memory(found: dict, wanted: tuple[int, ...] = ARCHIVES) -> pd.DataFra
         row = {
             "task": name,
             f"{largest['spectra']:,} spectra (measured)": f"{largest['parts'][part]['memory_mb'] / 1e3:.2f} GB",
-            "bytes a spectrum": f"{memory_line(found, part)[1]:.1f}",
+            "bytes a spectrum": f"{max(memory_line(found, part)[1], 0.0):.1f}",
         }
         row |= {f"{n:,} (extrapolated)": f"{memory_needed(found, part, n):.2f} GB" for n in wanted}
         table.append(row)
