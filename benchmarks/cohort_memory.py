@@ -26,6 +26,7 @@ from ftirlib.classify.boosting import boost
 from ftirlib.classify.codes import Codes
 from ftirlib.classify.walk import Walk
 from ftirlib.run import tasks
+from ftirlib.run.arrays import StoredArrays
 from ftirlib.run.memory import peak_memory_mb
 from ftirlib.run.scale_views import cohort_memory
 from ftirlib.spectra.folds import N_SETS
@@ -138,7 +139,7 @@ def scores(folder: Path, common: dict) -> None:
 
 def driver(folder: Path, common: dict) -> None:
     """What the driver keeps from stage to stage: the data set, the four folds, and where the answers of a model lie."""
-    held = [open_spectra(common["spectra"]), tasks.read_arrays(folder / "ensemble" / "fold0" / "probabilities.npz")]
+    held = [open_spectra(common["spectra"]), StoredArrays(folder / "ensemble" / "fold0" / "probabilities.npz")]
     held += [tasks.read_fold(common["folds"], k) for k in range(N_SETS)]
 
 

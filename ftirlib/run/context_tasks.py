@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.run.arrays import write_arrays
+from ftirlib.run.arrays import StoredArrays, write_arrays
 from ftirlib.run.explained import Explained
-from ftirlib.run.tasks import SIDES, answer, read_arrays, read_fold, write_json
+from ftirlib.run.tasks import SIDES, answer, read_fold, write_json
 from ftirlib.spectra.model import iter_blocks, open_spectra
 from ftirlib.spectra.rowfile import RowFile
 
@@ -108,7 +108,7 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, latent, c
     from ftirlib.spectra.prepared import recipe_of
 
     data = open_spectra(spectra, codes=False)
-    places = read_arrays(Path(vae) / "latent.npz")
+    places = StoredArrays(Path(vae) / "latent.npz")
     known = Explained.of(spectra, explanations["validation"])
     points = {side: latent_points(places, side, latent) for side in SIDES[1:]}
     groups = find_contexts(
@@ -191,7 +191,7 @@ def plain_controls(folder, work, *, spectra, explanations, contexts, n_contexts,
     from ftirlib.explain.context_controls import Assigned, context_controls
 
     known, tried = (_on_disk(Explained.of(spectra, explanations[side]), work, side) for side in SIDES[1:])
-    real = read_arrays(Path(contexts) / "assigned.npz")
+    real = StoredArrays(Path(contexts) / "assigned.npz")
     made = context_controls(
         *known,
         n_contexts=n_contexts,
@@ -209,7 +209,7 @@ def embedding(folder, work, *, latents, seed):
     from ftirlib.explain.crime import embed
 
     places = {
-        name: embed(read_arrays(Path(path) / "latent.npz")["test_mean"], random_state=seed)
+        name: embed(StoredArrays(Path(path) / "latent.npz")["test_mean"], random_state=seed)
         for name, path in latents.items()
     }
     np.savez(folder / "embeddings.npz", **places)
@@ -238,7 +238,7 @@ def _card(spectra, known: Explained, vae: Path, path: Path, name, fold, about, a
     from ftirlib.explain.model_card import model_card
 
     data = open_spectra(spectra, codes=False)
-    places = read_arrays(vae / "latent.npz")
+    places = StoredArrays(vae / "latent.npz")
     table = Contexts.load(path / "contexts.npz").describe(
         spectra=known.absorbance,
         weights=known.weights,

@@ -11,7 +11,8 @@ import pandas as pd
 from ftirlib.explain.crime import Contexts, ContextTable, extreme_contexts, opposing_context
 from ftirlib.explain.linear import LinearClassifier
 from ftirlib.explain.naming import name_peaks, naming_table
-from ftirlib.run import stages, tasks
+from ftirlib.run import stages
+from ftirlib.run.arrays import StoredArrays
 from ftirlib.run.runner import Run
 from ftirlib.run.stages import SHOWN
 from ftirlib.run.sweep_views import validation_table
@@ -60,10 +61,10 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
     """Contexts of an autoencoder of one fold; see `ContextView`."""
 
     def make():
-        latent = tasks.read_arrays(stages.vaes(run)[fold][name] / "latent.npz")
+        latent = StoredArrays(stages.vaes(run)[fold][name] / "latent.npz")
         folder = stages.contexts(run)[fold][name]
         contexts = Contexts.load(folder / "contexts.npz")
-        assigned = tasks.read_arrays(folder / "assigned.npz")
+        assigned = StoredArrays(folder / "assigned.npz")
         n_classes = len(stages.prepared(run).attrs["class_names"])
         tables = {}
         for side in ("validation", "test"):
@@ -236,7 +237,7 @@ def linear_size_kb(run: Run, name: str) -> float:
 
 def linear_reproduces(run: Run, name: str) -> bool:
     """Whether the JSON, read back, predicts the test set as the run stored it."""
-    stored = tasks.read_arrays(stages.contexts(run)[SHOWN][name] / "assigned.npz").on_disk("linear_test")
+    stored = StoredArrays(stages.contexts(run)[SHOWN][name] / "assigned.npz").on_disk("linear_test")
     model, rows = linear_model(run, name), stages.folds(run)[SHOWN].runs["test"]
     blocks = iter_blocks(stages.prepared(run), rows)
     return all(np.array_equal(model.predict(b), stored[start : start + len(b)]) for start, b in blocks)

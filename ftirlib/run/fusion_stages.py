@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from ftirlib.run import fusion_tasks, tasks
+from ftirlib.run.arrays import StoredArrays
 from ftirlib.run.runner import Run, Task
 from ftirlib.run.settings import PROJECT
 from ftirlib.run.stages import FOLDS, given_or_made
@@ -206,7 +207,7 @@ def fused(run: Run, names: list[str]) -> dict[str, list[dict[str, np.ndarray]]]:
 def _by_fold(names: list[str], made: list[Path]) -> dict[str, list[dict[str, np.ndarray]]]:
     """Probabilities in the folders of all folds of one name after another."""
     folders = iter(made)
-    return {name: [tasks.read_arrays(next(folders) / "probabilities.npz") for _ in FOLDS] for name in names}
+    return {name: [StoredArrays(next(folders) / "probabilities.npz") for _ in FOLDS] for name in names}
 
 
 def _fused_tasks(run: Run, names: list[str]) -> list[Task]:
@@ -330,7 +331,7 @@ def leak(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
             for oversampled, split in PROTOCOLS
         ]
         made = run.artefacts("fusion: leak", todo, "classify")
-        return {one: tasks.read_arrays(path / "predictions.npz") for one, path in zip(PROTOCOLS, made)}
+        return {one: StoredArrays(path / "predictions.npz") for one, path in zip(PROTOCOLS, made)}
 
     return run.once("fusion_leak", make)
 
@@ -341,7 +342,7 @@ def tsne(run: Run) -> np.ndarray:
     def make():
         features, keys = _features(run)
         task = Task(MAP, fusion_tasks.tsne, {"features": features, "seed": run.settings.seed}, {}, keys)
-        return tasks.read_arrays(run.artefact(task, "classify") / "map.npz")["places"]
+        return StoredArrays(run.artefact(task, "classify") / "map.npz")["places"]
 
     return run.once("fusion_map", make)
 

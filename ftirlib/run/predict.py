@@ -17,6 +17,7 @@ import xarray as xr
 
 from ftirlib.errors import DataError, SettingsError, StoreError
 from ftirlib.run import predict_tasks, tasks
+from ftirlib.run.arrays import StoredArrays
 from ftirlib.run.lock import holder_of
 from ftirlib.run.predict_pictures import draw_predictions
 from ftirlib.run.preparation import prepared_store
@@ -198,7 +199,7 @@ def _made(driver: Driver, title: str, function: Callable, common: dict, shards: 
         name = f"{function.__name__}/{fingerprint({'inputs': inputs, 'rows': rows})[:16]}"
         todo.append(Task(name, function, {**common, "rows": rows}, {"rows": rows}, inputs))
     made = driver.artefacts(title, todo, "explain") if len(todo) > 1 else [driver.artefact(t, "explain") for t in todo]
-    return [tasks.read_arrays(path / f"{function.__name__}.npz") for path in made]
+    return [StoredArrays(path / f"{function.__name__}.npz") for path in made]
 
 
 def _write(driver: Driver, prepared: xr.Dataset, arrays, model: xr.Dataset, name: str | None, texts) -> Path:

@@ -13,10 +13,10 @@ from ftirlib.explain.context_controls import PLAIN, cluster, plain_points
 from ftirlib.explain.crime import find_contexts
 from ftirlib.report.pathway_agreement import pathway_agreement
 from ftirlib.run import stages
+from ftirlib.run.arrays import StoredArrays
 from ftirlib.run.context_tasks import latent_points
 from ftirlib.run.pathway_views import contexts_of
 from ftirlib.run.runner import Run
-from ftirlib.run.tasks import read_arrays
 from ftirlib.run.views import explained
 
 COUNTS = (2, 4, 8, 16, 32, 64, 100)
@@ -83,7 +83,7 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
 def _assigned(run: Run, name: str, counts: list[int], k: int) -> dict[tuple[str, int], np.ndarray]:
     """Contexts of the test spectra of a fold, (n_spectra,) int by kind and number of contexts."""
     seed, sides = run.settings.seed, ("validation", "test")
-    places = read_arrays(stages.vaes(run)[k][name] / "latent.npz")
+    places = StoredArrays(stages.vaes(run)[k][name] / "latent.npz")
     points = {side: latent_points(places, side, run.settings.contexts.latent) for side in sides}
     found = {}
     for n in counts:

@@ -15,6 +15,7 @@ import xarray as xr
 from ftirlib.explain import context_controls
 from ftirlib.explain.crime import Contexts
 from ftirlib.run import context_tasks, tasks
+from ftirlib.run.arrays import StoredArrays
 from ftirlib.run.preparation import prepared_store
 from ftirlib.run.runner import Run, Task
 from ftirlib.run.store import fingerprint, folder_fingerprint
@@ -104,9 +105,7 @@ def baselines(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
             for k in FOLDS
         ]
         made = iter(run.artefacts("baselines", todo, "classify"))
-        return {
-            model: [tasks.read_arrays(next(made) / "probabilities.npz") for _ in FOLDS] for model in settings.models
-        }
+        return {model: [StoredArrays(next(made) / "probabilities.npz") for _ in FOLDS] for model in settings.models}
 
     return run.once("baselines", make)
 
@@ -147,7 +146,7 @@ def _seed(run: Run, *parts: int) -> int:
 def ensemble(run: Run) -> list[dict[str, np.ndarray]]:
     """Vote shares of the ensembles: fold -> {"validation", "test"} (n, n_classes)."""
     path = ensemble_path(run)
-    return run.once("ensemble", lambda: [tasks.read_arrays(path / f"fold{k}" / "probabilities.npz") for k in FOLDS])
+    return run.once("ensemble", lambda: [StoredArrays(path / f"fold{k}" / "probabilities.npz") for k in FOLDS])
 
 
 def ensemble_path(run: Run) -> Path:
@@ -360,7 +359,7 @@ def controls(run: Run) -> list[dict[str, np.ndarray]]:
         made = iter(run.artefacts("controls", todo, "explain"))
         found = []
         for _ in FOLDS:
-            plain, *others = (tasks.read_arrays(next(made) / "assigned.npz") for _ in range(1 + len(trained)))
+            plain, *others = (StoredArrays(next(made) / "assigned.npz") for _ in range(1 + len(trained)))
             one = {name.removesuffix("|test"): values for name, values in plain.items() if name.endswith("|test")}
             found.append(one | {control: values["test"] for control, values in zip(trained, others)})
         return found
@@ -404,7 +403,7 @@ def embeddings(run: Run) -> dict[str, np.ndarray]:
         latents = {name: str(models[name]) for name in vae_names(run, replicates=False)}
         keys = {f"vaes/fold{SHOWN}-{name}": run.key(f"vaes/fold{SHOWN}-{name}") for name in latents}
         task = Task("embeddings", context_tasks.embedding, {"latents": latents, "seed": run.settings.seed}, {}, keys)
-        return tasks.read_arrays(run.artefact(task, "explain") / "embeddings.npz")
+        return StoredArrays(run.artefact(task, "explain") / "embeddings.npz")
 
     return run.once("embeddings", make)
 

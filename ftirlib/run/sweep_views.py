@@ -12,6 +12,7 @@ import xarray as xr
 from ftirlib.report.paired import paired_table
 from ftirlib.report.scores import classification_scores
 from ftirlib.run import stages, tasks
+from ftirlib.run.arrays import StoredArrays
 from ftirlib.run.runner import Run
 from ftirlib.run.stages import FOLDS, SHOWN
 from ftirlib.run.tables import difference_cell
@@ -36,7 +37,7 @@ def validation_scores(folders: list[Path], folds: list[Fold], data: xr.Dataset) 
     names = {key: data.attrs[key] for key in ("class_names", "positive_classes")}
     found = []
     for folder, fold in zip(folders, folds):
-        predicted = tasks.read_arrays(folder / "assigned.npz")["linear_validation"].astype(int)
+        predicted = StoredArrays(folder / "assigned.npz")["linear_validation"].astype(int)
         label = fold.runs["validation"].take(data.label.variable).astype(int)
         found.append(classification_scores(label, predicted, **names)["balanced_accuracy"])
     return float(np.mean(found))

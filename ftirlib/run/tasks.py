@@ -34,12 +34,8 @@ def read_json(path: Path):
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def read_arrays(path: Path) -> StoredArrays:
-    return StoredArrays(path)
-
-
 def read_fold(folds: str, fold: int) -> Fold:
-    arrays = read_arrays(Path(folds) / "folds.npz")
+    arrays = StoredArrays(Path(folds) / "folds.npz")
     return Fold(**{side: Runs(arrays[f"{side}_{fold}"]) for side in SIDES})
 
 
@@ -78,7 +74,7 @@ def prepare(folder, work, *, source, parts=(), **how):
 
     preparation = Preparation(open_spectra(source, codes=False), **how)
     files = (file for part in parts for file in sorted(Path(part).glob("*.npz")))
-    blocks = (Kept(**read_arrays(file)) for file in files) if parts else preparation.blocks()
+    blocks = (Kept(**StoredArrays(file)) for file in files) if parts else preparation.blocks()
     preparation.write(folder / "spectra.zarr", blocks)
 
 
@@ -170,7 +166,7 @@ def ensemble(folder, work, *, members, threshold, voting):
             warnings.warn(f"fold {k + 1}: {str(note.message).replace(' of fold 0', '')}", stacklevel=1)
         target = folder / f"fold{k}"
         voters.save(target / "model")
-        known = [read_arrays(Path(path) / "probabilities.npz") for path in members[k]]  # what each has answered
+        known = [StoredArrays(Path(path) / "probabilities.npz") for path in members[k]]  # what each has answered
         answers = [one for one, chosen in zip(known, voters.selected_) if chosen]
         sides = {side: [one.on_disk(side) for one in answers] for side in SIDES[1:]}
         write_arrays(
@@ -195,9 +191,9 @@ def answer(folder: str | Path, *, linear: bool = False, rows: slice = slice(None
     ``predicted`` (n,) and ``probabilities`` (n, n_classes), or None of a linear model.
     """
     if linear:
-        predicted = read_arrays(Path(folder) / "assigned.npz").on_disk("linear_test")[rows].astype(int)
+        predicted = StoredArrays(Path(folder) / "assigned.npz").on_disk("linear_test")[rows].astype(int)
         return {"predicted": predicted, "probabilities": None}
-    probabilities = read_arrays(Path(folder) / "probabilities.npz").on_disk("test")[rows]
+    probabilities = StoredArrays(Path(folder) / "probabilities.npz").on_disk("test")[rows]
     return {"predicted": probabilities.argmax(1), "probabilities": probabilities}
 
 
@@ -288,7 +284,7 @@ def explain(
     models, key = Path(ensemble) / f"fold{fold}", artefact_key(ensemble)
     chosen = _explained_rows(spectra, folds, key, fold, side, most, seed)[slice(*rows)]
     lime, voters = _explainer(spectra, folds, str(models), key, fold, mode, samples, tolerance, background, seed)
-    votes = read_arrays(models / "probabilities.npz").on_disk(side)
+    votes = StoredArrays(models / "probabilities.npz").on_disk(side)
     places = Runs.of(read_fold(folds, fold).runs[side].places(chosen))
     predicted = places.take(votes).argmax(axis=1)
     data = open_spectra(spectra, codes=False)
