@@ -234,7 +234,7 @@ def test_pieces_of_a_batch_add_up_to_it(monkeypatch):
     for at_once in (2**16, 3 * N_CLASSES):
         monkeypatch.setattr("ftirlib.explain.m2_training.TOKENS_AT_ONCE", at_once)
         model = network()
-        history = train(model, x, seen, x[:0], Objective(1.0, 0.1, "learned", 2, 8, 1e-3, 0))
+        history = train(model, x, seen, x[:7], Objective(1.0, 0.1, "learned", 2, 8, 1e-3, 0))
         ends.append((model.state_dict(), history))
     assert spectra_at_once(model) == 3
     for name, tensor in ends[0][0].items():

@@ -22,7 +22,7 @@ from ftirlib.errors import ModelError
 from ftirlib.explain.m2 import M2, Terms, best_noise
 from ftirlib.explain.vae_inputs import UNKNOWN
 
-TOKENS_AT_ONCE = 2**16  # decoded tokens, over spectra and classes, whose activations are held: about 1.5 GB
+TOKENS_AT_ONCE = 2**15  # decoded tokens, over spectra and classes, whose activations are held: some 0.4 GB
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,10 @@ def held_out(network: M2, x: Tensor | StoredRows, objective: Objective) -> float
 
 
 def _unlabelled(network: M2, x: Tensor | StoredRows, objective: Objective) -> Terms:
-    """Terms of the unlabelled bound of each spectrum, batch by batch."""
+    """Terms of the unlabelled bound of each spectrum, some spectra at a time."""
     draws = _normal(x, network, generator(objective.random_state, None))  # all at once, whatever the batch
-    whole, done = {}, 0
-    for rows, noise in zip(x.split(objective.batch), draws.split(objective.batch)):
+    whole, done, some = {}, 0, min(objective.batch, spectra_at_once(network))
+    for rows, noise in zip(x.split(some), draws.split(some)):
         features = network.encoder(rows)
         terms = network.unlabelled(rows, features, network.classifier(features), noise)
         for f in fields(Terms):  # into room made once: pieces kept among what comes and goes would scatter memory
@@ -163,7 +163,7 @@ def generator(seed: int, epoch: int | None) -> torch.Generator:
 
 
 def spectra_at_once(network: M2) -> int:
-    """Spectra whose activations are held at once while training, so that memory does not grow with the batch.
+    """Spectra whose activations are held at once, so that memory does not grow with the batch.
 
     A transformer decodes every class of every spectrum to `tokens` tokens; the perceptron counts as one.
     """
