@@ -7,13 +7,15 @@ SEED ?= 0
 DATA ?=
 OUT ?=
 SCHEDULER ?=
+SET ?=
 
 # Workers and kernels start often; compiled modules are worth keeping.
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 RUN_OPTIONS := --profile "$(PROFILE)" --seed "$(SEED)" \
-	$(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
+	$(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") $(if $(SCHEDULER),--scheduler "$(SCHEDULER)") \
+	$(foreach one,$(SET),--set "$(one)")
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -25,7 +27,7 @@ help:  ## list the targets
 env:  ## make .venv from the lock file, or mend it
 	@$(PYTHON) tools/environment.py
 
-book: env  ## run the method and build the book; PROFILE= DATA= OUT= SEED= SCHEDULER=
+book: env  ## run the method and build the book; PROFILE= DATA= OUT= SEED= SCHEDULER= SET=
 	$(BIN)/ftirlib book $(RUN_OPTIONS)
 
 test: lint unit nbval  ## style, unit tests, and the notebooks against their stored outputs

@@ -102,6 +102,7 @@ def network(folder: Path, common: dict) -> None:
         fold=0,
         training=TRAINING,
         network=NETWORK,
+        device="cpu",
         seed=SEED,
     )
 
@@ -120,6 +121,7 @@ def explanations(folder: Path, common: dict) -> None:
         ensemble=str(folder / "ensemble"),
         fold=0,
         side="test",
+        device="cpu",
         seed=SEED,
         **EXPLAINED,
     )

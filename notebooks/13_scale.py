@@ -34,6 +34,7 @@ from ftirlib.report import figures
 from ftirlib.run import scale_views
 from ftirlib.run.measured_views import measured
 from ftirlib.run.runner import open_run
+from ftirlib.run.settings import read_settings
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
@@ -44,12 +45,16 @@ glue("cohort-day", cohort["machine"]["day"], display=False)
 glue("cohort-limit", scale_views.limit_text(cohort, 2.0), display=False)
 glue("trees-most", f"{boosting.MOST:,}", display=False)
 largest = scale["size"]["measured"][-1]
-machine = scale["size"]["machine"]
+paper = read_settings("paper")
+glue("paper-networks", paper.members.count, display=False)
+glue("paper-epochs", paper.members.epochs, display=False)
+glue("paper-hours", f"{scale_views.network_hours(scale, paper.members.epochs):.0f} hours", display=False)
+glue("paper-mode", paper.explanations.mode, display=False)
 memory = {stage: facts["memory_mb"] / 1e3 for stage, facts in largest["stages"].items()}
 glue("scale-pixels", f"{largest['pixels']:,}", display=False)
 glue("scale-spectra", f"{largest['spectra']:,}", display=False)
-glue("scale-day", machine["day"], display=False)
-glue("scale-machine", f"{machine['processor']}, {machine['cores']} cores", display=False)
+for part in ("size", "workers", "whole"):
+    glue(f"scale-{part}-when", scale_views.when(scale, part), display=False)
 glue("scale-explained", f"{largest['explained']:,}", display=False)
 glue("scale-memory-members", f"{memory['members']:.2f} GB", display=False)
 glue("scale-memory-explanations", f"{memory['explanations']:.2f} GB", display=False)
@@ -70,9 +75,9 @@ glue("scale-same", "the same bytes" if scale_views.all_the_same(scale) else "NOT
 # Two workers of a Dask cluster train networks {glue:text}`scale-members` times and explain
 # {glue:text}`scale-explanations` times as fast as one; one, two and three workers leave {glue:text}`scale-same`.
 #
-# The numbers of this page were measured on {glue:text}`scale-day` ({glue:text}`scale-machine`) by
-# `benchmarks/scale.py`, on simulated spectra; they do not depend on this book's profile or data. Each worker has one
-# thread.
+# The numbers of this page were measured by `benchmarks/scale.py` on simulated spectra: those against the number of
+# spectra on {glue:text}`scale-size-when`, those against workers on {glue:text}`scale-workers-when`, whole runs on
+# {glue:text}`scale-whole-when`. They do not depend on this book's profile or data. Each worker has one thread.
 
 # %% [markdown]
 # ## More spectra
@@ -80,8 +85,9 @@ glue("scale-same", "the same bytes" if scale_views.all_the_same(scale) else "NOT
 # {numref}`fig-scale-size` shows the work and the memory of each stage against the number of spectra that it deals with.
 # Explanations grow with the exponent {glue:text}`scale-growth` (1: in proportion). Here every fold has one network,
 # trained for one epoch, and explanations take 8 gradients with each of two noise banks
-# ({glue:text}`scale-explained` of them at the largest size): the published settings cost a multiple, which the last
-# section says.
+# ({glue:text}`scale-explained` of them at the largest size). The `paper` profile trains {glue:text}`paper-networks`
+# networks a fold for {glue:text}`paper-epochs` epochs, at this rate {glue:text}`paper-hours` a network on one thread
+# (extrapolated), and explains in mode *{glue:text}`paper-mode`*, whose cost at this size has not been measured.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-size", "caption": "Seconds of one thread, summed over tasks (left), and the most memory that one task needed (right), against the spectra of each stage. Simulated spectra."}, "image": {"alt": "Two panels over a logarithmic number of spectra: work, on a logarithmic scale, grows in proportion to them; memory grows far less"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
@@ -100,8 +106,8 @@ display(scale_views.size_table(scale).style.hide(axis="index"))
 # %% [markdown]
 # ## More workers
 #
-# Tasks are plain functions with plain arguments, each with its own seed and one thread, so that where and beside what
-# they run makes no difference to their bytes. Against two local processes the cluster's two workers needed
+# Tasks are plain functions with plain arguments, each with its own seed and one thread, so that on processors of one
+# kind it makes no difference to their bytes where, and beside what, they run. Against two local processes the cluster's two workers needed
 # {glue:text}`scale-overhead` of time in these two stages, and {glue:text}`scale-whole` for every stage of the quick
 # profile. Three workers on a machine of fewer cores share them.
 
@@ -131,14 +137,14 @@ display(scale_views.worker_table(scale).style.hide(axis="index"))
 # %% [markdown]
 # ## What a worker holds of the cohort
 #
-# Nothing for each spectrum. A task reads spectra and their labels block by block, or from a scratch file row by row,
+# Next to nothing of each spectrum. A task reads spectra and their labels block by block, or from a scratch file row by row,
 # and knows its fold as runs of neighbouring rows, of which there are a few for each patient; the random order of an
 # epoch is computed where it is needed; scores need sums for each patient. Boosted trees keep several numbers of each
 # spectrum that trains them, and train on {glue:text}`trees-most` at most, evenly spaced. The table gives the peak
 # memory of each kind of task, measured on {glue:text}`cohort-day` by `benchmarks/cohort_memory.py` on simulated cohorts
 # of few wavenumbers and a small network, and the line through it extended to a hundred published cohorts and to the
-# archive of the next section. Networks of the published size and spectra of 801 points add what the first table says,
-# whatever the cohort. {glue:text}`cohort-limit`.
+# archive of the next section. {glue:text}`cohort-limit`. With the published network and spectra a task needs what the
+# first table says, and for a larger cohort as many bytes a spectrum more as this one says.
 
 # %% tags=["hide-input"]
 display(scale_views.cohort_memory(cohort).style.hide(axis="index"))

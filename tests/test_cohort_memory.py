@@ -104,7 +104,13 @@ def network(folder):
         patch.setattr(order, "DRAWN", PART)
         patch.setattr(loop, "VALIDATED", 16)
         tasks.member(
-            made(folder / "member"), made(folder / "work"), **common, training=TRAINING, network=NETWORK, seed=0
+            made(folder / "member"),
+            made(folder / "work"),
+            **common,
+            training=TRAINING,
+            network=NETWORK,
+            device="cpu",
+            seed=0,
         )
 
 

@@ -124,11 +124,11 @@ def test_a_patch_is_stated_and_scaled_to_the_axis(finished):
     assert [token_patch("TT", 89, n) for n in (801, 401, 81, 3)] == [89, 45, 9, 1]
     values = {"variant": "TT", "patch": 89}
     with pytest.warns(UserWarning, match="2 x 401 points is no multiple of the patch of 45: .* last 37"):
-        _autoencoder(values, 0.2, 0, 401)
+        _autoencoder(values, 0.2, "cpu", 0, 401)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _autoencoder(values, 0.2, 0, 801)
-        _autoencoder(values | {"variant": "CP"}, 0.2, 0, 401)
+        _autoencoder(values, 0.2, "cpu", 0, 801)
+        _autoencoder(values | {"variant": "CP"}, 0.2, "cpu", 0, 401)
 
 
 def test_replicates_differ_by_their_seed_and_have_names_of_their_own(tmp_path):

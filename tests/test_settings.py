@@ -18,8 +18,11 @@ def test_the_three_profiles_are_there():
 def test_every_profile_states_every_setting_and_nothing_else(name):
     stated = yaml.safe_load((PROFILES / f"{name}.yaml").read_text())
     groups = {
-        k: set(v.annotation.model_fields) for k, v in Settings.model_fields.items() if k in stated and k != "workers"
+        k: set(v.annotation.model_fields)
+        for k, v in Settings.model_fields.items()
+        if k in stated and k not in ("workers", "device")
     }
+    assert {"workers", "device"} < set(stated)
     assert {k: set(v) for k, v in stated.items() if k in groups} == groups
     assert read_settings(name).profile == name
 

@@ -135,14 +135,13 @@ def simulate(
     out: Annotated[str, typer.Argument(help="Store to write, such as colon.zarr.")],
     profile: Profile = "quick",
     seed: Seed = 0,
-    scheduler: Scheduler = "",
     changes: Changes = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
 ):
     """Write the simulated cohort of a profile; prints time and peak memory."""
     from ftirlib.run.commands import simulate_store
 
-    with _open(profile, "", "", seed, scheduler, changes) as run:
+    with _open(profile, "", "", seed, "", changes) as run:
         print(simulate_store(run, Path(out), overwrite=overwrite))
 
 
@@ -191,14 +190,22 @@ def import_(
     provenance: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
     licence: Annotated[str | None, typer.Option(help="Noted in the data set.")] = None,
     workers: Annotated[
-        int, typer.Option(help="Images read at a time, each by a process of its own; 1: by this one.")
+        int,
+        typer.Option(
+            help="Local processes that read an image each; 1: this one reads. With --scheduler: workers that are to "
+            "come, where they are not there yet."
+        ),
     ] = 1,
     scheduler: Scheduler = "",
+    tls_ca: TlsCa = "",
+    tls_cert: TlsCert = "",
+    tls_key: TlsKey = "",
     overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
 ):
     """Make a data set of files of spectra; what was detected and what was left out is printed."""
     options = dict(locals())
     sources, out, dry_run = (options.pop(name) for name in ("sources", "out", "dry_run"))
+    options["tls"] = _tls(*(options.pop(f"tls_{name}") for name in ("ca", "cert", "key")))
     options |= {"arrays": _numbers("--arrays", options["arrays"]), "cores": _names(options["cores"])}
     options |= {"class_names": _names(options.pop("classes")), "positive_classes": _names(options.pop("positive"))}
     from ftirlib.run.data_commands import import_store

@@ -32,8 +32,9 @@ def token_patch(variant: str, patch: int, n_wavenumbers: int) -> int:
     return 1 if variant == "CP" else max(1, round(patch * n_wavenumbers / REFERENCE))
 
 
-def _autoencoder(settings: dict, supervision: float, seed: int, n_wavenumbers: int):
+def _autoencoder(settings: dict, supervision: float, device: str, seed: int, n_wavenumbers: int):
     """A CrimeVAE, not yet trained, and a warning where its patch does not divide its input."""
+    from ftirlib.classify.device import choose_device
     from ftirlib.explain.vae import CrimeVAE
 
     patch = token_patch(settings["variant"], settings["patch"], n_wavenumbers)
@@ -43,7 +44,8 @@ def _autoencoder(settings: dict, supervision: float, seed: int, n_wavenumbers: i
             f"kernel does not see the last {left}, and the decoder's last token is cut to them.",
             stacklevel=2,
         )
-    return CrimeVAE(**settings | {"patch": patch}, supervision=supervision, random_state=seed)
+    device = str(choose_device(device))
+    return CrimeVAE(**settings | {"patch": patch}, supervision=supervision, device=device, random_state=seed)
 
 
 def _fit(model, known: Explained, halves, labels, data, floor, work: Path):
@@ -80,12 +82,27 @@ def _on_disk(found: Explained, work: Path, side: str) -> tuple[RowFile, RowFile]
     )
 
 
-def vae(folder, work, *, spectra, explanations, predictions, folds, fold, settings, supervision, labels, floor, seed):
+def vae(
+    folder,
+    work,
+    *,
+    spectra,
+    explanations,
+    predictions,
+    folds,
+    fold,
+    settings,
+    supervision,
+    labels,
+    floor,
+    device,
+    seed,
+):
     """One autoencoder: trained on explained validation spectra, then every explained spectrum's place in it."""
     data = open_spectra(spectra, codes=False)
     found, places = _explained_sides(data, spectra, explanations, predictions, read_fold(folds, fold))
     seen = places["validation_predicted" if labels == "model" else "validation_labelled"]
-    model = _autoencoder(settings, supervision, seed, data.sizes["wavenumber"])
+    model = _autoencoder(settings, supervision, device, seed, data.sizes["wavenumber"])
     known = found["validation"]
     _fit(model, known, _on_disk(known, work, "validation"), seen, data, floor, work)
     model.save(folder / "model")
@@ -159,6 +176,7 @@ def control(
     supervision,
     labels,
     floor,
+    device,
     seed,
     latent,
     n_contexts,
@@ -173,7 +191,7 @@ def control(
     halves = {side: _on_disk(one, work, side) for side, one in found.items()}
     seen = places["validation_predicted" if labels == "model" else "validation_labelled"]
     x, w, y = control_input(control, *halves["validation"], seen, random_state=seed)
-    model = _autoencoder(settings, supervision, seed, data.sizes["wavenumber"])
+    model = _autoencoder(settings, supervision, device, seed, data.sizes["wavenumber"])
     _fit(model, found["validation"], (x, w), y, data, floor, work)
     others = control_input(
         control, *halves["test"], places["test_predicted"], random_state=seed, means=halves["validation"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
@@ -34,14 +34,16 @@ def import_store(
     dry_run: bool,
     workers: int = 1,
     scheduler: str | None = None,
+    tls: Mapping[str, str] | None = None,
     report: Callable[[str], None] = lambda line: None,
     **options,
 ) -> str:
     """Import files, a folder of the colorectal cohort's layout, or a public set by its name.
 
-    With one worker and no scheduler this process reads the files itself; otherwise local processes, or those of the
-    Dask cluster at the scheduler's address, read as many images at a time as there are `workers`, and this process
-    writes. Options that were not given are None or empty; one that does not apply to the source is refused.
+    With one worker and no scheduler this process reads the files itself; otherwise as many local processes as there
+    are `workers`, or those of the Dask cluster at the scheduler's address, read an image each, and this process writes.
+    Of a cluster whose workers are still to come, `workers` says how many. Options that were not given are None or
+    empty; one that does not apply to the source is refused.
     """
     if workers < 1:
         raise SettingsError(f"--workers is the number of processes that read, one or more, not {workers}.")
@@ -49,7 +51,7 @@ def import_store(
     given = {name: value for name, value in given.items() if value not in ("", [])}
     given |= {name: "" for name in ("label", "group", "image") if options.get(name) == ""}  # there is none
     if len(sources) == 1 and is_colorectal(sources[0]):
-        return _import_cohort(sources[0], out, dry_run, (workers, scheduler), report, given)
+        return _import_cohort(sources[0], out, dry_run, (workers, scheduler, tls), report, given)
     if wrong := [name for name in COHORT_ONLY if name in given]:
         raise SettingsError(
             f"{_flag(wrong[0])} is for the colorectal cohort, and '{sources[0]}' is no folder of its layout "
@@ -64,20 +66,21 @@ def import_store(
         read = signature(plan_import).parameters.keys() - {"skip_bad"}  # a plan lists bad files
         plan = plan_import(source, **{name: value for name, value in given.items() if name in read})
         return f"{plan}\ndry run: nothing was written"
-    with _readers(workers, scheduler, report) as readers:
+    with _readers(workers, scheduler, tls, report) as readers:
         data = import_spectra(source, out, **readers, **given)
     notes = "".join(f"detected: {note}\n" for note in data.attrs.get("import_notes", []))
     return f"{notes}{describe(data)}\nwrote {out}"
 
 
 @contextmanager
-def _readers(workers: int, scheduler: str | None, report: Callable[[str], None]) -> Iterator[dict]:
+def _readers(workers: int, scheduler: str | None, tls, report: Callable[[str], None]) -> Iterator[dict]:
     """Those who read the files, as options of an import; none for one worker, which is this process."""
-    if workers == 1 and not scheduler:
+    if workers == 1 and not scheduler and not tls:
         yield {}
         return
-    with open_executor(scheduler or None, workers) as executor:
-        yield {"executor": Attended(executor, report) if scheduler else executor, "ahead": 2 * workers}
+    with open_executor(scheduler or None, workers, tls=tls) as executor:
+        ahead = 2 * max(workers, executor.count)  # the next image is there when a worker is done with one
+        yield {"executor": Attended(executor, report) if scheduler else executor, "ahead": ahead}
 
 
 def _import_cohort(folder: str, out: str, dry_run: bool, workplace: tuple, report, given: dict) -> str:

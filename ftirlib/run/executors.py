@@ -25,10 +25,15 @@ class LocalWorkers(Executor):
     Parameters
     ----------
     workers : int
+
+    Attributes
+    ----------
+    count : int
+        Processes.
     """
 
     def __init__(self, workers: int):
-        self._workers = workers
+        self.count = workers
         self._start()
 
     def _start(self) -> None:
@@ -36,7 +41,7 @@ class LocalWorkers(Executor):
         context = multiprocessing.get_context("spawn")
         ends_when_closed, self._lifeline = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=live_by, initargs=(ends_when_closed,)
+            self.count, mp_context=context, initializer=live_by, initargs=(ends_when_closed,)
         )
 
     def submit(self, function, /, *arguments, **options) -> Future:
@@ -78,6 +83,11 @@ class ClusterWorkers(Executor):
     client : distributed.Client
     address : str
         Of its scheduler.
+
+    Attributes
+    ----------
+    count : int
+        Workers that were there when they were checked.
     """
 
     def __init__(self, client, address: str):
@@ -85,6 +95,7 @@ class ClusterWorkers(Executor):
         self._executor = client.get_executor(pure=False)
         self._envelope = envelope()
         self._silent_since: float | None = None
+        self.count = 0
 
     def submit(self, function, /, *arguments, **options) -> Future:
         """As of any executor; a worker refuses that has joined since `check` with another library."""
@@ -106,6 +117,7 @@ class ClusterWorkers(Executor):
             scheduler = self._client.run_on_scheduler(asked, callback_timeout=CHECK_SECONDS)
             threads = self._client.nthreads(callback_timeout=CHECK_SECONDS)
             libraries = self._client.run(asked, on_error="return", callback_timeout=CHECK_SECONDS)
+        self.count = len(threads)
         # the scheduler reads what it passes on, and makes nothing
         if wrong := difference({"version": library()["version"]}, scheduler):
             raise SettingsError(f"the scheduler at {self.address} {wrong}")

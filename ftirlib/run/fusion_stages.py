@@ -71,6 +71,7 @@ def features_paths(run: Run) -> list[Path]:
             "settings": settings,
             "weights": {name: (str(file[0]), file[1]) if file else "random" for name, file in files.items()},
             "cache": str(run.store.root / ".cache" / "features"),
+            "device": run.settings.device,
             "seed": run.settings.seed,
         }
         if chosen.weights is None and None in files.values():
@@ -80,7 +81,7 @@ def features_paths(run: Run) -> list[Path]:
                 name,
                 fusion_tasks.features,
                 arguments | {"start": start, "stop": stop},
-                depends | {"rows": [start, stop]},
+                depends | {"rows": [start, stop], "device": run.settings.device},
                 {PREPARED: run.key(PREPARED)},
             )
             for name, start, stop in _shards(run)
@@ -244,14 +245,15 @@ def models(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
         chosen, seed = run.settings.baselines, run.settings.seed
         values = run.settings.members.model_dump(exclude={"count", "class_weights"})
         network = {name: values.pop(name) for name in ("dropout", "leak")}
+        place = {"device": run.settings.device}
         values["class_weight"] = [1.0] * len(spectra(run).attrs["class_names"])
         todo = _fused_tasks(run, [ALL])
         todo += [
             Task(
                 f"{MODELS}/{MSCNN}-fold{k}",
                 tasks.member,
-                {**common, "fold": k, "training": values, "network": network, "seed": seed},
-                values | network,
+                {**common, **place, "fold": k, "training": values, "network": network, "seed": seed},
+                values | network | place,
                 inputs,
             )
             for k in FOLDS

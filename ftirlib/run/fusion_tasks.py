@@ -24,10 +24,10 @@ def simulate(folder, work, *, options, seed):
     save_spectra(simulate_complexes(**options, random_state=seed), folder / "spectra.zarr")
 
 
-def features(folder, work, *, spectra, start, stop, settings, weights, cache, seed):
+def features(folder, work, *, spectra, start, stop, settings, weights, cache, device, seed):
     """Features of some rows, a file each family; an interrupted extraction goes on from the cache."""
     data = open_spectra(spectra)
-    wanted = {"settings": settings | {"random_state": seed}, "weights": weights, "cache": cache}
+    wanted = {"settings": settings | {"random_state": seed}, "weights": weights, "cache": cache, "device": device}
     extractor = _extractor(data.wavenumber.values.astype(np.float64).tobytes(), json.dumps(wanted))
     for name, values in extractor.extract(data, rows=np.arange(start, stop)).items():
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
@@ -42,7 +42,7 @@ def _extractor(wavenumber: bytes, wanted: str):
     wanted = json.loads(wanted)
     settings = FeatureSettings(**wanted["settings"] | {"families": tuple(wanted["settings"]["families"])})
     axis = np.frombuffer(wavenumber, np.float64)
-    return FeatureExtractor(axis, settings, weights=wanted["weights"], cache=wanted["cache"])
+    return FeatureExtractor(axis, settings, weights=wanted["weights"], cache=wanted["cache"], device=wanted["device"])
 
 
 def read_features(folders, families=None) -> np.ndarray:

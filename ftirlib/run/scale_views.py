@@ -73,6 +73,12 @@ def size_table(scale: dict) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def when(scale: dict, part: str) -> str:
+    """Day and machine on which a part of the numbers was measured."""
+    machine = scale[part]["machine"]
+    return f"{machine['day']} ({machine['processor']}, {machine['cores']} cores)"
+
+
 def worker_rows(scale: dict) -> list[dict]:
     return scale["workers"]["measured"]
 
@@ -194,6 +200,12 @@ def growth(scale: dict, stage: str) -> float:
     """Exponent with which a stage's work grows with its spectra, between the two largest sizes: 1 is proportional."""
     n, seconds = curves(scale, "task_seconds")[NAMES[stage]]
     return float(np.log(seconds[-1] / seconds[-2]) / np.log(n[-1] / n[-2]))
+
+
+def network_hours(scale: dict, epochs: int) -> float:
+    """Hours of one thread that a network of the largest size takes for so many epochs, extended from those of one."""
+    facts = scale["size"]["measured"][-1]["stages"]["members"]
+    return facts["task_seconds"] / facts["tasks"] * epochs / 3600
 
 
 def cost_table(scale: dict, wanted: float = WANTED) -> pd.DataFrame:

@@ -184,6 +184,7 @@ class Settings(Group):
     scheduler: str | None = None
     tls: dict[Literal["ca", "cert", "key"], str] | None = None  # PEM files for a tls:// scheduler
     workers: int = Field(ge=1)
+    device: Literal["cpu", "cuda"] = "cpu"  # of workers: where networks train, explain and encode
     phantom: PhantomGroup
     preparation: PreparationGroup
     baselines: BaselinesGroup

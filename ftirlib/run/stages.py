@@ -120,13 +120,14 @@ def members(run: Run) -> list[list[Path]]:
         network = {name: values.pop(name) for name in ("dropout", "leak")}
         names = prepared(run).attrs["class_names"]
         weights = values.pop("class_weights")
+        place = {"device": run.settings.device}
         values["class_weight"] = [float(weights.get(name, 1.0)) for name in names]
         todo = [
             Task(
                 f"members/fold{k}-seed{i}",
                 tasks.member,
-                {**common, "fold": k, "training": values, "network": network, "seed": _seed(run, k, i)},
-                values | network,
+                {**common, **place, "fold": k, "training": values, "network": network, "seed": _seed(run, k, i)},
+                values | network | place,
                 inputs,
             )
             for k in FOLDS
@@ -178,7 +179,7 @@ def explanations(run: Run) -> list[dict[str, list[Path]]]:
 def _explanation_shards(run: Run, k: int, side: str) -> list[Task]:
     """Tasks that explain the chosen spectra of one side, each named after what goes into it."""
     common, inputs = _common(run)
-    settings = run.settings.explanations.model_dump()
+    settings = run.settings.explanations.model_dump() | {"device": run.settings.device}
     size = settings.pop("shard")
     inputs |= {"ensemble": _ensemble_key(run)}
     arguments = {
@@ -189,6 +190,7 @@ def _explanation_shards(run: Run, k: int, side: str) -> list[Task]:
         "tolerance": settings["tolerance"],
         "most": settings["spectra"],
         "background": settings["background"],
+        "device": settings["device"],
         "seed": run.settings.seed,
         "fold": k,
         "side": side,
@@ -265,9 +267,10 @@ def _autoencoder(run: Run, k: int, variant: str, share: float, replicate: int = 
         "supervision": share,
         "labels": labels,
         "floor": floor,
+        "device": run.settings.device,
         "seed": _seed(run, k, 1000 + replicate),
     }
-    return arguments, values | {"labels": labels, "floor": floor}, inputs
+    return arguments, values | {name: arguments[name] for name in ("labels", "floor", "device")}, inputs
 
 
 def contexts(run: Run) -> list[dict[str, Path]]:

@@ -115,9 +115,10 @@ def baseline(folder, work, *, spectra, folds, fold, model, components):
     save_probabilities(folder, estimator, data, rows, len(data.attrs["class_names"]))
 
 
-def member(folder, work, *, spectra, folds, fold, training, network, seed):
+def member(folder, work, *, spectra, folds, fold, training, network, device, seed):
     """One MSCNN of one fold and its probabilities; an interrupted training goes on from its checkpoint."""
     from ftirlib.classify.codes import distinct
+    from ftirlib.classify.device import choose_device
     from ftirlib.classify.mscnn import MSCNNSettings
     from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
     from ftirlib.spectra.prepared import recipe_of
@@ -137,6 +138,7 @@ def member(folder, work, *, spectra, folds, fold, training, network, seed):
         network=MSCNNSettings(n_classes=len(distinct(label["train"])), **network),
         training=TrainingSettings(**training | {"batch_size": batch_size}),
         random_state=seed,
+        device=str(choose_device(device)),
         recipe=recipe_of(data),
     )
     classifier.fit(
@@ -277,13 +279,16 @@ def explain(
     tolerance,
     most,
     background,
+    device,
     seed,
     rows,
 ):
     """LIME of one fold's ensemble on spectra `rows` (from, to) of those chosen of one side, with its stability."""
     models, key = Path(ensemble) / f"fold{fold}", artefact_key(ensemble)
     chosen = _explained_rows(spectra, folds, key, fold, side, most, seed)[slice(*rows)]
-    lime, voters = _explainer(spectra, folds, str(models), key, fold, mode, samples, tolerance, background, seed)
+    lime, voters = _explainer(
+        spectra, folds, str(models), key, fold, mode, samples, tolerance, background, device, seed
+    )
     votes = StoredArrays(models / "probabilities.npz").on_disk(side)
     places = Runs.of(read_fold(folds, fold).runs[side].places(chosen))
     predicted = places.take(votes).argmax(axis=1)
@@ -301,11 +306,12 @@ def _explained_rows(spectra, folds, key, fold, side, most, seed) -> Runs:
 
 
 @lru_cache(maxsize=1)
-def _explainer(spectra, folds, models, key, fold, mode, samples, tolerance, background, seed):
+def _explainer(spectra, folds, models, key, fold, mode, samples, tolerance, background, device, seed):
     """LIME and the ensemble it explains: the noise, the matrices and the networks reach a worker once for its shards.
 
     `key` is the ensemble's, which changes with its content and that of all before it.
     """
+    from ftirlib.classify.device import choose_device
     from ftirlib.classify.ensemble import EMSCNN
     from ftirlib.explain.lime import SpectralLime
 
@@ -320,7 +326,7 @@ def _explainer(spectra, folds, models, key, fold, mode, samples, tolerance, back
         random_state=seed,
         n_banks=2,
     )
-    return lime, EMSCNN.load(Path(models) / "model")
+    return lime, EMSCNN.load(Path(models) / "model", device=str(choose_device(device)))
 
 
 def artefact_key(folder: str) -> str:

@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 
 from ftirlib.classify.checks import check_grid
+from ftirlib.classify.device import choose_device
 from ftirlib.classify.fusion.featurecache import FeatureCache
 from ftirlib.classify.fusion.initial import calibrate_norms
 from ftirlib.classify.fusion.raster import Raster, check_drawable
@@ -268,21 +269,3 @@ class _Once:
         if self._value is None:
             self._value = self._compute()
         return self._value
-
-
-def choose_device(device: str) -> torch.device:
-    """The device named, or for "auto" the accelerator that torch finds, else the processor.
-
-    Raises
-    ------
-    SettingsError
-        A device that is not there.
-    """
-    if device == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return found if found is not None else torch.device("cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"the device {device!r} cannot be used ({reason}); choose 'auto' or 'cpu'.") from None

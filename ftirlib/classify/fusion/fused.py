@@ -13,7 +13,7 @@ from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ftirlib.classify.fusion.features import choose_device
+from ftirlib.classify.device import choose_device
 from ftirlib.classify.fusion.head import HeadSettings, head_probabilities, train_head
 from ftirlib.classify.fusion.oversampling import check_class_sizes, oversample
 from ftirlib.errors import SettingsError

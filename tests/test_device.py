@@ -1,0 +1,31 @@
+"""Where networks compute: the setting reaches every task that has a network, and a device that is not there is said."""
+
+import pytest
+import torch
+from small_runs import TINY
+
+from ftirlib.classify import device
+from ftirlib.errors import SettingsError
+from ftirlib.run import fusion_stages, stages
+from ftirlib.run.runner import Run, open_run
+
+
+def test_a_device_that_is_not_there_is_one_sentence():
+    assert device.choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(SettingsError, match="the device 'abacus' cannot be used"):
+        device.choose_device("abacus")
+
+
+@pytest.mark.filterwarnings("ignore")  # of what so little training learns
+def test_the_setting_reaches_every_task_that_has_a_network(tmp_path, monkeypatch):
+    asked = []
+    here = "ftirlib.classify.fusion.features.choose_device"  # the others import it when they need it
+    for place in ("ftirlib.classify.device.choose_device", here):
+        monkeypatch.setattr(place, lambda name: asked.append(name) or torch.device("cpu"))
+    monkeypatch.setattr(Run, "artefacts", lambda run, title, todo, room: [run.artefact(task, room) for task in todo])
+    with open_run("smoke", out=str(tmp_path / "run"), changes=TINY | {"device": "cuda"}) as run:
+        for stage in (stages.members, stages.explanations, stages.vaes, stages.controls, fusion_stages.features_paths):
+            asked.clear()
+            stage(run)
+            assert set(asked) == {"cuda"}, stage
+            assert run.store.manifest(run.made[-1])["made_from"]["settings"]["device"] == "cuda"
