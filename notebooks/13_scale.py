@@ -137,11 +137,12 @@ display(scale_views.worker_table(scale).style.hide(axis="index"))
 # %% [markdown]
 # ## What a worker holds of the cohort
 #
-# Next to nothing of each spectrum. A task reads spectra and their labels block by block, or from a scratch file row by row,
+# Next to nothing of each spectrum, but for those chosen to be explained, whose number is a setting. A task reads spectra and their labels block by block, or from a scratch file row by row,
 # and knows its fold as runs of neighbouring rows, of which there are a few for each patient; the random order of an
-# epoch is computed where it is needed; scores need sums for each patient. Boosted trees keep several numbers of each
+# epoch is computed where it is needed; scores need sums for each patient. (The fusion classifier of the second paper is
+# for hundreds of spectra and holds their features.) Boosted trees keep several numbers of each
 # spectrum that trains them, and train on {glue:text}`trees-most` at most, evenly spaced. The table gives the peak
-# memory of each kind of task, measured on {glue:text}`cohort-day` by `benchmarks/cohort_memory.py` on simulated cohorts
+# memory of each kind of task that walks the whole cohort, measured on {glue:text}`cohort-day` by `benchmarks/cohort_memory.py` on simulated cohorts
 # of few wavenumbers and a small network, and the line through it extended to a hundred published cohorts and to the
 # archive of the next section. {glue:text}`cohort-limit`. With the published network and spectra a task needs what the
 # first table says, and for a larger cohort as many bytes a spectrum more as this one says.

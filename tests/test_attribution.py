@@ -191,7 +191,18 @@ def test_weights_of_several_stores_are_walked_as_one(tmp_path):
     whole = np.concatenate([piece.weights[:, 0] for piece in pieces])
     walk = walk_weights(paths)
     assert walk.shape == whole.shape
-    for rows in (slice(0, 9), slice(1, 2), slice(2, 4), slice(3, 5), slice(2, 8), slice(8, 9), slice(1, 9, 3)):
+    for rows in (
+        slice(0, 9),
+        slice(1, 2),
+        slice(2, 4),
+        slice(3, 5),
+        slice(2, 8),
+        slice(8, 9),
+        slice(1, 9, 3),
+        slice(0, 9, 8),
+        slice(2, 9, 5),
+        slice(4, 9, 2),
+    ):
         np.testing.assert_array_equal(walk.read(rows), whole[rows])
     assert walk[:].dtype == np.float64
     assert [block.tobytes() for _, block in walk.blocks(4)] == [whole[k : k + 4].tobytes() for k in (0, 4, 8)]

@@ -146,3 +146,11 @@ def test_some_of_some_spectra_are_those_of_an_array(first, second, start, size):
     walk = Walk.over(spectra).every(first).every(second)
     assert len(walk) == len(expected)
     np.testing.assert_array_equal(walk.read(slice(start, start + size)), expected[start : start + size])
+
+
+def test_a_walk_is_taken_in_order_only():
+    walk = Walk.over(np.arange(9.0)[:, None])
+    assert walk[2:8:3].ravel().tolist() == [2, 5] and len(walk[4:4]) == 0
+    for rows in (np.array([3, 1]), slice(None, None, -1), 3):
+        with pytest.raises(DataError, match="in order only; write a RowFile"):
+            walk[rows]

@@ -16,6 +16,7 @@ from ftirlib.explain.context_controls import (
     cluster,
     context_controls,
     control_input,
+    nearest,
     plain_points,
 )
 from ftirlib.spectra.rowfile import RowFile
@@ -117,10 +118,10 @@ def test_of_many_spectra_evenly_spaced_ones_are_clustered(planted, monkeypatch):
     spectra, _, kind, _ = planted
     monkeypatch.setattr("ftirlib.explain.context_controls.CLUSTERED", 60)
     walk = Walk.over(spectra)
-    found = cluster(walk, walk, 2)
-    assert adjusted_rand_score(kind, found.found) == 1
+    found = nearest(cluster(walk, 2), walk)
+    assert adjusted_rand_score(kind, found) == 1
     some = KMeans(2, n_init=10, random_state=0).fit(spectra[::4].astype(np.float32))
-    np.testing.assert_array_equal(found.tried, some.predict(spectra.astype(np.float32)))
+    np.testing.assert_array_equal(found, some.predict(spectra.astype(np.float32)))
 
 
 def test_bad_input_is_refused(planted):

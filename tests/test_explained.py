@@ -60,10 +60,15 @@ def test_rows_are_known_and_the_rest_is_walked(stored):
 
 def test_spectra_and_weights_are_not_read_before_they_are_asked_for(stored):
     path, shards, rows, *_ = stored
-    for part in (path / "absorbance" / "c", shards[1] / "attribution.zarr" / "weights"):
-        shutil.rmtree(part)
+    for part in (path / "absorbance" / "c", shards[0] / "attribution.zarr" / "weights" / "c"):
+        for file in (one for one in part.rglob("*") if one.is_file()):
+            file.write_bytes(b"torn")
+    shutil.rmtree(shards[1] / "attribution.zarr" / "weights")
     found = Explained.of(path, shards[:1])
     np.testing.assert_array_equal(found.rows, rows[:12])
+    for walk in (found.absorbance, found.weights):
+        with pytest.raises(Exception):  # noqa: B017 - whatever the decoder says
+            walk[:1]
     with pytest.raises(StoreError, match="cannot be read as explanations"):
         Explained.of(path, shards)
 

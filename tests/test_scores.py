@@ -160,7 +160,7 @@ def test_the_majority_is_the_score_of_no_knowledge(rng):
     assert (scores["sensitivity"], scores["specificity"], scores["f1"]) == (0, 1, 0)
     shares = np.array([0.1, 0.4, 0.2, 0.3])
     assert scores["brier"] == pytest.approx(np.mean([((shares - np.eye(4)[k]) ** 2).sum() for k in y]))
-    assert majority_scores(np.array([1, 1]), [2, 2], class_names="ab")["sensitivity_a"] == 1  # first of equals
+    assert majority_scores([1, 1], [2, 2], class_names="ab")["sensitivity_a"] == 1  # first of equals
 
 
 def test_reliability_known_answer():

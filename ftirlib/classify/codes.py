@@ -28,8 +28,8 @@ class Codes:
     Examples
     --------
     >>> codes = Codes(np.array(["b", "d", "b"]))
-    >>> codes.classes.tolist(), codes[1:].tolist(), codes.counts().tolist()
-    (['b', 'd'], [1, 0], [2, 1])
+    >>> codes.classes.tolist(), codes[1:].tolist()
+    (['b', 'd'], [1, 0])
     """
 
     def __init__(self, labels, classes=None, *, what: str = "training"):
@@ -55,10 +55,3 @@ class Codes:
             strange = np.unique(labels[~known])[:3].tolist()
             raise DataError(f"the {self._what} labels hold {strange}, which no training spectrum has.")
         return codes.astype(self.dtype)
-
-    def counts(self) -> np.ndarray:
-        """Labels of each class, (n_classes,)."""
-        count = np.zeros(len(self.classes), np.int64)
-        for start in range(0, len(self), PART):
-            count += np.bincount(self[start : start + PART], minlength=count.size)
-        return count

@@ -56,11 +56,12 @@ class Moments:
         p = spectra.shape[1]
         counts, means, within = np.zeros(n_classes), np.zeros((n_classes, p)), np.zeros((p, p))
         for rows, block in spectra:
-            member = np.eye(n_classes)[codes[rows]]  # (n, n_classes)
+            classes = codes[rows]
+            member = np.eye(n_classes)[classes]  # (n, n_classes)
             count = member.sum(axis=0)
             block = block.astype(np.float64)
             mean = member.T @ block / np.maximum(count, 1)[:, None]
-            block -= mean[codes[rows]]
+            block -= mean[classes]
             share = count / np.maximum(counts + count, 1)  # of the block among all spectra so far, by class
             moved = mean - means
             between = np.sqrt(counts * share)[:, None] * moved

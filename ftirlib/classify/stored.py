@@ -1,4 +1,4 @@
-"""Rows on disk in the place of a tensor: what the training loop asks of one, without the rows in memory."""
+"""Rows in the place of a tensor: what a training loop asks of one, without the rows in memory."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections.abc import Iterator
 
 import torch
 
-from ftirlib.classify.codes import Codes
-from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.model import CHUNK
 
 
 class StoredRows:
-    """Spectra (n, n_wavenumbers) or class codes (n,) on disk, taken as tensors on a device.
+    """Spectra (n, n_wavenumbers) or class codes (n,), taken as tensors on a device.
 
     Parameters
     ----------
-    rows : RowFile, or Codes of labels in one
+    rows : RowFile, Codes of labels in one, or others with a shape that are taken by slices and positions
     device : torch.device or str
         Where what is taken goes.
     """
 
-    def __init__(self, rows: RowFile | Codes, device: torch.device | str = "cpu"):
+    def __init__(self, rows, device: torch.device | str = "cpu"):
         self._rows, self.device = rows, device
         self.shape = torch.Size(rows.shape)
         self.dtype = torch.from_numpy(rows[:0]).dtype
@@ -36,5 +35,7 @@ class StoredRows:
         return StoredRows(self._rows, device)
 
     def split(self, size: int) -> Iterator[torch.Tensor]:
-        """The rows in order, at most `size` at a time."""
-        return (self[start : start + size] for start in range(0, len(self), size))
+        """The rows in order, at most `size` at a time; more are read together, as a store gives whole chunks."""
+        together = size * max(1, CHUNK // size)
+        for start in range(0, len(self), together):
+            yield from self[start : start + together].split(size)

@@ -27,6 +27,7 @@ from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.prepared import full_recipe
 from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.runs import PART
 
 N_SETS = 4  # of which one is held out for validation, as in the paper
 
@@ -119,7 +120,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
             )
         wavenumber = check_wavenumber(self.wavenumber)
         y = _labels(y)
-        if groups is not None and RowFile in (type(X), type(y)):
+        if groups is not None and any(isinstance(one, RowFile) for one in (X, y)):
             raise SettingsError("spectra or labels in a file are not divided here; give validation=(X, y).")
         if not isinstance(X, RowFile):
             X = check_spectra(X, wavenumber, what="training", recipe=self.recipe)
@@ -168,7 +169,12 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _codes(self, y, what):
         codes = Codes(_labels(y), self.classes_, what=what)
-        return codes if isinstance(y, RowFile) else codes[:]
+        if isinstance(y, RowFile):
+            return codes
+        found = np.empty(len(codes), codes.dtype)
+        for start in range(0, len(codes), PART):  # places are of eight bytes: of a part of the spectra at a time
+            found[start : start + PART] = codes[start : start + PART]
+        return found
 
     def _set(self, model: MSCNN, result: TrainingResult):
         self.network_, self.folded_ = model.eval(), FoldedMSCNN(model)

@@ -69,7 +69,10 @@ class Walk:
                 raise DataError(f"rows must be a list of whole numbers, not {rows.dtype} of shape {rows.shape}.")
 
         def read_chosen(at):
-            chosen = rows[at.start : at.stop][:: at.step]
+            if isinstance(rows, Runs) and at.step:  # only those that are wanted, of however many
+                chosen = rows.at(np.arange(at.start, at.stop, at.step))
+            else:
+                chosen = rows[at.start : at.stop][:: at.step]
             if chosen.min() < 0 or chosen.max() >= shape[0]:
                 raise DataError(f"row {chosen.min()} or {chosen.max()} is beyond the {shape[0]} spectra, from 0 on.")
             return read(chosen)
@@ -80,7 +83,15 @@ class Walk:
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Neighbouring spectra, in memory."""
+        """Neighbouring spectra, or every so many of them, in memory.
+
+        Raises
+        ------
+        DataError
+            Spectra in another order.
+        """
+        if not isinstance(rows, slice) or (rows.step or 1) < 1:
+            raise DataError("a walk gives spectra in order only; write a RowFile to take them in another.")
         start, stop, step = rows.indices(len(self))
         return self.read(slice(start, stop, step)) if start < stop else self.read(slice(0, 1))[:0]
 

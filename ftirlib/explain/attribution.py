@@ -248,10 +248,11 @@ def walk_weights(paths: Sequence[str | os.PathLike]) -> Walk:
         start, stop, step = rows.indices(ends[-1])
         parts = []
         for path, first, end in zip(paths, ends, ends[1:]):
-            if start < end and first < stop:
-                here = slice(max(start - first, 0), stop - first)
+            low = start if start >= first else first + (start - first) % step
+            if low < min(stop, end):
+                here = slice(low - first, min(stop, end) - first, step)
                 parts.append(_read(path, lambda data, here=here: data.weights.variable[here, 0].values))
-        return np.concatenate(parts)[::step]
+        return np.concatenate(parts)
 
     return Walk(read, (int(ends[-1]), shapes[0][-1]))
 

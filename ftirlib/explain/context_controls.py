@@ -116,7 +116,8 @@ def plain_points(
     control : str
         One of `PLAIN` but the last, which clusters nothing.
     known, tried : (spectra, weights)
-        Each (n_spectra, n_wavenumbers) array, `RowFile` or `Walk`; scaling and components are found on the known.
+        Each (n_spectra, n_wavenumbers) array, `RowFile` or `Walk`, but weights that are shuffled no `Walk`; scaling
+        and components are found on the known.
     n_components : int
         As many as the latent space has dimensions; at most what the data have.
     random_state : int
@@ -153,18 +154,18 @@ def _side_by_side(spectra, weights) -> Walk:
     return Walk(lambda rows: np.concatenate([half.read(rows) for half in halves], axis=1), (n, 2 * p))
 
 
-def cluster(known: Walk, tried: Walk, n_contexts: int, *, n_init: int = 10, random_state: int = 0) -> Assigned:
-    """K-means of the known, in float32 and fitted to `CLUSTERED` evenly spaced ones of more; all get the nearest."""
+def cluster(known: Walk, n_contexts: int, *, n_init: int = 10, random_state: int = 0) -> KMeans:
+    """K-means in float32, fitted to `CLUSTERED` evenly spaced ones of more."""
     some = known.every(-(-len(known) // CLUSTERED))
     points = np.empty(some.shape, np.float32)
     for rows, block in some:
         points[rows] = block
-    means = KMeans(n_contexts, n_init=n_init, random_state=random_state, copy_x=False).fit(points)
+    return KMeans(n_contexts, n_init=n_init, random_state=random_state, copy_x=False).fit(points)
 
-    def nearest(walk):
-        return np.concatenate([means.predict(block.astype(np.float32)) for _, block in walk]).astype(np.int64)
 
-    return Assigned(nearest(known), nearest(tried))
+def nearest(means: KMeans, points: Walk) -> np.ndarray:
+    """The nearest cluster of each point, (n,) int."""
+    return np.concatenate([means.predict(block.astype(np.float32)) for _, block in points]).astype(np.int64)
 
 
 def context_controls(
@@ -226,7 +227,8 @@ def context_controls(
     out = {}
     for control in PLAIN[:-1]:
         points = plain_points(control, known, other, n_components=n_components, random_state=random_state)
-        out[control] = cluster(*points, n_contexts, n_init=n_init, random_state=random_state)
+        means = cluster(points[0], n_contexts, n_init=n_init, random_state=random_state)
+        out[control] = Assigned(*(nearest(means, walk) for walk in points))
     if real is not None:
         rng = np.random.default_rng(random_state)
         dealt = Assigned(*(rng.permutation(np.asarray(part)) for part in real))

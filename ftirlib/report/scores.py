@@ -151,7 +151,8 @@ def majority_scores(
     DataError
         No spectra to score.
     """
-    occurs, shares = np.flatnonzero(counts), np.asarray(train_counts) / np.sum(train_counts)
+    counts, train_counts = np.asarray(counts), np.asarray(train_counts)
+    occurs, shares = np.flatnonzero(counts), train_counts / train_counts.sum()
     tally = Tally(class_names=class_names, positive_classes=positive_classes)
     tally.add(occurs, np.full_like(occurs, shares.argmax()), np.tile(shares, (len(occurs), 1)), count=counts[occurs])
     return tally_scores(tally)

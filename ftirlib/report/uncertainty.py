@@ -6,8 +6,9 @@ Percentile bootstrap of Efron & Tibshirani 1993 over clusters (Field & Welsh 200
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.report.scores import tally_scores
 from ftirlib.report.tally import Tally, warn_of_rounding
+
+AT_ONCE = 1 << 22  # counts of groups, over the resamples drawn together: 32 MB
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def grouped_bootstrap(
             raise DataError(f"array {position} has shape {values.shape} for {len(codes)} spectra; give one row each.")
     rows = np.arange(len(codes))
     resamples = []
-    for times_each in times:
+    for times_each in chain.from_iterable(times):
         drawn = np.repeat(rows, times_each[codes])
         resamples.append(statistic(*(values[drawn] for values in arrays)))
     return _interval(statistic(*arrays), np.asarray(resamples, np.float64), len(names), confidence)
@@ -209,9 +212,12 @@ def bootstrap_tally(
     """
     estimates = tally_scores(tally)
     present = np.flatnonzero(tally.confusion.any(axis=(1, 2)))
-    times = np.zeros((n_resamples, len(tally.confusion)), np.int64)
-    times[:, present] = _draw(len(present), n_resamples, confidence, random_state)
-    resamples = tally.scores(times)
+    parts = []
+    for drawn in _draw(len(present), n_resamples, confidence, random_state):
+        times = np.zeros((len(drawn), len(tally.confusion)), np.int64)
+        times[:, present] = drawn
+        parts.append(tally.scores(times))
+    resamples = {name: np.concatenate([part[name] for part in parts]) for name in estimates}
     return {name: _interval(value, resamples[name], len(present), confidence) for name, value in estimates.items()}
 
 
@@ -267,9 +273,11 @@ def paired_bootstrap(
         tallies[-1].add(y_true, predicted, probabilities, groups=codes)
     warn_of_rounding(tallies)
     a, b = map(tally_scores, tallies)
-    times = _draw(len(names), n_resamples, confidence, random_state)
-    of_a, of_b = (tally.scores(times) for tally in tallies)
-    return {name: _interval(a[name] - b[name], of_a[name] - of_b[name], len(names), confidence) for name in a}
+    parts = [
+        [tally.scores(times) for tally in tallies] for times in _draw(len(names), n_resamples, confidence, random_state)
+    ]
+    differences = {name: np.concatenate([of_a[name] - of_b[name] for of_a, of_b in parts]) for name in a}
+    return {name: _interval(a[name] - b[name], differences[name], len(names), confidence) for name in a}
 
 
 def _grouped(groups) -> tuple[np.ndarray, np.ndarray]:
@@ -280,8 +288,8 @@ def _grouped(groups) -> tuple[np.ndarray, np.ndarray]:
     return np.unique(groups, return_inverse=True)
 
 
-def _draw(n_groups: int, n_resamples: int, confidence: float, random_state) -> np.ndarray:
-    """How often each resample draws each group, (n_resamples, n_groups)."""
+def _draw(n_groups: int, n_resamples: int, confidence: float, random_state) -> Iterator[np.ndarray]:
+    """How often each resample draws each group, (n, n_groups), for some resamples after the others."""
     if not 0 < confidence < 1:
         raise SettingsError(f"confidence is {confidence}; give a share between 0 and 1, such as 0.95.")
     if n_resamples < (fewest := int(np.ceil(2 / (1 - confidence)))):
@@ -291,7 +299,11 @@ def _draw(n_groups: int, n_resamples: int, confidence: float, random_state) -> n
             f"the spectra come from {n_groups} group(s); resampling patients needs at least two of them, "
             "and pixels of one patient say nothing about the next."
         )
-    return np.random.default_rng(random_state).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_resamples)
+    rng, size = np.random.default_rng(random_state), max(1, AT_ONCE // n_groups)
+    return (
+        rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=min(size, n_resamples - start))
+        for start in range(0, n_resamples, size)
+    )
 
 
 def _interval(estimate, resamples: np.ndarray, n_groups: int, confidence: float) -> Interval:

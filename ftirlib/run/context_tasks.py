@@ -280,7 +280,7 @@ def _card(spectra, known: Explained, vae: Path, path: Path, name, fold, about, a
 def _agreement(spectra, rows, path, ensemble, bootstrap) -> dict[str, tuple[float, float, float]]:
     """Accuracy and balanced accuracy against labels and ensemble, with intervals over the groups of a fold's test set.
 
-    None where there is one group.
+    Empty where there is one group.
     """
     from ftirlib.report.tally import Tally
     from ftirlib.report.uncertainty import bootstrap_tally

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ftirlib.explain.context_controls import PLAIN, cluster, plain_points
+from ftirlib.explain.context_controls import PLAIN, cluster, nearest, plain_points
 from ftirlib.explain.crime import find_contexts
 from ftirlib.report.pathway_agreement import pathway_agreement
 from ftirlib.run import stages
@@ -93,5 +93,5 @@ def _assigned(run: Run, name: str, counts: list[int], k: int) -> dict[tuple[str,
     for control in CONTROLS:
         known, tried = plain_points(control, *halves, random_state=seed)
         for n in counts:
-            found[control, n] = cluster(known, tried, n, random_state=seed).tried
+            found[control, n] = nearest(cluster(known, n, random_state=seed), tried)
     return found

@@ -175,7 +175,7 @@ def limit_text(found: dict, gb: float) -> str:
     """In a sentence, whether a task's line reaches `gb` GB before the archive of the cost table."""
     part, spectra = first_beyond(found, gb)
     if spectra >= WANTED:
-        return f"Along these lines no task reaches {gb:g} GB for {WANTED:,.0f} spectra"
+        return f"Along these lines none of them reaches {gb:g} GB for {WANTED:,.0f} spectra"
     return f"Along these lines {part} is the first to reach {gb:g} GB, at about {spectra / 1e6:,.0f} million spectra"
 
 

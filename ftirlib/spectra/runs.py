@@ -131,21 +131,22 @@ class Runs:
 
     def take_parts(self, *values):
         """Which of the rows, as a slice, and their `values` as in `take`, for a part of the data set at a time."""
-        for start, here in self._parts():
-            places = self[here] - start
-            yield here, *(np.asarray(each[start : start + PART])[places] for each in values)
+        for here in self._parts():
+            rows = self[here]
+            low, high = int(rows[0]), int(rows[-1]) + 1
+            yield here, *(np.asarray(each[low:high])[rows - low] for each in values)
 
     def column(self, values) -> Column:
         """Values at the rows as in `take`, left where they lie until some are asked for."""
         return Column(self, values)
 
     def _parts(self):
-        """Pairs (first row, which of the rows) for each `PART` neighbouring rows of the data set that hold some."""
+        """Which of the rows, as slices, for each `PART` neighbouring rows of the data set that hold some."""
         first, last = (self.bounds[0, 0], self.bounds[-1, 1]) if len(self.bounds) else (0, 0)
         for start in range(int(first) // PART * PART, int(last), PART):
             here = self.within(start, start + PART)
             if here.start < here.stop:
-                yield start, here
+                yield here
 
 
 class Column:
@@ -170,6 +171,4 @@ class Column:
             size = -(-PART // step) * step
             cuts = range(start, stop, size)
             return np.concatenate([self[cut : min(cut + size, stop)][::step] for cut in cuts] or [self[:0]])
-        if stop <= start:
-            return np.empty(0, self.dtype)
-        return np.concatenate([np.asarray(self._values[a:b]) for a, b in self._rows.cut(start, stop).tolist()])
+        return Runs(self._rows.cut(start, stop)).take(self._values) if start < stop else np.empty(0, self.dtype)
