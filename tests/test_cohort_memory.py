@@ -23,7 +23,7 @@ from ftirlib.spectra.folds import four_way_folds
 from ftirlib.spectra.model import SpectraWriter, open_spectra
 
 PART = 1 << 14  # smaller than in use, so that a cohort of many parts is written soon
-LEAST = 0.4  # bytes: a class of each spectrum that is trained on would be more
+LEAST = 0.45  # bytes: a class of each spectrum that is trained on would be half a byte
 IMAGES = 8
 SIZES = (IMAGES * PART, 3 * IMAGES * PART)  # a part is of one image in both
 NAMES = [str(k) for k in range(IMAGES)]
