@@ -1,7 +1,12 @@
 """Fixtures shared by all tests: real spectra where they are at hand, small simulated ones always."""
 
 import os
+import signal
 from pathlib import Path
+
+# A shell's background jobs ignore Ctrl-C, and so would what they start: tests send it to programs.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Read when NumPy and torch load. Tests are small: a second thread waits more than it works, on another test's core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
