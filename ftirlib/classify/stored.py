@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from ftirlib.spectra.model import CHUNK
+from ftirlib.classify.walk import read_together
 
 
 class StoredRows:
@@ -35,7 +35,5 @@ class StoredRows:
         return StoredRows(self._rows, device)
 
     def split(self, size: int) -> Iterator[torch.Tensor]:
-        """The rows in order, at most `size` at a time; more are read together, as a store gives whole chunks."""
-        together = size * max(1, CHUNK // size)
-        for start in range(0, len(self), together):
-            yield from self[start : start + together].split(size)
+        """The rows in order, at most `size` at a time."""
+        return (torch.from_numpy(block).to(self.device) for block in read_together(self._rows, size))

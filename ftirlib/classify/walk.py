@@ -16,6 +16,20 @@ from ftirlib.spectra.rowfile import RowFile
 from ftirlib.spectra.runs import Runs
 
 
+def read_together(rows, size: int) -> Iterator[np.ndarray]:
+    """Blocks of at most `size` rows, in order, of what is taken by slices; many are read at once, as a store's chunks.
+
+    Parameters
+    ----------
+    rows : array, RowFile, Walk or others with a length
+    size : int
+    """
+    together = size * max(1, CHUNK // size)
+    for start in range(0, len(rows), together):
+        block = rows[start : start + together]
+        yield from (block[k : k + size] for k in range(0, len(block), size))
+
+
 class Walk:
     """Spectra (n_spectra, n_wavenumbers) that are read a block at a time, in order, as often as asked.
 

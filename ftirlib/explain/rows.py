@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ftirlib.classify.walk import Walk
-from ftirlib.spectra.model import CHUNK
+from ftirlib.classify.walk import Walk, read_together
 from ftirlib.spectra.rowfile import RowFile
 
 
@@ -58,8 +57,5 @@ class Rows:
         return Rows(lambda which: function(self[which]), self.shape)
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """The rows in order, at most `size` at a time; many are read together, as a store gives whole chunks."""
-        together = size * max(1, CHUNK // size)
-        for start in range(0, len(self), together):
-            block = self[start : start + together]
-            yield from (block[k : k + size] for k in range(0, len(block), size))
+        """The rows in order, at most `size` at a time."""
+        return read_together(self, size)

@@ -60,8 +60,12 @@ def _fit(model, known: Explained, halves, labels, data, floor, work: Path):
     )
 
 
-def _explained_sides(data, spectra, explanations, predictions, fold) -> tuple[dict[str, Explained], dict]:
-    """Explained spectra of both sides, and their rows, predictions and labels as they are kept."""
+def _explained_sides(spectra, explanations, predictions, folds, fold, labels) -> tuple:
+    """The data set; of both sides what is explained, and rows, classes and labels as kept; the classes to be seen.
+
+    `labels`: "model" for the ensemble's predictions, else the labels.
+    """
+    data, fold = open_spectra(spectra, codes=False), read_fold(folds, fold)
     found = {side: Explained.of(spectra, explanations[side]) for side in SIDES[1:]}
     places = {}
     for side, one in found.items():
@@ -70,7 +74,7 @@ def _explained_sides(data, spectra, explanations, predictions, fold) -> tuple[di
             f"{side}_predicted": one.predicted(predictions, fold, side),
             f"{side}_labelled": one.take(data.label.variable).astype(np.int64),
         }
-    return found, places
+    return data, found, places, places["validation_predicted" if labels == "model" else "validation_labelled"]
 
 
 def _on_disk(found: Explained, work: Path, side: str) -> tuple[RowFile, RowFile]:
@@ -99,9 +103,7 @@ def vae(
     seed,
 ):
     """One autoencoder: trained on explained validation spectra, then every explained spectrum's place in it."""
-    data = open_spectra(spectra, codes=False)
-    found, places = _explained_sides(data, spectra, explanations, predictions, read_fold(folds, fold))
-    seen = places["validation_predicted" if labels == "model" else "validation_labelled"]
+    data, found, places, seen = _explained_sides(spectra, explanations, predictions, folds, fold, labels)
     model = _autoencoder(settings, supervision, device, seed, data.sizes["wavenumber"])
     known = found["validation"]
     _fit(model, known, _on_disk(known, work, "validation"), seen, data, floor, work)
@@ -186,10 +188,8 @@ def control(
     from ftirlib.explain.context_controls import control_input
     from ftirlib.explain.crime import find_contexts
 
-    data = open_spectra(spectra, codes=False)
-    found, places = _explained_sides(data, spectra, explanations, predictions, read_fold(folds, fold))
+    data, found, places, seen = _explained_sides(spectra, explanations, predictions, folds, fold, labels)
     halves = {side: _on_disk(one, work, side) for side, one in found.items()}
-    seen = places["validation_predicted" if labels == "model" else "validation_labelled"]
     x, w, y = control_input(control, *halves["validation"], seen, random_state=seed)
     model = _autoencoder(settings, supervision, device, seed, data.sizes["wavenumber"])
     _fit(model, found["validation"], (x, w), y, data, floor, work)
