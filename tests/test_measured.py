@@ -1,6 +1,7 @@
 """Numbers that the README and the chapter on trust state are those that the benchmarks wrote."""
 
 import json
+import re
 
 import pytest
 from conftest import ROOT
@@ -80,3 +81,14 @@ def test_costs_are_in_proportion_to_the_spectra():
     assert row["measured"] == "3,204 bytes a spectrum" and row.iloc[-1] == "3.2 TB"
     half = scale_views.cost_table(scale, 5e8).set_index("what").iloc[0, -1]
     assert half == "1.6 TB"
+
+
+def test_the_cluster_guide_gives_workers_what_was_measured():
+    """Dask pauses a worker at four fifths of its limit; a network uses three sets of four, one to be chosen by."""
+    text = " ".join((ROOT / "book" / "cluster.md").read_text(encoding="utf-8").split())
+    (largest,) = re.findall(r"with (\d+) GB a worker, all of them have room", text)
+    assert set(re.findall(r"--memory-limit (\d+)GB", text)) == {largest}
+    published = measured_views.measured("scale")["size"]["measured"][-1]
+    assert max(stage["memory_mb"] for stage in published["stages"].values()) / 1e3 < 0.8 * int(largest)
+    gb = 3 / 4 * published["spectra"] * scale_views.POINTS * 4 / 1e9
+    assert f"at the published size {gb:.1f} GB for each network" in text
