@@ -1,20 +1,22 @@
 """The same run on more spectra and on more workers: time, memory, and what a task costs beside its work.
 
-Four parts, each kept in the JSON as it is finished (``--parts``; the others stay as they were):
+Five parts, each kept in the JSON as it is finished (``--parts``; the others stay as they were):
 
 size      simulated cohorts of growing size through every stage that a cohort's size decides, two local processes;
           seconds and peak memory of every task, from the manifests, and the driver's own
 workers   the same run on one, two and three single-thread workers of a Dask cluster, started as programs of their own,
           and on two local processes: seconds of the stages, and whether the files are the same bytes
+cores     matrix products, and copies in memory, of one, two and three processes: what the machine gives side by side
 whole     every stage of the quick profile on two local processes and on two workers of a Dask cluster, in turn
 tasks     what the scheduler takes for a task that does nothing
 
-    python benchmarks/scale.py [--parts size workers whole tasks] [--sizes 10000 100000 1190250]
-        [--stages spectra prepared ...] [--pairs 2] [--json FILE]
+    python benchmarks/scale.py [--parts size workers cores whole tasks] [--sizes 10000 100000 1190250]
+        [--stages spectra prepared ...] [--turns 3] [--json FILE]
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -74,6 +77,8 @@ WORKED = {  # enough shards and networks for three workers
     "explanations.shard": 100,
 }
 IDLE_TASKS = 1000
+SIDES = {"products": (256, 256), "copies": (4096, 4096)}  # a product stays in a core's own cache, a copy in none
+PERIOD = 10.0  # seconds
 
 
 def words(profile: str, out: Path, changes: dict, *options: str) -> list[str]:
@@ -178,28 +183,60 @@ def _explained(out: Path) -> int:
     return sum(zarr.open(path)["rows"].shape[0] for path in (out / "explanations").rglob("attribution.zarr"))
 
 
-def by_workers(folder: Path) -> list[dict]:
-    rows, bytes_ = [], []
+def by_workers(turns: int, folder: Path) -> list[dict]:
+    rows, first = [], None
     prepared = folder / "prepared"
     run(prepared, WORKED, "--until", "folds")
-    for kind, n in (("local", 2), ("dask", 1), ("dask", 2), ("dask", 3)):
-        out = folder / f"{kind}{n}"
-        shutil.copytree(prepared, out)
-        with _workers(folder / f"programs-{kind}{n}", kind, n) as options:
-            seconds, driver, _ = run(out, WORKED, "--until", "explanations", *options)
-        facts = stage_facts(out)
-        bytes_.append(checksums(out))
-        rows.append({"kind": kind, "workers": n, "seconds": seconds, "driver_mb": driver, "stages": facts})
-        shown = ", ".join(f"{s} {facts[s]['seconds']:.1f} s" for s in ("members", "explanations"))
-        print(f"{kind} {n} workers: {seconds:.1f} s; {shown}; the same bytes as the first: {bytes_[-1] == bytes_[0]}")
-    for row, found in zip(rows, bytes_):
-        row["same_bytes"] = found == bytes_[0]
+    kinds = [("local", 2), ("dask", 1), ("dask", 2), ("dask", 3)]
+    for turn in range(turns):
+        for kind, n in kinds[:: 1 if turn % 2 == 0 else -1]:  # neither is always the warmer
+            out = folder / f"{kind}{n}-{turn}"
+            shutil.copytree(prepared, out)
+            with _workers(folder / f"programs-{kind}{n}-{turn}", kind, n) as options:
+                seconds, driver, _ = run(out, WORKED, "--until", "explanations", *options)
+            facts, bytes_ = stage_facts(out), checksums(out)
+            first = first or bytes_
+            rows.append({"kind": kind, "workers": n, "seconds": seconds, "driver_mb": driver, "stages": facts})
+            rows[-1]["same_bytes"] = bytes_ == first
+            shown = ", ".join(f"{s} {facts[s]['seconds']:.1f} s" for s in ("members", "explanations"))
+            print(f"{kind} {n} workers: {seconds:.1f} s; {shown}; the same bytes as the first: {bytes_ == first}")
+            shutil.rmtree(out)
     return rows
 
 
-def whole_run(pairs: int, folder: Path) -> list[dict]:
+def by_cores() -> list[dict]:
+    rows = []
+    for n in (1, 2, 3):
+        rows.append({"processes": n})
+        for work in ("products", "copies"):
+            start = time.time() + 10  # all are there by then
+            with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")) as processes:
+                rows[-1][work] = sum(processes.map(_times, [work] * n, [start] * n)) / PERIOD
+            print(f"{n} processes: {rows[-1][work]:.0f} {work} a second")
+    return rows
+
+
+def _times(work: str, start: float) -> int:
+    """How often a piece of work is done in the seconds that follow a moment (of `time.time`)."""
+    import torch
+
+    torch.set_num_threads(1)
+    a, b = torch.rand(2, *SIDES[work])
+    out, n = torch.empty_like(a), 0
+    do = {"products": lambda: torch.mm(a, b, out=out), "copies": lambda: out.copy_(a)}[work]
+    do()
+    if time.time() > start:
+        raise RuntimeError("a process came too late to be measured beside the others")
+    time.sleep(start - time.time())
+    while time.time() < start + PERIOD:
+        do()
+        n += 1
+    return n
+
+
+def whole_run(turns: int, folder: Path) -> list[dict]:
     rows, bytes_ = [], []
-    for turn in range(pairs):
+    for turn in range(turns):
         for kind in ("local", "dask") if turn % 2 == 0 else ("dask", "local"):  # neither is always the warmer
             out = folder / f"{kind}-{turn}"
             with _workers(folder / f"programs-{kind}-{turn}", kind, 2) as options:
@@ -265,10 +302,10 @@ def per_task(folder: Path) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="+", default=["size", "workers", "whole", "tasks"])
+    parser.add_argument("--parts", nargs="+", default=["size", "workers", "cores", "whole", "tasks"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[10_000, 100_000, 1_190_250])
     parser.add_argument("--stages", nargs="+", default=list(STAGES), help="of the part size, to measure anew")
-    parser.add_argument("--pairs", type=int, default=2, help="whole runs of each kind")
+    parser.add_argument("--turns", type=int, default=3, help="runs of each kind, of the parts workers and whole")
     parser.add_argument("--explained", type=int, default=130_000, help="most spectra explained per fold and side")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -277,8 +314,9 @@ def main() -> int:
     before = result.get("size", {}).get("measured", [])
     parts = {
         "size": lambda folder: by_size(options.sizes, options.explained, options.stages, before, folder),
-        "workers": by_workers,
-        "whole": lambda folder: whole_run(options.pairs, folder),
+        "workers": lambda folder: by_workers(options.turns, folder),
+        "cores": lambda _: by_cores(),
+        "whole": lambda folder: whole_run(options.turns, folder),
         "tasks": per_task,
     }
     for part in options.parts:

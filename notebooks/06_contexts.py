@@ -160,7 +160,7 @@ run.publish(figure, "fig-ctx-spectra")
 #
 # {numref}`fig-ctx-image` is the positive-labelled image with most explained pixels of that context.
 
-# %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-image", "caption": "Figure 4b of the paper for this run: absorbance at 1650 cm⁻¹, and the explained pixels of the opposing context ({glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "False-colour image with dots on the pixels of one context"}}
+# %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-image", "caption": "Figure 4b of the paper for this run: absorbance at 1650 cm⁻¹, and the explained pixels of the opposing context, neighbours in one circle ({glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "False-colour image with dots on the pixels of one context"}}
 picture, marked = context_views.opposing_pixels(run, view, chosen)
 figure, ax = plt.subplots(figsize=(5.4, 4.6), layout="constrained")
 figures.draw_image(
@@ -250,7 +250,7 @@ for pair, (one, seen) in zip(axes, every.items()):
     pair[0].set_title(sweep_views.title(run, one), loc="left")
 run.publish(figure, "fig-ctx-grid-spectra")
 
-# %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-grid-images", "caption": "Figure 4b for every autoencoder: the explained pixels of the context that most opposes its labels, in the positive-labelled image with most of them. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of absorbance images with dots on the pixels of one context"}}
+# %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-grid-images", "caption": "Figure 4b for every autoencoder: the explained pixels of the context that most opposes its labels, in the positive-labelled image with most of them, neighbours in one circle. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of absorbance images with dots on the pixels of one context"}}
 pictures = {one: context_views.opposing_pixels(run, seen, choices[one]) for one, seen in every.items()}
 figure, axes = plt.subplots(*shape, figsize=(8, 4 * shape[0]), squeeze=False, layout="constrained")
 for ax, (one, (picture, marked)) in zip(axes.flat, pictures.items()):

@@ -53,7 +53,7 @@ glue("paper-mode", paper.explanations.mode, display=False)
 memory = {stage: facts["memory_mb"] / 1e3 for stage, facts in largest["stages"].items()}
 glue("scale-pixels", f"{largest['pixels']:,}", display=False)
 glue("scale-spectra", f"{largest['spectra']:,}", display=False)
-for part in ("size", "workers", "whole"):
+for part in ("size", "workers", "cores", "whole"):
     glue(f"scale-{part}-when", scale_views.when(scale, part), display=False)
 glue("scale-explained", f"{largest['explained']:,}", display=False)
 glue("scale-memory-members", f"{memory['members']:.2f} GB", display=False)
@@ -62,6 +62,10 @@ glue("scale-memory-baselines", f"{memory['baselines']:.2f} GB", display=False)
 glue("scale-driver", f"{largest['driver_mb'] / 1e3:.2f} GB", display=False)
 glue("scale-members", f"{scale_views.speed_up(scale, 'members', 2):.2f}", display=False)
 glue("scale-explanations", f"{scale_views.speed_up(scale, 'explanations', 2):.2f}", display=False)
+glue("scale-turns", scale_views.worker_rows(scale)[0]["runs"], display=False)
+for stage in ("members", "explanations"):
+    glue(f"scale-busy-{stage}", f"{scale_views.busy(scale, stage, 2):.0%}", display=False)
+    glue(f"scale-slower-{stage}", f"{scale_views.slower_beside(scale, stage, 2):+.0%}", display=False)
 glue("scale-overhead", f"{scale_views.overhead(scale):+.1%}", display=False)
 glue("scale-whole", f"{scale_views.whole_overhead(scale):+.1%}", display=False)
 glue("scale-growth", f"{scale_views.growth(scale, 'explanations'):.2f}", display=False)
@@ -107,11 +111,18 @@ display(scale_views.size_table(scale).style.hide(axis="index"))
 # ## More workers
 #
 # Tasks are plain functions with plain arguments, each with its own seed and one thread, so that on processors of one
-# kind it makes no difference to their bytes where, and beside what, they run. Against two local processes the cluster's two workers needed
-# {glue:text}`scale-overhead` of time in these two stages, and {glue:text}`scale-whole` for every stage of the quick
-# profile. Three workers on a machine of fewer cores share them.
+# kind it makes no difference to their bytes where, and beside what, they run. Against two local processes the cluster's
+# two workers needed {glue:text}`scale-overhead` of time in these two stages, and {glue:text}`scale-whole` for every
+# stage of the quick profile. Three workers on a machine of fewer cores share them.
+#
+# Two workers had a task for {glue:text}`scale-busy-members` of the time while networks were trained, and for
+# {glue:text}`scale-busy-explanations` while spectra were explained. What is missing to twice as fast is that the same
+# task takes longer beside another than alone: {glue:text}`scale-slower-members` and
+# {glue:text}`scale-slower-explanations`. {numref}`fig-scale-workers` has beside it how often as many processes that have
+# nothing to do with each other multiply small matrices, which needs the processors alone, and copy large ones, for which
+# they share the machine's memory ({glue:text}`scale-cores-when`). Times are medians of {glue:text}`scale-turns` runs.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-workers", "caption": "Times faster than one worker of a Dask cluster on the same machine, two stages. Simulated spectra."}, "image": {"alt": "Speed-up against one, two and three workers, beside the best possible"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-workers", "caption": "Times faster than one worker of a Dask cluster on the same machine, two stages of simulated spectra; and bare matrix products and copies in as many processes."}, "image": {"alt": "Speed-up against one, two and three workers, beside that of bare matrix products and copies"}}
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 figures.draw_trade_off(
     ax,

@@ -222,6 +222,22 @@ def test_embedding_of_many_contexts_names_the_largest_or_those_asked_for():
     assert drawn == len(points)
 
 
+def test_names_of_contexts_in_one_place_stand_beside_it():
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(12), 5)
+    points = np.where(codes[:, None] < 11, rng.normal(0, 0.01, (60, 2)), [1, 1])
+    points[-1] = 0  # the last context lies in two places: its name stands on one of its points, not between them
+    figure, ax = plt.subplots(figsize=(4, 3.4), layout="constrained")
+    figures.draw_embedding(ax, points, codes, [f"{k}" for k in range(12)])
+    figure.canvas.draw()
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in ax.texts]  # without its line
+    assert len(boxes) == 12
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(ax.bbox.contains(*box.min) and ax.bbox.contains(*box.max) for box in boxes)
+    assert all(tuple(text.xy) in set(map(tuple, points[codes == int(text.get_text())])) for text in ax.texts)
+    assert ax.texts[-1].xy == (1, 1)
+
+
 def test_class_map_takes_background_as_nan_or_minus_one():
     codes = np.array([[0, 1], [2, -1]])
     images = []
@@ -273,7 +289,7 @@ def test_contexts_have_one_colour_on_the_tissue_and_on_the_latent_map():
     drawn = image.cmap(image.norm(np.arange(10)))
     dots = np.concatenate([c.get_facecolors() for c in right.collections if len(c.get_offsets())])
     assert {tuple(c) for c in drawn.round(6)} == {tuple(c) for c in dots.round(6)}
-    written = {text.get_text(): text.get_position() for text in left.texts}
+    written = {text.get_text(): text.xy for text in left.texts}
     assert set(written) == set("012345678")  # 9 holds too few
     assert all(x == int(name) for name, (x, _) in written.items())
 

@@ -62,6 +62,13 @@ def test_a_missing_measurement_says_how_to_make_it(tmp_path, monkeypatch):
 def test_scale_views_agree_with_what_was_measured():
     scale = measured_views.measured("scale")
     assert [scale_views.speed_up(scale, stage, 1) for stage in ("members", "explanations")] == [1, 1]
+    assert [scale_views.machine_speed_up(scale, work, 1) for work in ("products", "copies")] == [1, 1]
+    for stage in ("members", "explanations"):
+        busy, slower = scale_views.busy(scale, stage, 2), scale_views.slower_beside(scale, stage, 2)
+        assert 0.5 < busy < 1.05  # medians of several runs
+        assert scale_views.slower_beside(scale, stage, 1) == 0
+        one = scale_views.busy(scale, stage, 1)  # a speed-up is made of nothing else
+        assert scale_views.speed_up(scale, stage, 2) == pytest.approx(2 * busy / one / (1 + slower), rel=0.1)
     assert scale_views.all_the_same(scale) == all(row["same_bytes"] for row in scale["workers"]["measured"])
     sizes = [row["pixels"] for row in scale["size"]["measured"]]
     assert sizes == sorted(sizes) and len(sizes) > 1
@@ -69,7 +76,7 @@ def test_scale_views_agree_with_what_was_measured():
         curves = scale_views.curves(scale, of)
         assert list(curves) == list(scale_views.NAMES.values())
         assert all(len(x) == len(y) == len(sizes) for x, y in curves.values())
-    assert len(scale_views.worker_table(scale)) == len(scale["workers"]["measured"])
+    assert len(scale_views.worker_table(scale)) == 4
     assert len(scale_views.size_table(scale)) == len(scale_views.NAMES)
 
 

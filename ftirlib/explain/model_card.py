@@ -36,14 +36,14 @@ LOOK = {
     "none": "1 everywhere",
 }
 STYLE = """@page { size: A4; margin: 10mm 12mm }
-body { font: 9pt/1.3 sans-serif; max-width: 186mm; margin: 4mm auto; color: #111 }
+body { font: 9pt/1.3 sans-serif; max-width: 186mm; margin: 4mm auto; padding: 0 3mm; color: #111 }
 h1 { font-size: 15pt; margin: 0 0 1mm } h2 { font-size: 10.5pt; margin: 3mm 0 1mm; border-bottom: 0.3mm solid #999 }
 p, ol, ul { margin: 1mm 0 } ol, ul { padding-left: 5mm } table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: 0.3mm 2mm 0.3mm 0; vertical-align: middle } th { font-weight: 600 }
 td.n, th.n { text-align: right } tr { border-bottom: 0.1mm solid #ddd; break-inside: avoid }
 pre { font: 7pt/1.25 monospace; background: #f4f4f4; padding: 1.5mm; margin: 1mm 0; white-space: pre-wrap }
 svg { display: block } .two { display: grid; grid-template-columns: 1fr 1fr; gap: 5mm }
-@media print { body { font-size: 8pt; line-height: 1.2; margin: 0 } h1 { font-size: 13pt }
+@media print { body { font-size: 8pt; line-height: 1.2; margin: 0; padding: 0 } h1 { font-size: 13pt }
 h2 { font-size: 9pt; margin: 2mm 0 0.5mm } pre { font-size: 6.3pt; line-height: 1.15; padding: 1mm } }"""
 
 

@@ -80,24 +80,72 @@ def when(scale: dict, part: str) -> str:
 
 
 def worker_rows(scale: dict) -> list[dict]:
-    return scale["workers"]["measured"]
+    """A row per kind and number of workers: median times and most memory of its runs, and whether all left one set of
+    bytes."""
+    runs = {}
+    for row in scale["workers"]["measured"]:
+        runs.setdefault((row["kind"], row["workers"]), []).append(row)
+    rows = []
+    for (kind, workers), same in runs.items():
+        stages = {
+            stage: {
+                "seconds": float(np.median([row["stages"][stage]["seconds"] for row in same])),
+                "task_seconds": float(np.median([row["stages"][stage]["task_seconds"] for row in same])),
+                "memory_mb": max(row["stages"][stage]["memory_mb"] for row in same),
+            }
+            for stage in ("baselines", "members", "explanations")
+        }
+        rows.append(
+            {
+                "kind": kind,
+                "workers": workers,
+                "runs": len(same),
+                "seconds": float(np.median([row["seconds"] for row in same])),
+                "driver_mb": max(row["driver_mb"] for row in same),
+                "stages": stages,
+                "same_bytes": all(row["same_bytes"] for row in same),
+            }
+        )
+    return rows
 
 
 def speed_up(scale: dict, stage: str, workers: int) -> float:
     """Seconds of a stage on one worker of the cluster over those on several."""
-    seconds = {row["workers"]: row["stages"][stage]["seconds"] for row in worker_rows(scale) if row["kind"] == "dask"}
-    return seconds[1] / seconds[workers]
+    one, several = (_on_cluster(scale, n)["stages"][stage]["seconds"] for n in (1, workers))
+    return one / several
+
+
+def machine_speed_up(scale: dict, work: str, processes: int) -> float:
+    """How often several processes do a piece of work ("products" in a core's cache, "copies" in memory), over one."""
+    rates = {row["processes"]: row[work] for row in scale["cores"]["measured"]}
+    return rates[processes] / rates[1]
+
+
+def busy(scale: dict, stage: str, workers: int) -> float:
+    """Share of a stage's time in which the workers of the cluster had a task."""
+    facts = _on_cluster(scale, workers)["stages"][stage]
+    return facts["task_seconds"] / (workers * facts["seconds"])
+
+
+def slower_beside(scale: dict, stage: str, workers: int) -> float:
+    """Share of time that a stage's tasks take longer beside those of other workers than alone."""
+    alone, beside = (_on_cluster(scale, n)["stages"][stage]["task_seconds"] for n in (1, workers))
+    return beside / alone - 1
+
+
+def _on_cluster(scale: dict, workers: int) -> dict:
+    return next(row for row in worker_rows(scale) if row["kind"] == "dask" and row["workers"] == workers)
 
 
 def speed_up_curves(scale: dict) -> dict[str, tuple[list, list]]:
-    """Times faster than one worker, by stage, against the number of workers; and what is best possible."""
+    """Times faster than one worker, by stage, against the number of workers; and what processors and memory give."""
     numbers = sorted(row["workers"] for row in worker_rows(scale) if row["kind"] == "dask")
     found = {
         name: (numbers, [speed_up(scale, stage, n) for n in numbers])
         for stage, name in (("members", "training of networks"), ("explanations", "explanations"))
     }
-    cores = scale["workers"]["machine"]["cores"]
-    return found | {"best possible on this machine": (numbers, [min(n, cores) for n in numbers])}
+    bare = {"matrix products in a core's cache": "products", "copies in memory": "copies"}
+    return found | {name: (numbers, [machine_speed_up(scale, work, n) for n in numbers]) for name, work in bare.items()}
 
 
 def worker_table(scale: dict) -> pd.DataFrame:
@@ -119,7 +167,7 @@ def worker_table(scale: dict) -> pd.DataFrame:
 
 
 def _worker_memory(row: dict) -> float:
-    return max(row["stages"][stage]["memory_mb"] for stage in ("baselines", "members", "explanations"))
+    return max(facts["memory_mb"] for facts in row["stages"].values())
 
 
 def overhead(scale: dict) -> float:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps, patheffects
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ftirlib.errors import DataError
+from ftirlib.report.figures.names import write_names
 from ftirlib.report.figures.style import (
     BLUE,
     ORANGE,
@@ -43,7 +44,8 @@ def draw_embedding(
     """Draw points of a plane in the colours of their class or context (Figures 3a, 3b and 4a).
 
     Up to eight names are classes: a colour and a marker each, and a legend. More are contexts: neighbouring numbers
-    get colours far apart, and names are written at the middle of their points.
+    get colours far apart, and names are written on the middle one of their points, or beside it where they would
+    overlap.
 
     Parameters
     ----------
@@ -89,12 +91,7 @@ def draw_embedding(
     counts = np.bincount(codes[codes >= 0], minlength=len(names))
     if annotate is None:
         annotate = [] if few else np.argsort(-counts, kind="stable")[:12]
-    for k in annotate:
-        if counts[k]:
-            text = ax.text(
-                *np.median(points[codes == k], axis=0), str(names[k]), ha="center", va="center", weight="bold"
-            )
-            text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
+    write_names(ax, [(str(names[k]), points[codes == k]) for k in annotate if counts[k]])
     if few:
         handles = [
             Line2D([], [], ls="", marker=m, ms=7, color=c, label=str(n)) for n, c, m in zip(names, colours, markers)

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from ftirlib.errors import DataError
 from ftirlib.report.figures.contexts import context_marks
+from ftirlib.report.figures.names import write_names
 from ftirlib.report.figures.style import BLACK, GREY, PALE, VERMILLION, class_marks, one_name_each
 
 
@@ -146,8 +147,8 @@ def draw_class_map(
 def draw_context_map(ax: Axes, numbers, n_contexts: int, *, pixel_size_um: float = float("nan")) -> Axes:
     """Draw the context of every pixel, in the colours that contexts have on the latent map.
 
-    The number of a context is written once, on that of its pixels which lies nearest to their middle, where it holds
-    at least a twentieth of the picture's pixels.
+    The number of a context is written once, on that of its pixels which lies nearest to their middle (or beside it,
+    where numbers would overlap), where it holds at least a twentieth of the picture's pixels.
 
     Parameters
     ----------
@@ -172,11 +173,7 @@ def draw_context_map(ax: Axes, numbers, n_contexts: int, *, pixel_size_um: float
     options = {"vmin": -1.5, "vmax": n_contexts - 0.5, "interpolation": "nearest"}
     ax.imshow(numbers, cmap=ListedColormap([PALE, *colours]), **options)
     found, counts = np.unique(numbers[numbers >= 0].astype(int), return_counts=True)
-    for k in found[counts >= counts.sum() / 20]:
-        places = np.argwhere(numbers == k)
-        row, column = places[np.square(places - np.median(places, axis=0)).sum(axis=1).argmin()]
-        text = ax.text(column, row, str(k), ha="center", va="center", weight="bold", fontsize=10, clip_on=True)
-        text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
+    write_names(ax, [(str(k), np.argwhere(numbers == k)[:, ::-1]) for k in found[counts >= counts.sum() / 20]])
     _bare(ax, numbers.shape[1], pixel_size_um)
     return ax
 
