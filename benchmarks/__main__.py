@@ -2,7 +2,7 @@
 
 Each prints a table; with --json each also writes its numbers, with --page what they print becomes a page of the
 book. `benchmarks.book`, `benchmarks.real` and `benchmarks.fusion_real` need a network or real data, and
-`benchmarks.scale` a machine with nothing else to do for an hour: they are run by themselves.
+`benchmarks.scale` a machine with nothing else to do for some hours: they are run by themselves.
 """
 
 import argparse
