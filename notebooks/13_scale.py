@@ -63,6 +63,7 @@ glue("scale-driver", f"{largest['driver_mb'] / 1e3:.2f} GB", display=False)
 glue("scale-members", f"{scale_views.speed_up(scale, 'members', 2):.2f}", display=False)
 glue("scale-explanations", f"{scale_views.speed_up(scale, 'explanations', 2):.2f}", display=False)
 glue("scale-turns", scale_views.worker_rows(scale)[0]["runs"], display=False)
+glue("scale-whole-turns", sum(row["kind"] == "dask" for row in scale["whole"]["measured"]), display=False)
 for stage in ("members", "explanations"):
     glue(f"scale-busy-{stage}", f"{scale_views.busy(scale, stage, 2):.0%}", display=False)
     glue(f"scale-slower-{stage}", f"{scale_views.slower_beside(scale, stage, 2):+.0%}", display=False)
@@ -120,7 +121,8 @@ display(scale_views.size_table(scale).style.hide(axis="index"))
 # task takes longer beside another than alone: {glue:text}`scale-slower-members` and
 # {glue:text}`scale-slower-explanations`. {numref}`fig-scale-workers` has beside it how often as many processes that have
 # nothing to do with each other multiply small matrices, which needs the processors alone, and copy large ones, for which
-# they share the machine's memory ({glue:text}`scale-cores-when`). Times are medians of {glue:text}`scale-turns` runs.
+# they share the machine's memory ({glue:text}`scale-cores-when`). Times of the two stages are medians of
+# {glue:text}`scale-turns` run(s), those of the quick profile of {glue:text}`scale-whole-turns`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-workers", "caption": "Times faster than one worker of a Dask cluster on the same machine, two stages of simulated spectra; and bare matrix products and copies in as many processes."}, "image": {"alt": "Speed-up against one, two and three workers, beside that of bare matrix products and copies"}}
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
