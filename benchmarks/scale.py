@@ -184,24 +184,14 @@ def _explained(out: Path) -> int:
 
 
 def by_workers(turns: int, folder: Path) -> list[dict]:
-    rows, first = [], None
     prepared = folder / "prepared"
     run(prepared, WORKED, "--until", "folds")
-    kinds = [("local", 2), ("dask", 1), ("dask", 2), ("dask", 3)]
-    for turn in range(turns):
-        for kind, n in kinds[:: 1 if turn % 2 == 0 else -1]:  # neither is always the warmer
-            out = folder / f"{kind}{n}-{turn}"
-            shutil.copytree(prepared, out)
-            with _workers(folder / f"programs-{kind}{n}-{turn}", kind, n) as options:
-                seconds, driver, _ = run(out, WORKED, "--until", "explanations", *options)
-            facts, bytes_ = stage_facts(out), checksums(out)
-            first = first or bytes_
-            rows.append({"kind": kind, "workers": n, "seconds": seconds, "driver_mb": driver, "stages": facts})
-            rows[-1]["same_bytes"] = bytes_ == first
-            shown = ", ".join(f"{s} {facts[s]['seconds']:.1f} s" for s in ("members", "explanations"))
-            print(f"{kind} {n} workers: {seconds:.1f} s; {shown}; the same bytes as the first: {bytes_ == first}")
-            shutil.rmtree(out)
-    return rows
+
+    def rest(out, options):
+        shutil.copytree(prepared, out)
+        return run(out, WORKED, "--until", "explanations", *options)
+
+    return _in_turn([("local", 2), ("dask", 1), ("dask", 2), ("dask", 3)], turns, folder, rest)
 
 
 def by_cores() -> list[dict]:
@@ -235,17 +225,24 @@ def _times(work: str, start: float) -> int:
 
 
 def whole_run(turns: int, folder: Path) -> list[dict]:
-    rows, bytes_ = [], []
+    kinds = [("local", 2), ("dask", 2)]
+    return _in_turn(kinds, turns, folder, lambda out, options: run(out, {}, *options, profile="quick"))
+
+
+def _in_turn(kinds: list[tuple[str, int]], turns: int, folder: Path, run_into) -> list[dict]:
+    """A row for each run, by each kind and number of workers in each turn; `run_into` takes a folder and options."""
+    rows, first = [], None
     for turn in range(turns):
-        for kind in ("local", "dask") if turn % 2 == 0 else ("dask", "local"):  # neither is always the warmer
-            out = folder / f"{kind}-{turn}"
-            with _workers(folder / f"programs-{kind}-{turn}", kind, 2) as options:
-                seconds, driver, _ = run(out, {}, *options, profile="quick")
-            bytes_.append(checksums(out))
-            facts = stage_facts(out)
-            rows.append({"kind": kind, "workers": 2, "seconds": seconds, "driver_mb": driver, "stages": facts})
-            rows[-1]["same_bytes"] = bytes_[-1] == bytes_[0]
-            print(f"quick profile, {kind}: {seconds:.1f} s; the same bytes as the first: {rows[-1]['same_bytes']}")
+        for kind, n in kinds[:: 1 if turn % 2 == 0 else -1]:  # none is always the warmer
+            out = folder / f"{kind}{n}-{turn}"
+            with _workers(folder / f"programs-{kind}{n}-{turn}", kind, n) as options:
+                seconds, driver, _ = run_into(out, options)
+            facts, bytes_ = stage_facts(out), checksums(out)
+            first = first or bytes_
+            rows.append({"kind": kind, "workers": n, "seconds": seconds, "driver_mb": driver, "stages": facts})
+            rows[-1]["same_bytes"] = bytes_ == first
+            shown = ", ".join(f"{s} {facts[s]['seconds']:.1f} s" for s in ("members", "explanations"))
+            print(f"{kind} {n} workers: {seconds:.1f} s; {shown}; the same bytes as the first: {bytes_ == first}")
             shutil.rmtree(out)
     return rows
 
