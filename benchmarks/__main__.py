@@ -32,7 +32,7 @@ ALL = {
 
 def _page(printed: list[tuple[str, str]]) -> str:
     """What was printed, as Markdown, with the day and the machine."""
-    from ftirlib.run.tables import processor_name
+    from ftirlib.command.tables import processor_name
 
     day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     parts = [f"Measured on {day} on {os.cpu_count()} cores ({processor_name()}).\n"]

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from machine import machine
 
-from ftirlib.explain.decoders import TransformerDecoder
-from ftirlib.explain.m2 import M2, M2Settings
-from ftirlib.run.memory import peak_memory_mb
+from ftirlib.engine.memory import peak_memory_mb
+from ftirlib.explain.crime.decoders import TransformerDecoder
+from ftirlib.explain.crime.m2 import M2, M2Settings
 
 N_CLASSES, THREADS = 4, 1
 

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 from machine import machine
+from shown.scale import cohort_memory
 
 from ftirlib.classify.boosting import boost
 from ftirlib.classify.codes import Codes
 from ftirlib.classify.walk import Walk
-from ftirlib.run import tasks
-from ftirlib.run.arrays import StoredArrays
-from ftirlib.run.memory import peak_memory_mb
-from ftirlib.run.scale_views import cohort_memory
+from ftirlib.engine.memory import peak_memory_mb
+from ftirlib.method import tasks
+from ftirlib.method.arrays import StoredArrays
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import SpectraWriter, open_spectra
 

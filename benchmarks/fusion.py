@@ -18,7 +18,7 @@ from ftirlib.classify.fusion.estimator import FusionClassifier
 from ftirlib.classify.fusion.features import FeatureExtractor, FeatureSettings
 from ftirlib.classify.fusion.raster import KINDS, Raster
 from ftirlib.classify.fusion.weights import BACKBONES
-from ftirlib.spectra.complexes import simulate_complexes
+from ftirlib.spectra.simulate.complexes import simulate_complexes
 
 REPEATS = 3
 

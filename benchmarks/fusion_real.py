@@ -18,14 +18,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from machine import machine
+from shown import fusion as fusion_views
 
 from ftirlib.errors import DataError
-from ftirlib.run import fusion_stages, fusion_views
-from ftirlib.run.runner import open_run
-from ftirlib.run.settings import read_settings
+from ftirlib.method import fusion_stages
+from ftirlib.method.run import open_run
+from ftirlib.method.settings import read_settings
 from ftirlib.sources.public_sets import get_public_set
 from ftirlib.spectra.folds import N_SETS
-from ftirlib.spectra.readers import import_spectra
+from ftirlib.spectra.importing.readers import import_spectra
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 BLOCK = 20  # consecutive spectra of tissue that count as one group

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.run.cluster import open_executor
-from ftirlib.spectra.formats import Pixels, recognise
+from ftirlib.engine.cluster import open_executor
+from ftirlib.spectra.importing.formats import Pixels, recognise
+from ftirlib.spectra.importing.readers import import_spectra
 from ftirlib.spectra.model import CHUNK
-from ftirlib.spectra.readers import import_spectra
 
 FIRST, STEP = 900, 4.0  # first point and spacing, cm-1
 

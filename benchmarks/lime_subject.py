@@ -15,11 +15,11 @@ from lime.lime_tabular import LimeTabularExplainer
 
 from ftirlib import MSCNNClassifier
 from ftirlib.classify.training import TrainingSettings
-from ftirlib.run.settings import read_settings
+from ftirlib.method.settings import read_settings
 from ftirlib.spectra.model import read_absorbance
-from ftirlib.spectra.phantom import simulate_colon
-from ftirlib.spectra.phantom_settings import PhantomSettings
-from ftirlib.spectra.preprocess import prepare_spectra
+from ftirlib.spectra.prepare.preprocess import prepare_spectra
+from ftirlib.spectra.simulate.phantom import simulate_colon
+from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
 
 SAMPLED = ("instance", "mean", "quartile", "decile")
 BACKGROUND = 1000  # spectra, as in the quick profile

@@ -20,14 +20,14 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from ftirlib import CrimeVAE, SpectralLime, find_contexts
-from ftirlib.explain.bins import BinnedNoise
-from ftirlib.explain.crime import default_n_contexts
+from ftirlib.explain.crime.contexts import default_n_contexts
 from ftirlib.explain.faithfulness import perturbation_curves
-from ftirlib.explain.limit import GradientForward
-from ftirlib.explain.local import squared_distance
-from ftirlib.explain.noise import GaussianNoise
-from ftirlib.explain.ridge import kernel
-from ftirlib.report.band_recovery import band_recovery_table
+from ftirlib.explain.lime.bins import BinnedNoise
+from ftirlib.explain.lime.limit import GradientForward
+from ftirlib.explain.lime.local import squared_distance
+from ftirlib.explain.lime.noise import GaussianNoise
+from ftirlib.explain.lime.ridge import kernel
+from ftirlib.report.truth.band_recovery import band_recovery_table
 
 MODES = (*SAMPLED, "limit")
 

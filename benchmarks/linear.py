@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.explain.linear import LinearClassifier
+from ftirlib.explain.linear.linear import LinearClassifier
 
 
 def make(n_spectra, n_contexts, n_wavenumbers, seed=0):

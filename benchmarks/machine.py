@@ -8,7 +8,7 @@ import platform
 
 import torch
 
-from ftirlib.run.tables import processor_name
+from ftirlib.command.tables import processor_name
 
 
 def machine() -> dict:

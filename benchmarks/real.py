@@ -13,13 +13,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from shown.tables import value_of
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from ftirlib.classify.baselines import PCALDA
-from ftirlib.run import stages
-from ftirlib.run.runner import open_run
-from ftirlib.run.tables import machine_table, markdown, value_of
+from ftirlib.command.tables import machine_table, markdown
+from ftirlib.method import stages
+from ftirlib.method.run import open_run
 from ftirlib.spectra.model import open_spectra
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))

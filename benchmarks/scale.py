@@ -36,9 +36,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 from dask_programs import Programs, address  # noqa: E402
 from small_runs import checksums  # noqa: E402
 
-from ftirlib.run.preparation import PARTS  # noqa: E402
-from ftirlib.run.progress import read_progress  # noqa: E402
-from ftirlib.run.store import Store  # noqa: E402
+from ftirlib.engine.progress import read_progress  # noqa: E402
+from ftirlib.engine.store import Store  # noqa: E402
+from ftirlib.method.preparation import PARTS  # noqa: E402
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 WORKERS = 2  # local processes
@@ -273,11 +273,11 @@ def _wait_for_workers(where: str, n: int) -> None:
 
 def _warm() -> None:
     import ftirlib.classify.training
-    import ftirlib.explain.lime  # noqa: F401
+    import ftirlib.explain.lime.lime  # noqa: F401
 
 
 def per_task(folder: Path) -> dict:
-    from ftirlib.run.cluster import open_executor, wait_for
+    from ftirlib.engine.cluster import open_executor, wait_for
 
     with Programs(folder) as programs:
         _, file = programs.scheduler()

@@ -28,10 +28,10 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 import matplotlib.pyplot as plt
 import numpy as np
 from myst_nb import glue
+from shown import data_and_models as views
 
+from ftirlib.method.run import open_run
 from ftirlib.report import figures
-from ftirlib.run import views
-from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()

@@ -28,10 +28,14 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 import matplotlib.pyplot as plt
 import numpy as np
 from myst_nb import glue
+from shown import contexts as context_views
+from shown import maps as map_views
+from shown import measured as measured_views
+from shown import sweep as sweep_views
 
+from ftirlib.method import stages
+from ftirlib.method.run import open_run
 from ftirlib.report import figures
-from ftirlib.run import context_views, map_views, measured_views, stages, sweep_views
-from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()

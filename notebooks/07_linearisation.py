@@ -28,11 +28,14 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
 from myst_nb import glue
+from shown import contexts as context_views
+from shown import sweep as sweep_views
+from shown import tables
 
+from ftirlib.method import stages
+from ftirlib.method.run import open_run
 from ftirlib.report import figures
 from ftirlib.report.scores import SCORE_TITLES
-from ftirlib.run import context_views, stages, sweep_views, tables
-from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()

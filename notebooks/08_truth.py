@@ -28,20 +28,18 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 import matplotlib.pyplot as plt
 from IPython.display import display
 from myst_nb import glue
+from shown import contexts as context_views
+from shown import controls as control_views
+from shown import data_and_models as views
+from shown import pathways as pathway_views
+from shown import purity as purity_views
+from shown import sweep as sweep_views
+from shown import tables
+from shown import truth as truth_views
 
+from ftirlib.method import stages
+from ftirlib.method.run import open_run
 from ftirlib.report import figures
-from ftirlib.run import (
-    context_views,
-    control_views,
-    pathway_views,
-    purity_views,
-    stages,
-    sweep_views,
-    tables,
-    truth_views,
-    views,
-)
-from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()

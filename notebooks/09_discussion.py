@@ -27,9 +27,11 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 from IPython.display import display
 from myst_nb import glue
+from shown import claims as claim_views
+from shown import tables
 
-from ftirlib.run import claim_views, stages, tables
-from ftirlib.run.runner import open_run
+from ftirlib.method import stages
+from ftirlib.method.run import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 

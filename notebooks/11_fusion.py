@@ -28,10 +28,12 @@ changes = {}  # settings by dotted name, such as {"fusion.image_size": 64}
 import matplotlib.pyplot as plt
 from IPython.display import display
 from myst_nb import glue
+from shown import fusion as fusion_views
+from shown import fusion_real as fusion_real_views
 
+from ftirlib.method import fusion_stages
+from ftirlib.method.run import open_run
 from ftirlib.report import figures
-from ftirlib.run import fusion_real_views, fusion_stages, fusion_views
-from ftirlib.run.runner import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()

@@ -28,14 +28,14 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 import matplotlib.pyplot as plt
 from IPython.display import display
 from myst_nb import glue
+from shown import your_data as your_data_views
 
+from ftirlib.method.run import open_run
 from ftirlib.report import figures
+from ftirlib.report.check.store_walk import SNR_EDGES
 from ftirlib.report.figures.store_check import draw_snr
-from ftirlib.report.store_walk import SNR_EDGES
-from ftirlib.run import your_data_views
-from ftirlib.run.runner import open_run
 from ftirlib.sources.catalogue import list_sets
-from ftirlib.spectra.quality import MINIMUM_SNR
+from ftirlib.spectra.prepare.quality import MINIMUM_SNR
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()

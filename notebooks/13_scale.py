@@ -28,13 +28,13 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 import matplotlib.pyplot as plt
 from IPython.display import display
 from myst_nb import glue
+from shown import scale as scale_views
+from shown.measured import measured
 
 from ftirlib.classify import boosting
+from ftirlib.method.run import open_run
+from ftirlib.method.settings import read_settings
 from ftirlib.report import figures
-from ftirlib.run import scale_views
-from ftirlib.run.measured_views import measured
-from ftirlib.run.runner import open_run
-from ftirlib.run.settings import read_settings
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ftirlib.run.remote import open_store
+from ftirlib.engine.remote import open_store
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 TINY = {

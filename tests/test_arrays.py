@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ftirlib.errors import StoreError
-from ftirlib.run.arrays import StoredArrays, write_arrays
+from ftirlib.method.arrays import StoredArrays, write_arrays
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.report.band_recovery import COLUMNS, band_recovery_table
-from ftirlib.report.truth import band_mask, band_recovery
+from ftirlib.report.truth.band_recovery import COLUMNS, band_recovery_table
+from ftirlib.report.truth.truth import band_mask, band_recovery
 from ftirlib.report.uncertainty import grouped_bootstrap
-from ftirlib.spectra.phantom import PhantomSettings, planted_bands
+from ftirlib.spectra.simulate.phantom import PhantomSettings, planted_bands
 
 AXIS = np.arange(1000.0, 1101.0)
 BANDS = [

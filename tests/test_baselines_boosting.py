@@ -11,8 +11,8 @@ from ftirlib.classify import boosting
 from ftirlib.classify.baselines import make_baseline
 from ftirlib.classify.boosting import boost, probabilities
 from ftirlib.classify.walk import Walk
-from ftirlib.explain.context_controls import CLUSTERED
-from ftirlib.explain.crime import EMBEDDED
+from ftirlib.explain.crime.context_controls import CLUSTERED
+from ftirlib.explain.crime.contexts import EMBEDDED
 
 
 @pytest.fixture

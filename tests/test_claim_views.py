@@ -1,8 +1,7 @@
 """Claims of the paper get their verdict by rule alone."""
 
 import pytest
-
-from ftirlib.run.claim_views import Claim, Difference, claim_table, styled, verdicts_text
+from shown.claims import Claim, Difference, claim_table, styled, verdicts_text
 
 NAN = float("nan")
 ABOVE, BELOW, ACROSS = (0.2, 0.1, 0.3), (-0.2, -0.3, -0.1), (0.1, -0.1, 0.3)

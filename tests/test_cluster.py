@@ -16,11 +16,11 @@ import pytest
 from dask_programs import PATHS, STOPPED, Programs, address, die, fail, kill, refuse, until, work
 
 import ftirlib
+from ftirlib.engine import cluster, executors, stopping, worker
+from ftirlib.engine.ahead import outcomes
+from ftirlib.engine.cluster import Attended, open_executor, wait_for
+from ftirlib.engine.worker import check_worker, difference, library
 from ftirlib.errors import DataError, SettingsError, StoreError
-from ftirlib.run import cluster, executors, stopping, worker
-from ftirlib.run.cluster import Attended, open_executor, wait_for
-from ftirlib.run.worker import check_worker, difference, library
-from ftirlib.spectra.ahead import outcomes
 
 ROOT = Path(__file__).resolve().parents[1]
 # what is said of a worker that is there when a run begins, and of one that joins later
@@ -411,7 +411,7 @@ def test_being_stopped_stops_at_once_and_workers_say_nothing(told, tmp_path):
     (tmp_path / "driver.py").write_text(f"""
 import sys
 from dask_programs import work
-from ftirlib.run.cluster import open_executor, wait_for
+from ftirlib.engine.cluster import open_executor, wait_for
 if __name__ == "__main__":
     with open_executor(workers=2) as executor:
         try:
@@ -441,7 +441,7 @@ if __name__ == "__main__":
 
 
 def test_the_last_word_of_a_command_that_is_stopped_is_that_it_goes_on(monkeypatch, capsys):
-    from ftirlib.run import cli, status
+    from ftirlib.command import cli, status
 
     def interrupted(root):
         raise KeyboardInterrupt
@@ -479,7 +479,7 @@ def test_the_page_has_options_that_exist():
     import typer
     from distributed.cli import dask_scheduler, dask_worker
 
-    from ftirlib.run.cli import app
+    from ftirlib.command.cli import app
 
     known = {("dask", "scheduler"): dask_scheduler.main, ("dask", "worker"): dask_worker.main}
     known |= {("ftirlib", name): command for name, command in typer.main.get_command(app).commands.items()}

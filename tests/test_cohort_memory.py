@@ -6,10 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-
-from ftirlib.classify import codes, loop, order
-from ftirlib.run import tasks
-from ftirlib.run.scale_views import (
+from shown.scale import (
     ARCHIVES,
     COHORT_PARTS,
     cohort_memory,
@@ -18,6 +15,9 @@ from ftirlib.run.scale_views import (
     memory_line,
     memory_needed,
 )
+
+from ftirlib.classify import codes, loop, order
+from ftirlib.method import tasks
 from ftirlib.spectra import folds, model, runs
 from ftirlib.spectra.folds import four_way_folds
 from ftirlib.spectra.model import SpectraWriter, open_spectra

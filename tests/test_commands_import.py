@@ -12,8 +12,10 @@ from colorectal_layout import write_cohort
 from instrument_files import AXIS, tissue_cube, write_envi
 from test_sources_zenodo import Repository
 
-from ftirlib.run import cli, data_commands, stages
-from ftirlib.run.runner import open_run
+from ftirlib.command import cli
+from ftirlib.command import data as data_commands
+from ftirlib.method import stages
+from ftirlib.method.run import open_run
 from ftirlib.spectra.model import open_spectra, save_spectra
 
 CLASSES = ("NC", "CRC", "CRLM")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ftirlib.errors import SettingsError
-from ftirlib.spectra.complexes import CLASS_NAMES, INSTRUMENTS, ComplexesSettings, simulate_complexes
 from ftirlib.spectra.folds import check_fold, four_way_folds
-from ftirlib.spectra.ligands import LIGANDS, METALS
 from ftirlib.spectra.model import open_spectra, save_spectra, validate_spectra
+from ftirlib.spectra.simulate.complexes import CLASS_NAMES, INSTRUMENTS, ComplexesSettings, simulate_complexes
+from ftirlib.spectra.simulate.ligands import LIGANDS, METALS
 
 CLEAN = {
     "n_replicates": 1,

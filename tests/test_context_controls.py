@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.explain.context_controls import (
+from ftirlib.explain.crime.context_controls import (
     PLAIN,
     TRAINED,
     Assigned,
@@ -116,7 +116,7 @@ def test_points_of_both_are_the_components_of_the_scaled_halves(planted):
 
 def test_of_many_spectra_evenly_spaced_ones_are_clustered(planted, monkeypatch):
     spectra, _, kind, _ = planted
-    monkeypatch.setattr("ftirlib.explain.context_controls.CLUSTERED", 60)
+    monkeypatch.setattr("ftirlib.explain.crime.context_controls.CLUSTERED", 60)
     walk = Walk.over(spectra)
     found = nearest(cluster(walk, 2), walk)
     assert adjusted_rand_score(kind, found) == 1

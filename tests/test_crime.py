@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError, StoreError
-from ftirlib.explain.context_table import ContextTable, context_moments, describe_contexts
-from ftirlib.explain.crime import (
+from ftirlib.explain.crime.context_table import ContextTable, context_moments, describe_contexts
+from ftirlib.explain.crime.contexts import (
     Contexts,
     check_stability,
     default_n_contexts,
@@ -282,7 +282,7 @@ def test_torn_or_foreign_files_are_refused(clouds, tmp_path):
 
 def test_beyond_so_many_spectra_the_others_are_placed_among_them(clouds, monkeypatch):
     latent, which = clouds
-    monkeypatch.setattr("ftirlib.explain.crime.EMBEDDED", 50)
+    monkeypatch.setattr("ftirlib.explain.crime.contexts.EMBEDDED", 50)
     picture = embed(latent, n_neighbors=5)
     assert picture.shape == (120, 2) and picture.dtype == np.float32
     assert picture.tobytes() == embed(latent, n_neighbors=5).tobytes()

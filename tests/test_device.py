@@ -6,8 +6,8 @@ from small_runs import TINY
 
 from ftirlib.classify import device
 from ftirlib.errors import SettingsError
-from ftirlib.run import fusion_stages, stages
-from ftirlib.run.runner import Run, open_run
+from ftirlib.method import fusion_stages, stages
+from ftirlib.method.run import Run, open_run
 
 
 def test_a_device_that_is_not_there_is_one_sentence():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.bands import component_spectrum, tissue_reference
-from ftirlib.spectra.emsc import EMSC
+from ftirlib.spectra.prepare.emsc import EMSC
 
 AXIS = np.arange(1000.0, 1801.0, 2.0)
 PARAFFIN = component_spectrum("paraffin", AXIS)

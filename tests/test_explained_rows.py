@@ -6,7 +6,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftirlib.run import tasks
+from ftirlib.method import tasks
 from ftirlib.spectra import runs
 from ftirlib.spectra.runs import Runs
 

@@ -29,7 +29,7 @@ from ftirlib.explain.faithfulness import (
     subject,
 )
 from ftirlib.explain.faithfulness.curves import _interpolate
-from ftirlib.explain.lime import SpectralLime
+from ftirlib.explain.lime.lime import SpectralLime
 from ftirlib.report.figures.faithfulness import draw_perturbation_curves
 from ftirlib.spectra.model import make_spectra
 

@@ -17,11 +17,11 @@ import s3_server
 from dask_programs import Programs, address, kill, until
 from small_runs import checksums, command, run
 
-from ftirlib.run.commands import verify_run
-from ftirlib.run.explained import Explained
-from ftirlib.run.remote import open_store
-from ftirlib.run.status import status_text
-from ftirlib.run.store import MANIFEST, Store
+from ftirlib.command.commands import verify_run
+from ftirlib.command.status import status_text
+from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import MANIFEST, Store
+from ftirlib.method.explained import Explained
 from ftirlib.spectra.model import open_spectra, save_spectra
 
 KILLS = 50  # of the long form

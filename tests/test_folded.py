@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ftirlib.classify.folded import FoldedMSCNN
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
+from ftirlib.classify.prediction import FoldedMSCNN
 from ftirlib.classify.vote import Vote
 
 GRID = np.arange(1000.0, 1801.0)

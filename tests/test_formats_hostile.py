@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from instrument_files import AXIS, tissue_cube, write_agilent, write_envi, write_fsm, write_jcamp
 
 from ftirlib.errors import DataError, FtirlibError
-from ftirlib.spectra.readers import import_spectra
+from ftirlib.spectra.importing.readers import import_spectra
 
 HUGE = 2**31 - 1
 

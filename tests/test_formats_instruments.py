@@ -10,9 +10,9 @@ import xarray as xr
 from instrument_files import AXIS, tissue_cube, write_agilent, write_envi, write_fsm, write_jcamp
 
 from ftirlib.errors import DataError
-from ftirlib.spectra.formats import Pixels, recognise
-from ftirlib.spectra.formats.raw import TILE, axis_unit_of_text, bands_last, unit_of_text
-from ftirlib.spectra.readers import import_spectra
+from ftirlib.spectra.importing.formats import Pixels, recognise
+from ftirlib.spectra.importing.formats.raw import TILE, axis_unit_of_text, bands_last, unit_of_text
+from ftirlib.spectra.importing.readers import import_spectra
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import xarray as xr
 from instrument_files import AXIS, tissue_cube, write_agilent, write_envi, write_fsm, write_jcamp
 
 from ftirlib.errors import DataError
-from ftirlib.spectra import blocks, resume
-from ftirlib.spectra.formats import FORMATS
-from ftirlib.spectra.formats.finding import find_files
-from ftirlib.spectra.formats.raw import Pixels
+from ftirlib.spectra.importing import blocks, resume
+from ftirlib.spectra.importing.formats import FORMATS
+from ftirlib.spectra.importing.formats.finding import find_files
+from ftirlib.spectra.importing.formats.raw import Pixels
+from ftirlib.spectra.importing.readers import import_spectra, plan_import
 from ftirlib.spectra.model import open_spectra
-from ftirlib.spectra.readers import import_spectra, plan_import
 
 
 @pytest.fixture

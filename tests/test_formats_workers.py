@@ -17,13 +17,13 @@ from dask_programs import PATHS, STOPPED, Programs, address, die, kill, until
 from instrument_files import AXIS, tissue_cube, write_agilent, write_envi, write_fsm
 from small_runs import COMMAND
 
+from ftirlib.command.data import import_store
+from ftirlib.engine.ahead import outcomes
+from ftirlib.engine.cluster import Attended, open_executor
 from ftirlib.errors import DataError, FtirlibError, SettingsError, StoreError
-from ftirlib.run.cluster import Attended, open_executor
-from ftirlib.run.data_commands import import_store
 from ftirlib.sources.colorectal_store import import_colorectal
-from ftirlib.spectra import blocks, resume
-from ftirlib.spectra.ahead import outcomes
-from ftirlib.spectra.readers import import_spectra
+from ftirlib.spectra.importing import blocks, resume
+from ftirlib.spectra.importing.readers import import_spectra
 
 pytestmark = pytest.mark.filterwarnings("ignore:patient .* is taken for one", "ignore:Object at")
 
@@ -93,7 +93,7 @@ def test_errors_and_bad_files_are_those_of_one_process(folder, pools, tmp_path):
 
 @pytest.mark.parametrize("first, then", [(0, 2), (2, 0)])
 def test_what_was_begun_without_workers_goes_on_with_them_and_back(first, then, folder, pools, tmp_path, monkeypatch):
-    for module in ("ftirlib.spectra.blocks.CHUNK", "ftirlib.spectra.model.CHUNK"):
+    for module in ("ftirlib.spectra.importing.blocks.CHUNK", "ftirlib.spectra.model.CHUNK"):
         monkeypatch.setattr(module, 8)
     monkeypatch.setattr(blocks, "PART", 8)
     out, options = tmp_path / "out.zarr", {"invalid": "drop"}

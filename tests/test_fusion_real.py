@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from shown import fusion as fusion_views
+from shown import fusion_real as fusion_real_views
 from test_fusion_stages import open_here
 
+from ftirlib.command.data import import_store
+from ftirlib.engine.cache import cache_folder
 from ftirlib.errors import DataError
-from ftirlib.run import fusion_real_views, fusion_stages, fusion_views
-from ftirlib.run.data_commands import import_store
-from ftirlib.sources.cache import cache_folder
+from ftirlib.method import fusion_stages
 from ftirlib.sources.catalogue import find_set
 
 FEW = 24  # spectra of a class, where the benchmark takes more

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shown import fusion as fusion_views
 
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.method import fusion_stages, fusion_tasks
+from ftirlib.method.run import open_run
+from ftirlib.method.settings import PROJECT, read_settings
 from ftirlib.report.multiclass import MULTICLASS_TITLES
-from ftirlib.run import fusion_stages, fusion_tasks, fusion_views
-from ftirlib.run.runner import open_run
-from ftirlib.run.settings import PROJECT, read_settings
 from ftirlib.spectra.model import save_spectra
 
 TINY = {

@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import label as connected
 
 from ftirlib.errors import SettingsError
-from ftirlib.spectra.chemistry import tissue_shares
-from ftirlib.spectra.glands import (
+from ftirlib.spectra.simulate.chemistry import tissue_shares
+from ftirlib.spectra.simulate.glands import (
     EPITHELIUM,
     GOBLET,
     LUMEN,
@@ -19,7 +19,7 @@ from ftirlib.spectra.glands import (
     ranks,
     smooth_field,
 )
-from ftirlib.spectra.phantom_settings import PhantomSettings
+from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
 
 HISTOLOGY = PhantomSettings().histology
 

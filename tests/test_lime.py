@@ -12,11 +12,11 @@ from scipy.special import expit
 from sklearn.linear_model import Ridge
 
 from ftirlib.errors import DataError, ModelError, SettingsError
-from ftirlib.explain import lime as lime_module
 from ftirlib.explain.attribution import Attribution
-from ftirlib.explain.forward import evaluating
-from ftirlib.explain.lime import SpectralLime, correlation
-from ftirlib.explain.ridge import SharedRows, weighted_ridge
+from ftirlib.explain.lime import lime as lime_module
+from ftirlib.explain.lime.forward import evaluating
+from ftirlib.explain.lime.lime import SpectralLime, correlation
+from ftirlib.explain.lime.ridge import SharedRows, weighted_ridge
 from ftirlib.spectra.model import open_spectra, save_spectra
 
 SAMPLED = ("instance", "mean", "quartile", "decile")

@@ -17,7 +17,7 @@ from ftirlib.classify.loop import TrainingSettings
 from ftirlib.classify.mscnn import MSCNNSettings
 from ftirlib.classify.training import MSCNNClassifier
 from ftirlib.errors import SettingsError
-from ftirlib.explain.lime import SpectralLime
+from ftirlib.explain.lime.lime import SpectralLime
 
 SAMPLED = ("instance", "mean", "quartile", "decile")
 GRID = np.linspace(1000.0, 1800.0, 41)

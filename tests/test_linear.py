@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError, ModelError, SettingsError, StoreError
-from ftirlib.explain.linear import ROWS, LinearClassifier
+from ftirlib.explain.linear.linear import ROWS, LinearClassifier
 
 NAMES = ["normal", "hyperplastic", "cancerous"]
 
@@ -214,7 +214,7 @@ def test_bad_contexts_are_refused(rng):
 
 
 def test_applied_without_torch_or_sklearn():
-    code = "import sys, ftirlib.explain.linear; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    code = "import sys, ftirlib.explain.linear.linear; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"ftirlib", "numpy"} <= set(loaded)
     assert {"torch", "sklearn", "scipy", "pandas", "xarray"}.isdisjoint(loaded)

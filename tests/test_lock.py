@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import s3_server
 
+from ftirlib.engine import lock
+from ftirlib.engine.lock import LOCK, VARIABLE, Holder, hold, holder_of, place_of
+from ftirlib.engine.lock_places import LocalPlace, RemotePlace
+from ftirlib.engine.places import file_system
 from ftirlib.errors import StoreError
-from ftirlib.run import lock
-from ftirlib.run.lock import LOCK, VARIABLE, Holder, hold, holder_of, place_of
-from ftirlib.run.lock_places import LocalPlace, RemotePlace
-from ftirlib.spectra.places import file_system
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 12
@@ -116,7 +116,7 @@ def test_children_of_the_holder_come_in_and_leave_it_locked(tmp_path):
     code = f"""
 import sys
 from ftirlib.errors import StoreError
-from ftirlib.run.lock import hold
+from ftirlib.engine.lock import hold
 try:
     with hold({str(tmp_path)!r}) as held: print(held.token)
 except StoreError: print("refused")

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from shown import maps as map_views
 
-from ftirlib.explain.linear import LinearClassifier
-from ftirlib.run import map_views
+from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.spectra.folds import Fold
 
 N_ROWS, N_COLS = 4, 5

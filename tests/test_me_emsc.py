@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.bands import component_spectrum, tissue_reference
-from ftirlib.spectra.emsc import EMSC
-from ftirlib.spectra.me_emsc import MEEMSC
-from ftirlib.spectra.mie import dispersion, extinction, sphere_constants
-from ftirlib.spectra.optics import van_de_hulst
+from ftirlib.spectra.prepare.emsc import EMSC
+from ftirlib.spectra.prepare.me_emsc import MEEMSC
+from ftirlib.spectra.prepare.mie import dispersion, extinction, sphere_constants
+from ftirlib.spectra.simulate.optics import van_de_hulst
 
 AXIS = np.arange(1000.0, 1801.0, 2.0)
 REFERENCE_OUTPUT = Path(__file__).parent / "data" / "me_emsc.npz"

@@ -5,10 +5,11 @@ import re
 
 import pytest
 from conftest import ROOT
+from shown import measured as measured_views
+from shown import scale as scale_views
 
+from ftirlib.command.tables import markdown
 from ftirlib.errors import StoreError
-from ftirlib.run import measured_views, scale_views
-from ftirlib.run.tables import markdown
 
 
 def test_the_readme_shows_the_measured_ratios():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.report.mislabels import detection, mislabel_table
+from ftirlib.report.truth.mislabels import detection, mislabel_table
 
 GROUPS = np.arange(120) // 10
 BOOTSTRAP = {"n_resamples": 50, "random_state": 0}

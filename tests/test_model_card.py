@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ftirlib.errors import DataError
-from ftirlib.explain.context_table import describe_contexts
-from ftirlib.explain.linear import LinearClassifier
-from ftirlib.explain.model_card import model_card, own_limits, recipe
+from ftirlib.explain.crime.context_table import describe_contexts
+from ftirlib.explain.linear.linear import LinearClassifier
+from ftirlib.explain.linear.model_card import model_card, own_limits, recipe
 
 NAMES = ["normal", "hyper<plastic>", "cancerous"]
 AXIS = np.linspace(1000, 1800, 81)

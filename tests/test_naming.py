@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.explain.naming import name_peaks, naming_table
+from ftirlib.explain.linear.naming import name_peaks, naming_table
 from ftirlib.spectra.bands import ASSIGNMENTS
 
 AXIS = np.arange(1000.0, 1801.0)

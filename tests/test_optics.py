@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from ftirlib.spectra.optics import FWHM_PER_SIGMA, apodised_noise, blurred_mixture, psf_fwhm, van_de_hulst
+from ftirlib.spectra.simulate.optics import FWHM_PER_SIGMA, apodised_noise, blurred_mixture, psf_fwhm, van_de_hulst
 
 AXIS = np.arange(1000.0, 1801.0, 4.0)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from ftirlib.errors import DataError
-from ftirlib.report.pathway_agreement import MEASURES, pathway_agreement, within_classes
-from ftirlib.report.truth import context_agreement, counted_agreement
+from ftirlib.report.truth.pathway_agreement import MEASURES, pathway_agreement, within_classes
+from ftirlib.report.truth.truth import context_agreement, counted_agreement
 
 BOOTSTRAP = {"n_resamples": 50, "confidence": 0.95, "random_state": 0}
 

@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from shown import controls as control_views
+from shown import pathways as pathway_views
 
-from ftirlib.explain.context_controls import DEALT, PLAIN, TRAINED
-from ftirlib.run import control_views, pathway_views
-from ftirlib.run.settings import read_settings
-from ftirlib.run.stages import vae_names
+from ftirlib.explain.crime.context_controls import DEALT, PLAIN, TRAINED
+from ftirlib.method.settings import read_settings
+from ftirlib.method.stages import vae_names
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.spectra.chemistry import Content, Pathway
 from ftirlib.spectra.folds import four_way_folds
-from ftirlib.spectra.glands import LUMEN, NECROSIS, TISSUES
 from ftirlib.spectra.model import as_image, open_spectra, validate_spectra
-from ftirlib.spectra.phantom import IN_FLIGHT, PhantomSettings, planted_bands, simulate_colon, simulate_image
-from ftirlib.spectra.phantom_image import in_proportion
+from ftirlib.spectra.simulate.chemistry import Content, Pathway
+from ftirlib.spectra.simulate.glands import LUMEN, NECROSIS, TISSUES
+from ftirlib.spectra.simulate.phantom import IN_FLIGHT, PhantomSettings, planted_bands, simulate_colon, simulate_image
+from ftirlib.spectra.simulate.phantom_image import in_proportion
 
 TINY = PhantomSettings(images=6, side=8, wavenumber_step=10.0)
 # Chemistry alone: no scatter, wax, vapour, baseline or noise, and every patient the same.

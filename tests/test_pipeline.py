@@ -12,16 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from shown import contexts as context_views
+from shown import controls as control_views
+from shown import purity as purity_views
+from shown import sweep as sweep_views
+from shown import truth as truth_views
 from small_runs import checksums
 
-from ftirlib.explain import context_controls
-from ftirlib.explain.crime import Contexts
-from ftirlib.explain.linear import LinearClassifier
-from ftirlib.run import context_views, control_views, purity_views, stages, sweep_views, truth_views
-from ftirlib.run.context_tasks import _autoencoder, token_patch
-from ftirlib.run.predict import EXPLAINED
-from ftirlib.run.runner import open_run
-from ftirlib.run.store import Store
+from ftirlib.engine.store import Store
+from ftirlib.explain.crime import context_controls
+from ftirlib.explain.crime.contexts import Contexts
+from ftirlib.explain.linear.linear import LinearClassifier
+from ftirlib.method import stages
+from ftirlib.method.context_tasks import _autoencoder, token_patch
+from ftirlib.method.predict import EXPLAINED
+from ftirlib.method.run import open_run
 from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))

@@ -10,10 +10,10 @@ import pytest
 import xarray as xr
 from small_runs import COMMAND, run
 
+from ftirlib.engine.store import MANIFEST
 from ftirlib.errors import DataError, SettingsError, StoreError
-from ftirlib.run import predict
-from ftirlib.run.predict import predict_store
-from ftirlib.run.store import MANIFEST
+from ftirlib.method import predict
+from ftirlib.method.predict import predict_store
 from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra, save_spectra
 
 SIDE = 64  # pixels of an image: a chunk of spectra

@@ -8,19 +8,20 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftirlib.command.status import status_text
+from ftirlib.engine.driver import Driver
+from ftirlib.engine.progress import read_progress
+from ftirlib.engine.store import Store
+from ftirlib.engine.task import Task
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.run import preparation, runner, tasks
-from ftirlib.run.preparation import PARTS, prepared_store
-from ftirlib.run.progress import read_progress
-from ftirlib.run.runner import Driver
-from ftirlib.run.settings import read_settings
-from ftirlib.run.status import status_text
-from ftirlib.run.store import Store
-from ftirlib.run.task import Task
-from ftirlib.spectra import preprocess
+from ftirlib.method import preparation, tasks
+from ftirlib.method import run as runner
+from ftirlib.method.preparation import PARTS, prepared_store
+from ftirlib.method.settings import read_settings
 from ftirlib.spectra.bands import tissue_reference
 from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra, save_spectra
-from ftirlib.spectra.preprocess import prepare_spectra
+from ftirlib.spectra.prepare import preprocess
+from ftirlib.spectra.prepare.preprocess import prepare_spectra
 
 AXIS = np.arange(1580.0, 1803.0, 4.0)
 RECIPE = [{"emsc": {"order": 1}}, {"vector": {}}]

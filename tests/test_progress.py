@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from ftirlib.engine import progress
+from ftirlib.engine.progress import PROGRESS, Progress, read_progress
+from ftirlib.engine.store import Store
 from ftirlib.errors import StoreError
-from ftirlib.run import progress
-from ftirlib.run.progress import PROGRESS, Progress, read_progress
-from ftirlib.run.store import Store
 
 
 @pytest.fixture

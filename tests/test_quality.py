@@ -5,7 +5,7 @@ import pytest
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.bands import tissue_reference
-from ftirlib.spectra.quality import MAXIMUM_AMIDE, assess, tissue_mask
+from ftirlib.spectra.prepare.quality import MAXIMUM_AMIDE, assess, tissue_mask
 
 AXIS = np.arange(1000.0, 1801.0, 2.0)
 BAND = np.exp2(-(((AXIS - 1656.0) / 15.0) ** 2))  # half height 15 cm-1 from the centre

@@ -6,11 +6,11 @@ import xarray as xr
 from scipy.io import savemat
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.spectra import blocks
 from ftirlib.spectra.bands import tissue_reference
-from ftirlib.spectra.formats import as_text
+from ftirlib.spectra.importing import blocks
+from ftirlib.spectra.importing.formats import as_text
+from ftirlib.spectra.importing.readers import describe, import_spectra
 from ftirlib.spectra.model import open_spectra
-from ftirlib.spectra.readers import describe, import_spectra
 
 AXIS = np.arange(1000.0, 1801.0, 8.0)
 LABEL = np.array(["healthy", "healthy", "tumour", "tumour", "healthy", "tumour"])

@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 from sklearn.metrics import balanced_accuracy_score
 
-from ftirlib.run import stages
-from ftirlib.run.book import notebook_sources
-from ftirlib.run.runner import open_run
+from ftirlib.command.book import notebook_sources
+from ftirlib.method import stages
+from ftirlib.method.run import open_run
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 # Small where no page and no assertion looks: the fusion chapter has data of its own, whatever the book's.

@@ -9,8 +9,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross
 from sklearn.pipeline import make_pipeline
 
 from ftirlib.spectra.folds import check_fold, four_way_folds
-from ftirlib.spectra.preprocess import prepare_spectra
-from ftirlib.spectra.readers import describe, import_spectra
+from ftirlib.spectra.importing.readers import describe, import_spectra
+from ftirlib.spectra.prepare.preprocess import prepare_spectra
 
 
 @pytest.fixture(scope="module")

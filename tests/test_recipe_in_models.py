@@ -6,10 +6,10 @@ import pytest
 from ftirlib.classify.ensemble import EMSCNN
 from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
 from ftirlib.errors import DataError, ModelError
-from ftirlib.explain.linear import LinearClassifier
+from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.spectra.model import make_spectra
-from ftirlib.spectra.prepared import recipe_of
-from ftirlib.spectra.preprocess import prepare_spectra
+from ftirlib.spectra.prepare.prepared import recipe_of
+from ftirlib.spectra.prepare.preprocess import prepare_spectra
 
 RECIPE = [{"cut": {"low": 1000, "high": 1800}}, {"vector": {}}]
 OTHER = [{"cut": {"low": 1000, "high": 1800}}, {"snv": {}}]

@@ -7,10 +7,10 @@ import fsspec
 import numpy as np
 import pytest
 
+from ftirlib.engine.remote import RemoteStore, open_store
+from ftirlib.engine.store import MANIFEST, Store
+from ftirlib.engine.task import Task, execute, sent
 from ftirlib.errors import DataError, StoreError
-from ftirlib.run.remote import RemoteStore, open_store
-from ftirlib.run.store import MANIFEST, Store
-from ftirlib.run.task import Task, execute, sent
 from ftirlib.spectra.model import SpectraWriter, open_spectra, save_spectra
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ftirlib.classify.walk import Walk
-from ftirlib.explain.rows import Rows
 from ftirlib.spectra.model import CHUNK
 from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.rows import Rows
 
 
 @pytest.fixture

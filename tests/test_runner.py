@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ftirlib.engine.store import Store
+from ftirlib.engine.task import Task, execute
 from ftirlib.errors import DataError, StoreError
-from ftirlib.run.runner import Run, Task, execute, open_run
-from ftirlib.run.settings import read_settings
-from ftirlib.run.store import Store
+from ftirlib.method.run import Run, open_run
+from ftirlib.method.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -105,7 +106,7 @@ def test_workers_end_when_their_driver_is_killed(tmp_path):
     code = f"""
 from pathlib import Path
 from tests.test_runner import announce
-from ftirlib.run.cluster import open_executor
+from ftirlib.engine.cluster import open_executor
 if __name__ == "__main__":
     with open_executor(workers=1) as executor:
         executor.submit(announce, {str(tmp_path / "pid")!r}).result()

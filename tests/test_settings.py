@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
+from ftirlib.command.cli import parse_changes
 from ftirlib.errors import SettingsError
-from ftirlib.run.cli import parse_changes
-from ftirlib.run.settings import PROFILES, Settings, read_settings, setting_names
+from ftirlib.method.settings import PROFILES, Settings, read_settings, setting_names
 
 PROFILE_NAMES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
 

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ftirlib.engine.cache import cache_folder, written_whole
 from ftirlib.errors import DataError
 from ftirlib.sources import packages
-from ftirlib.sources.cache import cache_folder, written_whole
 from ftirlib.sources.catalogue import SETS, PackageSet, find_set, list_sets
 from ftirlib.sources.packages import get_package_set
-from ftirlib.spectra.formats import READERS
-from ftirlib.spectra.readers import import_spectra
+from ftirlib.spectra.importing.formats import READERS
+from ftirlib.spectra.importing.readers import import_spectra
 
 TABLE = b"study,sample_id,type,1000,1100\nJ,LL12_1.0,HDPE,90,91\nJ,LL12.1.redo_2.0,PP,92,93\nJ,AS3_1,PP,94,95\n"
 

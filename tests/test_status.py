@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from ftirlib.command import status
+from ftirlib.command.status import length, status_text
+from ftirlib.engine.lock import LOCK, Holder, hold
+from ftirlib.engine.progress import PROGRESS, Progress, stage_of
+from ftirlib.engine.store import Store
 from ftirlib.errors import StoreError
-from ftirlib.run import status
-from ftirlib.run.lock import LOCK, Holder, hold
-from ftirlib.run.progress import PROGRESS, Progress, stage_of
-from ftirlib.run.stages import STAGES
-from ftirlib.run.status import length, status_text
-from ftirlib.run.store import Store
+from ftirlib.method.stages import STAGES
 
 
 def row(text, stage):

@@ -12,9 +12,9 @@ from sklearn.pipeline import make_pipeline
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.bands import tissue_reference
-from ftirlib.spectra.emsc import EMSC
-from ftirlib.spectra.me_emsc import MEEMSC
-from ftirlib.spectra.steps import (
+from ftirlib.spectra.prepare.emsc import EMSC
+from ftirlib.spectra.prepare.me_emsc import MEEMSC
+from ftirlib.spectra.prepare.steps import (
     SNV,
     AmideINormalise,
     Cut,

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from ftirlib.engine.store import MANIFEST, Store, fingerprint, folder_fingerprint
 from ftirlib.errors import StoreError
-from ftirlib.run.store import MANIFEST, Store, fingerprint, folder_fingerprint
 
 
 def write(text):

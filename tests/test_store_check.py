@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from ftirlib.errors import DataError
-from ftirlib.report.confounds import cramers_v, predict_batch
-from ftirlib.report.duplicates import Signatures, find_duplicates, standardised
-from ftirlib.report.store_check import check_store
-from ftirlib.report.store_page import report_page, report_text
-from ftirlib.report.store_walk import gases_in
+from ftirlib.report.check.confounds import cramers_v, predict_batch
+from ftirlib.report.check.duplicates import Signatures, find_duplicates, standardised
+from ftirlib.report.check.store_check import check_store
+from ftirlib.report.check.store_page import report_page, report_text
+from ftirlib.report.check.store_walk import gases_in
 from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
 
 AXIS = np.arange(1000.0, 2500.0, 4.0)
@@ -83,7 +83,7 @@ def test_means_are_those_of_the_tissue(sound, report):
 
 
 def test_blocks_do_not_matter(sound, report, monkeypatch):
-    from ftirlib.report import store_check
+    from ftirlib.report.check import store_check
     from ftirlib.spectra.model import iter_blocks
 
     monkeypatch.setattr(store_check, "iter_blocks", lambda data: iter_blocks(data, size=7))

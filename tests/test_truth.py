@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError
-from ftirlib.report.truth import band_mask, band_recovery, context_agreement, ranking, suspicion
+from ftirlib.report.truth.truth import band_mask, band_recovery, context_agreement, ranking, suspicion
 
 
 def test_contexts_equal_to_pathways_agree_fully():

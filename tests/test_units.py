@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.bands import tissue_reference
-from ftirlib.spectra.units import StoredAxis, detect_unit, to_absorbance
+from ftirlib.spectra.importing.units import StoredAxis, detect_unit, to_absorbance
 
 AXIS = np.arange(1000.0, 1801.0, 4.0)
 TISSUE = 0.8 * tissue_reference(AXIS)[None]

@@ -16,16 +16,16 @@ from sklearn.preprocessing import StandardScaler
 
 from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError
-from ftirlib.explain.attention import Block, sinusoids
-from ftirlib.explain.decoders import ScaledTanh, TransformerDecoder
-from ftirlib.explain.encoders import ConvEncoder, MultiScale, TransformerEncoder, scaled_kernels
-from ftirlib.explain.m2 import M2, M2Settings
-from ftirlib.explain.m2_training import Objective, bound, generator, held_out, spectra_at_once, train
-from ftirlib.explain.rows import Rows
-from ftirlib.explain.vae import CrimeVAE
-from ftirlib.explain.vae_inputs import ROWS, Scaling, choose_labelled, hold_out
+from ftirlib.explain.crime.attention import Block, sinusoids
+from ftirlib.explain.crime.decoders import ScaledTanh, TransformerDecoder
+from ftirlib.explain.crime.encoders import ConvEncoder, MultiScale, TransformerEncoder, scaled_kernels
+from ftirlib.explain.crime.inputs import ROWS, Scaling, choose_labelled, hold_out
+from ftirlib.explain.crime.m2 import M2, M2Settings
+from ftirlib.explain.crime.m2_training import Objective, bound, generator, held_out, spectra_at_once, train
+from ftirlib.explain.crime.vae import CrimeVAE
 from ftirlib.spectra.model import CHUNK
 from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.rows import Rows
 
 N_CLASSES = 3
 
@@ -232,7 +232,7 @@ def test_pieces_of_a_batch_add_up_to_it(monkeypatch):
     x, seen = torch.randn(12, 40).double(), torch.tensor([0, -1, 1, -1, -1, 2] * 2)
     ends = []
     for at_once in (2**16, 3 * N_CLASSES):
-        monkeypatch.setattr("ftirlib.explain.m2_training.TOKENS_AT_ONCE", at_once)
+        monkeypatch.setattr("ftirlib.explain.crime.m2_training.TOKENS_AT_ONCE", at_once)
         model = network()
         history = train(model, x, seen, x[:7], Objective(1.0, 0.1, "learned", 2, 8, 1e-3, 0))
         ends.append((model.state_dict(), history))

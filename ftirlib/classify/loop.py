@@ -20,9 +20,9 @@ from torch.nn import functional as F
 from ftirlib.classify.checkpoint import fingerprint, resume, save_checkpoint
 from ftirlib.classify.checks import check_spectra, check_width
 from ftirlib.classify.codes import Codes
-from ftirlib.classify.folded import FoldedMSCNN
 from ftirlib.classify.mscnn import MSCNN
 from ftirlib.classify.order import random_order
+from ftirlib.classify.prediction import FoldedMSCNN
 from ftirlib.classify.stored import StoredRows
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.rowfile import RowFile

@@ -19,13 +19,13 @@ from torch import nn
 
 from ftirlib.classify.checks import check_spectra, check_wavenumber
 from ftirlib.classify.codes import Codes, distinct
-from ftirlib.classify.folded import FoldedMSCNN
 from ftirlib.classify.loop import PREDICT_ROWS, TrainingResult, TrainingSettings, train
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
+from ftirlib.classify.prediction import FoldedMSCNN
 from ftirlib.classify.vote import Vote
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
-from ftirlib.spectra.prepared import full_recipe
+from ftirlib.spectra.prepare.prepared import full_recipe
 from ftirlib.spectra.rowfile import RowFile
 from ftirlib.spectra.runs import PART
 
@@ -49,8 +49,8 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
     device : str
         Where to compute, as torch names it: "cpu", "cuda".
     recipe : sequence of mappings, optional
-        How the spectra were prepared (`ftirlib.spectra.prepared.recipe_of` a data set); saved with the model, which
-        then refuses data sets prepared otherwise. Plain arrays carry no recipe and cannot be checked.
+        How the spectra were prepared (`ftirlib.spectra.prepare.prepared.recipe_of` a data set); saved with the model,
+        which then refuses data sets prepared otherwise. Plain arrays carry no recipe and cannot be checked.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """What an ensemble answers, as one torch module: the mean of its networks' probabilities, or of their votes.
 
-Voting as in Hartigan et al. (paper A), "MSCNN Performance"; the parts are those of `ftirlib.classify.folded`.
+Voting as in Hartigan et al. (paper A), "MSCNN Performance"; the parts are those of `ftirlib.classify.prediction`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ftirlib.classify.folded import FoldedMSCNN
+from ftirlib.classify.prediction import FoldedMSCNN
 
 
 class Vote(nn.Module):

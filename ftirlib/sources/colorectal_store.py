@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ftirlib.engine.ahead import AHEAD, outcomes
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.sources.colorectal import (
     CLASSES,
@@ -31,11 +32,10 @@ from ftirlib.sources.colorectal import (
     read_core,
     read_metadata,
 )
-from ftirlib.spectra.ahead import AHEAD, outcomes
+from ftirlib.spectra.importing.units import SAME_AXIS, to_absorbance
 from ftirlib.spectra.model import CHUNK, SpectraWriter, open_spectra
-from ftirlib.spectra.quality import AMIDE
-from ftirlib.spectra.steps import Cut, in_window
-from ftirlib.spectra.units import SAME_AXIS, to_absorbance
+from ftirlib.spectra.prepare.quality import AMIDE
+from ftirlib.spectra.prepare.steps import Cut, in_window
 
 SIGNAL = 1652.0  # cm-1, amide I
 NOISE = (2000.0, 2100.0)  # cm-1, no band of tissue or paraffin

@@ -22,8 +22,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
+from ftirlib.engine.cache import BLOCK, cache_folder, file_digest, written_whole
 from ftirlib.errors import DataError
-from ftirlib.sources.cache import BLOCK, cache_folder, file_digest, written_whole
 from ftirlib.sources.catalogue import PackageSet
 
 TIMEOUT = 3600  # seconds for a download

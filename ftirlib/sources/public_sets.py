@@ -13,7 +13,7 @@ import xarray as xr
 from ftirlib.errors import DataError
 from ftirlib.sources.catalogue import PackageSet, find_set
 from ftirlib.sources.packages import get_package_set
-from ftirlib.spectra.readers import import_spectra
+from ftirlib.spectra.importing.readers import import_spectra
 
 
 def package_set(name: str) -> PackageSet:

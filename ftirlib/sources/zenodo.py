@@ -17,8 +17,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from ftirlib.engine.cache import BLOCK, file_digest, written_whole
 from ftirlib.errors import DataError
-from ftirlib.sources.cache import BLOCK, file_digest, written_whole
 
 ZENODO = "https://zenodo.org"
 TIMEOUT = 60  # seconds without a byte

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ftirlib.engine.places import file_system, is_remote, resolved, send_store
 from ftirlib.errors import DataError
-from ftirlib.spectra.places import file_system, is_remote, resolved, send_store
 from ftirlib.spectra.runs import PART, Runs
 
 SCHEMA = "ftirlib-spectra-1"

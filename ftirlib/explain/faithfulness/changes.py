@@ -22,7 +22,7 @@ from ftirlib.explain.faithfulness.subject import (
     generators,
     label_probabilities,
 )
-from ftirlib.explain.forward import Forward
+from ftirlib.explain.lime.forward import Forward
 
 
 @dataclass(frozen=True, eq=False)

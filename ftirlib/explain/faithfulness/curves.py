@@ -21,7 +21,7 @@ from ftirlib.explain.faithfulness.subject import (
     generators,
     label_probabilities,
 )
-from ftirlib.explain.forward import Forward
+from ftirlib.explain.lime.forward import Forward
 
 CONTROLS = ("random", "moved")
 STEPS = (*LABELLED, "step")
@@ -136,7 +136,7 @@ def perturbation_curves(
     A model that sees wavenumber 0 alone, explained rightly: the first step takes all.
 
     >>> import numpy as np
-    >>> from ftirlib.explain.lime import SpectralLime
+    >>> from ftirlib.explain.lime.lime import SpectralLime
     >>> background = np.random.default_rng(0).normal(size=(50, 4))
     >>> def predict_proba(spectra):
     ...     p = 1 / (1 + np.exp(-spectra[:, 0]))

@@ -12,9 +12,9 @@ import numpy as np
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.explain.attribution import Attribution
-from ftirlib.explain.forward import Forward
-from ftirlib.explain.inputs import SpectraTable, axis_range
-from ftirlib.spectra.units import SAME_AXIS
+from ftirlib.explain.lime.forward import Forward
+from ftirlib.explain.lime.inputs import SpectraTable, axis_range
+from ftirlib.spectra.importing.units import SAME_AXIS
 
 ROWS = 4096  # perturbed spectra held at a time: 26 MB of float64 at 801 wavenumbers
 STORED = 1024  # explanations read from disk at a time

@@ -1,0 +1,269 @@
+"""From notebooks to the published book: papermill runs each with the run's parameters, Sphinx renders them.
+
+Nothing is executed in place and nothing is written beside the sources: a site is laid out under the
+run's folder with the executed notebooks in it, and built there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ftirlib.engine.store import file_hash, fingerprint, folder_fingerprint, room_fingerprint, write_text
+from ftirlib.errors import FtirlibError, StoreError
+from ftirlib.method.run import Run
+from ftirlib.method.settings import PROJECT
+from ftirlib.spectra.model import has_images, has_truth
+
+NOTEBOOKS = PROJECT / "notebooks"
+BOOK = PROJECT / "book"
+INLINE = "module://matplotlib_inline.backend_inline"
+SITE_FILES = ("_config.yml", "_toc.yml")
+
+
+def notebook_sources() -> list[Path]:
+    """The notebooks in the order of the book."""
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+
+
+def conditions(run: Run) -> dict[str, bool]:
+    """What the run's data can show; a cell tagged ``needs-<name>`` or ``without-<name>`` depends on it."""
+    from ftirlib.method.stages import spectra
+
+    data = spectra(run)
+    return {
+        "images": has_images(data),
+        "truth": has_truth(data),
+        "positive": bool(data.attrs["positive_classes"]),
+        "simulated": bool(data.attrs["is_simulated"]),
+    }
+
+
+def applicable(cell, known: dict[str, bool]) -> bool:
+    """Whether a cell belongs in the book of data for which `known` holds."""
+    for tag in cell.metadata.get("tags", []):
+        kind, _, name = tag.partition("-")
+        if kind in ("needs", "without") and name in known and known[name] != (kind == "needs"):
+            return False
+    return True
+
+
+def parameters(run: Run, changes: dict) -> dict:
+    """What papermill puts into the cell tagged ``parameters``; checked by the settings before it gets there."""
+    settings = run.settings
+    return {
+        "profile": settings.profile,
+        "data": settings.data or "",
+        "out": settings.out,
+        "seed": settings.seed,
+        "changes": changes,
+    }
+
+
+def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
+    """Run one notebook, unless its source, the library, the settings and the data are as they were.
+
+    Returns
+    -------
+    Path
+        Folder with ``<name>.ipynb`` as executed, and the figures it published as SVG and PDF.
+
+    Raises
+    ------
+    FtirlibError
+        When a cell fails: the notebook, the cell and the error's last line.
+    """
+    import jupytext
+
+    from ftirlib.method.fusion_stages import fusion_fingerprint
+    from ftirlib.method.stages import RAW, spectra
+
+    spectra(run)
+    known = conditions(run)
+    made_from = {
+        "notebook": file_hash(source),
+        "settings": run.settings.model_dump(mode="json", exclude={"out", "workers", "scheduler"}),
+        "data": run.key(RAW),
+        "conditions": known,
+        "fusion": fusion_fingerprint(run),
+        "changes": changes,
+        "measured": folder_fingerprint(BOOK / "measured"),
+        **room_fingerprint("command"),
+    }
+
+    def build(folder: Path) -> None:
+        notebook = jupytext.read(source)
+        notebook.cells = [cell for cell in notebook.cells if applicable(cell, known)]
+        figures = figure_names(notebook)
+        wanted, done = folder / "wanted.ipynb", folder / f"{source.stem}.ipynb"
+        notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3"})
+        jupytext.write(notebook, wanted)
+        run_papermill(wanted, done, parameters(run, changes), source)
+        wanted.unlink()
+        for name in figures:
+            for suffix in (".svg", ".pdf"):
+                picture = run.figure_folder / f"{name}{suffix}"
+                if not picture.is_file():
+                    raise StoreError(
+                        f"'{source.name}' names the figure '{name}' but did not publish it; "
+                        f"end the cell with run.publish(figure, '{name}')."
+                    )
+                shutil.copy(picture, folder / picture.name)
+        _finish(done)
+
+    return run.store.make(f"executed/{source.stem}", fingerprint(made_from), made_from, build)
+
+
+def figure_names(notebook) -> list[str]:
+    """Names of the figures that a notebook's cells declare for the book."""
+    cells = (cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in notebook.cells)
+    return [name for name in cells if name]
+
+
+def run_papermill(source: Path, target: Path, values: dict, original: Path) -> None:
+    """Run a notebook with parameters in the notebooks' folder; a failing cell is one sentence that names it."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    # the kernel inherits it; with any other backend, cells show no figures
+    before = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = INLINE
+    try:
+        papermill.execute_notebook(
+            source,
+            target,
+            values,
+            kernel_name="python3",
+            cwd=NOTEBOOKS,
+            progress_bar=False,
+            log_output=False,
+            extra_arguments=["--log-level=40"],  # errors only: a kernel greets with warnings that concern nobody
+        )
+    except PapermillExecutionError as error:
+        last = re.sub(r"\x1b\[[0-9;]*m", "", f"{error.ename}: {error.evalue}")
+        first_line = next((line for line in error.source.splitlines() if line.strip()), "")
+        raise FtirlibError(
+            f"notebook '{original.name}', cell {error.cell_index} ('{first_line}') failed: {last}"
+        ) from None
+    finally:
+        if before is None:
+            os.environ.pop("MPLBACKEND")
+        else:
+            os.environ["MPLBACKEND"] = before
+
+
+def _finish(path: Path) -> None:
+    """Drop the times papermill notes (they differ from run to run) and put download links below each figure."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    cells = []
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"] = [*cell.metadata["tags"], "remove-cell"]
+        cells.append(cell)
+        if name := cell.metadata.get("mystnb", {}).get("figure", {}).get("name"):
+            links = f"{{download}}`SVG <figures/{name}.svg>` · {{download}}`PDF <figures/{name}.pdf>`"
+            link = nbformat.v4.new_markdown_cell(f":::{{div}} figure-downloads\n{links}\n:::")
+            link.id = f"downloads-{name}"[:64]
+            cells.append(link)
+    notebook.cells = cells
+    nbformat.write(notebook, path)
+
+
+def build_book(run: Run, changes: dict | None = None, *, strict: bool = True) -> Path:
+    """Execute what has changed, lay out the site and build it.
+
+    Returns
+    -------
+    Path
+        ``index.html`` of the book.
+
+    Raises
+    ------
+    FtirlibError
+        When a notebook fails, or Sphinx warns.
+    """
+    with run.driving():  # the notebooks are its children, and may make stages too
+        return _build(run, changes or {}, strict)
+
+
+def _build(run: Run, changes: dict, strict: bool) -> Path:
+    site = run.store.root / "site"
+    pages = site / "notebooks"
+    executed = []
+    run.rest()  # its workers would only hold memory while notebooks run
+    for source in notebook_sources():
+        run.report(f"notebook {source.stem}")
+        executed.append(execute_notebook(run, source, changes))
+    shutil.rmtree(pages, ignore_errors=True)
+    (pages / "figures").mkdir(parents=True)
+    for folder in executed:
+        for path in folder.iterdir():
+            if path.suffix == ".ipynb":
+                shutil.copy(path, pages / path.name)
+            elif path.suffix in (".svg", ".pdf"):
+                shutil.copy(path, pages / "figures" / path.name)
+    for name in SITE_FILES:
+        shutil.copy(PROJECT / name, site / name)
+    shutil.copytree(BOOK, site / "book", dirs_exist_ok=True)
+    write_tables(run, site / "book" / "generated")
+    html = html_folder(run)
+    state = fingerprint(
+        {
+            "site": {name: folder_fingerprint(site / name) for name in ("notebooks", "book")},
+            "config": [file_hash(site / name) for name in SITE_FILES],
+            "code": room_fingerprint("command"),
+        }
+    )
+    stamp = html / ".built-from"
+    if (html / "index.html").is_file() and stamp.is_file() and stamp.read_text() == state:
+        run.report("book: nothing changed")
+        return html / "index.html"
+    run.report("book: building pages")
+    stamp.unlink(missing_ok=True)
+    _sphinx(site, html.parent.parent, strict)
+    write_text(stamp, state)
+    return html / "index.html"
+
+
+def html_folder(run: Run) -> Path:
+    """Where the pages go: the project's ``_build/html`` for the published book, else beside the run's results."""
+    root = run.store.root
+    published = run.settings.data is None and root == PROJECT / "results" / run.settings.profile
+    return (PROJECT if published else root) / "_build" / "html"
+
+
+def write_tables(run: Run, folder: Path) -> None:
+    """Tables of the "reproduce" page that only a run can know: its settings, times and machine."""
+    from ftirlib.command.tables import machine_table, settings_table, time_table
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in (
+        ("settings", settings_table(run)),
+        ("times", time_table(run)),
+        ("machine", machine_table()),
+    ):
+        write_text(folder / f"{name}.md", table)
+
+
+def _sphinx(site: Path, output: Path, strict: bool) -> None:
+    jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
+    command = [jupyter_book, "build", str(site), "--path-output", str(output), "--all"]
+    if strict:
+        command += ["-W", "-n", "--keep-going"]
+    log = site / "build.log"
+    with open(log, "w", encoding="utf-8") as handle:
+        code = subprocess.run(command, stdout=handle, stderr=subprocess.STDOUT, check=False).returncode
+    if code:
+        text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8"))
+        complaints = [line for line in text.splitlines() if "WARNING" in line or "ERROR" in line or "Error" in line]
+        shown = "\n  ".join(complaints[:20]) or text[-1500:]
+        raise FtirlibError(f"the pages did not build; see '{log}':\n  {shown}")

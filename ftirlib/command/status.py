@@ -1,0 +1,127 @@
+"""How far a run is, from the files it leaves: for a second terminal, another machine, or the day after."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+from ftirlib.engine.lock import holder_of
+from ftirlib.engine.progress import Stage, read_progress, stage_of
+from ftirlib.engine.remote import open_store
+from ftirlib.errors import StoreError
+
+HEADER = ("stage", "done", "rate", "remaining")
+
+
+def status_text(root: str | os.PathLike) -> str:
+    """What a run is doing, or how it ended, and a table of its stages.
+
+    Parameters
+    ----------
+    root : path or fsspec address
+        Output folder of the run.
+
+    Raises
+    ------
+    StoreError
+        When there is no run.
+    """
+    said, held = read_progress(root), holder_of(root)
+    names = open_store(root).names()
+    if said is None and held is None and not names:
+        raise StoreError(f"there is no run at '{root}'; make one with 'ftirlib run'.")
+    now = time.time()
+    stages = said["stages"] if said else {}
+    alive = held is not None and held[2] and (said is None or said["run"] == held[0].token)
+    found = _counts(names)
+    rows = [(name, *_row(stages.get(name), found[name], alive, now)) for name in _order(stages, found)]
+    return f"{root}: {_state(said, held, now)}\n{_aligned([HEADER, *rows])}"
+
+
+def _order(stages, found) -> list[str]:
+    """The stages of the method in their order, then those of the second paper's that were begun, then whatever else."""
+    from ftirlib.method.fusion_stages import PLACES
+    from ftirlib.method.preparation import PARTS
+    from ftirlib.method.stages import PREPARED, STAGES
+
+    begun = stages.keys() | found.keys()
+    first = [name for stage in STAGES for name in ((PARTS, stage) if stage == PREPARED else (stage,))]
+    first = [name for name in first if name != PARTS or name in begun]
+    second = [name for name in map(stage_of, PLACES) if name in begun]
+    return [*first, *second, *sorted(begun - {*first, *second})]
+
+
+def _counts(names: list[str]) -> Counter[str]:
+    """Artefacts on disk, by stage."""
+    return Counter(map(stage_of, names))
+
+
+def _state(said, held, now: float) -> str:
+    if held is not None:
+        holder, age, alive = held
+        heard = f"last sign of life {length(age)} ago"
+        return f"running ({holder}; {heard})" if alive else f"stopped without a word ({holder}; {heard})"
+    if said is None:
+        return "made by an older version, which left no word of how it ended"
+    if said["ended"] is None:
+        return f"not running; last heard of {moment(said['updated'])} ({length(now - said['updated'])} ago)"
+    return f"{said['ended']['how']} {moment(said['ended']['at'])}"
+
+
+def _row(stage: Stage | None, found: int, alive: bool, now: float) -> tuple[str, str, str]:
+    """Done of total, rate, and remaining time or what there is to say instead."""
+    if stage is None:
+        return (str(found), "", "made earlier") if found else ("", "", "")
+    done = f"{stage.earlier + stage.done}/{stage.total}"
+    if stage.done == 0:
+        waiting = "under way" if alive else "stopped"
+        return done, "", waiting if stage.left else "made earlier"
+    rate = per_time(stage.done / stage.seconds) if stage.seconds > 0 else ""
+    if stage.left == 0:
+        return done, rate, f"made in {length(stage.seconds)}"
+    if not alive:
+        return done, rate, "stopped"
+    since = now - stage.updated
+    remaining = stage.left * stage.seconds / stage.done - since
+    return done, rate, length(remaining) if remaining > 0 else f"nothing new for {length(since)}"
+
+
+def per_time(rate: float) -> str:
+    """A rate per second as a person would say it.
+
+    Examples
+    --------
+    >>> per_time(2.5), per_time(0.05), per_time(0.001)
+    ('2.5/s', '3.0/min', '3.6/h')
+    """
+    for seconds, unit in ((1, "s"), (60, "min")):
+        if rate * seconds >= 1:
+            return f"{rate * seconds:.1f}/{unit}"
+    return f"{rate * 3600:.1f}/h"
+
+
+def length(seconds: float) -> str:
+    """A length of time as a person would say it.
+
+    Examples
+    --------
+    >>> length(5.2), length(75), length(7300), length(200000)
+    ('5 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
+    """
+    whole = round(max(seconds, 0))
+    for unit, name, smaller, smaller_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= unit:
+            return f"{whole // unit} {name} {whole % unit // smaller} {smaller_name}"
+    return f"{whole} s"
+
+
+def moment(seconds: float) -> str:
+    """A time since 1970 as a date."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _aligned(rows) -> str:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    return "\n".join("  ".join(f"{c:<{w}}" for c, w in zip(row, widths)).rstrip() for row in rows)

@@ -1,0 +1,1 @@
+"""CRIME: the M2 autoencoder, its contexts, and their controls."""

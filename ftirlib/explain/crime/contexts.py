@@ -1,0 +1,289 @@
+"""Contexts: groups of spectra that are alike in absorbance and in why they were classified as they were.
+
+CRIME (Zaki et al. 2024) clusters the latent space of an autoencoder by K-means, as do Hartigan et al. (paper A).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ftirlib.errors import DataError, ModelError, SettingsError, StoreError
+from ftirlib.explain.crime.context_table import (
+    ContextTable,
+    describe_contexts,
+    extreme_contexts,
+    mislabel_scores,
+    opposing_context,
+)
+
+__all__ = [
+    "ContextTable",
+    "Contexts",
+    "check_stability",
+    "default_n_contexts",
+    "embed",
+    "extreme_contexts",
+    "find_contexts",
+    "mislabel_scores",
+    "opposing_context",
+]
+
+N_CONTEXTS = 100  # as published: contexts up to number 97 are cited
+SPECTRA_PER_CONTEXT = 30  # on average, for the smaller number of contexts of small data
+EMBEDDED = 100_000  # spectra that a map is made of at most: about 1 GB and two minutes
+STABILITY_FLOOR = 0.5  # correlation below which two explanations share less signal than they hold noise
+
+
+def default_n_contexts(n_spectra: int) -> int:
+    """The published 100 contexts, or for small data as many as leave 30 spectra each on average, at least 2.
+
+    Examples
+    --------
+    >>> default_n_contexts(300_000), default_n_contexts(600), default_n_contexts(10)
+    (100, 20, 2)
+    """
+    return int(min(N_CONTEXTS, max(2, n_spectra // SPECTRA_PER_CONTEXT)))
+
+
+def check_stability(stability, floor: float | None = STABILITY_FLOOR, *, n_spectra: int | None = None) -> None:
+    """Refuse explanations that chance decides: those whose median stability lies below `floor`.
+
+    Stability is the correlation of a spectrum's weights between two independent noise banks. Where each set of
+    weights is the same signal plus independent noise, it is the signal's share of the variance; below the
+    default of 0.5 noise is the larger part, and clusters of such weights can be artefacts of it. Weights that
+    are constant have no correlation (NaN); they count as 0.
+
+    Parameters
+    ----------
+    stability : (n_spectra,) array or None
+        None: not known, not checked.
+    floor : float in -1..1 or None
+        None: accept any.
+    n_spectra : int, optional
+        Number of spectra the stability must be given for.
+
+    Raises
+    ------
+    DataError
+        Below the floor, or of another length.
+    SettingsError
+        A floor that no correlation can have.
+    """
+    if floor is not None and not -1 <= floor <= 1:
+        raise SettingsError(f"stability_floor is {floor}; a correlation lies in -1..1 (None accepts any stability).")
+    if stability is None:
+        return
+    stability = np.asarray(stability, float)
+    if stability.ndim != 1 or n_spectra not in (None, len(stability)):
+        raise DataError(f"stability has shape {stability.shape} for {n_spectra} spectra; give one value per spectrum.")
+    stability = np.nan_to_num(stability, nan=0.0)
+    if floor is not None and (median := float(np.median(stability))) < floor:
+        raise DataError(
+            f"the explanations' median stability is {median:.2f}, below {floor:g} ({np.mean(stability < floor):.0%} of "
+            f"{len(stability)} spectra lie below): explain with more samples or with mode='limit', or pass "
+            "stability_floor=None to use them all the same."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Contexts:
+    """K-means of a latent space.
+
+    Attributes
+    ----------
+    centres : (n_contexts, n_dimensions) float64
+    assigned : (n_spectra,) int
+        Context of each spectrum the contexts were found on.
+    spread : (n_contexts,) float64
+        Root mean square distance of those spectra to their centre.
+    random_state : int
+    """
+
+    centres: np.ndarray
+    assigned: np.ndarray
+    spread: np.ndarray
+    random_state: int
+
+    def __len__(self) -> int:
+        return len(self.centres)
+
+    def assign(self, latent) -> np.ndarray:
+        """Nearest context of each row of `latent` (n_spectra, n_dimensions), (n_spectra,) int.
+
+        Raises
+        ------
+        ModelError
+            Another number of dimensions than the centres have.
+        """
+        return _nearest(_latent(latent, self.centres.shape[1]), self.centres)[0]
+
+    def describe(self, *, spectra, weights, predicted, labelled, n_classes: int, assigned=None) -> ContextTable:
+        """What each context holds, of the spectra given by `assigned`, or of those the contexts were found on.
+
+        `spectra` and `weights` are an array, `RowFile` or `Walk` each; see
+        `ftirlib.explain.crime.context_table.describe_contexts`.
+        """
+        assigned = self.assigned if assigned is None else np.asarray(assigned)
+        return describe_contexts(
+            assigned, len(self), spectra, weights, predicted=predicted, labelled=labelled, n_classes=n_classes
+        )
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write one NPZ file, which appears only when complete."""
+        path = Path(path)
+        buffer = io.BytesIO()
+        np.savez(
+            buffer, centres=self.centres, assigned=self.assigned, spread=self.spread, random_state=self.random_state
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        with open(partial, "wb") as handle:
+            handle.write(buffer.getvalue())
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Contexts:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        StoreError
+            No such file, or not such contexts.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise StoreError(f"there are no contexts at '{path}'; check the path or make them with 'ftirlib run'.")
+        try:
+            with np.load(path, allow_pickle=False) as found:
+                values = {name: found[name] for name in ("centres", "assigned", "spread", "random_state")}
+        except Exception as error:  # np.load raises whatever zipfile, the NPY header or a missing name raise
+            raise StoreError(f"'{path}' does not hold contexts ({error}); make them again.") from error
+        return cls(**(values | {"random_state": int(values["random_state"])}))
+
+
+def find_contexts(
+    latent,
+    *,
+    n_contexts: int = N_CONTEXTS,
+    random_state: int = 0,
+    n_init: int = 10,
+    stability=None,
+    stability_floor: float | None = STABILITY_FLOOR,
+) -> Contexts:
+    """Group the latent space by K-means.
+
+    Parameters
+    ----------
+    latent : (n_spectra, n_dimensions) array
+        Latent means, or means and log-variances side by side.
+    n_contexts : int
+        `default_n_contexts` is the rule for small data.
+    random_state : int
+    n_init : int
+        K-means starts; the one of least inertia is kept.
+    stability : (n_spectra,) array, optional
+        Stability of each explanation; refused when low, as `check_stability` says.
+    stability_floor : float or None
+
+    Returns
+    -------
+    Contexts
+        Numbered from the most spectra to the fewest, none of them empty.
+
+    Raises
+    ------
+    DataError
+        More contexts than distinct spectra, values that are not finite, unstable explanations.
+    SettingsError
+        Fewer than one context or start.
+
+    Examples
+    --------
+    >>> contexts = find_contexts([[0.0], [0.1], [0.2], [5.0], [5.1]], n_contexts=2)
+    >>> contexts.assigned, contexts.assign([[4.0]])
+    (array([0, 0, 0, 1, 1]), array([1]))
+    """
+    from sklearn.cluster import KMeans
+
+    if n_contexts < 1 or n_init < 1:
+        raise SettingsError(f"n_contexts is {n_contexts} and n_init {n_init}; both must be at least 1.")
+    latent = _latent(latent)
+    check_stability(stability, stability_floor, n_spectra=len(latent))
+    distinct = len(latent) if n_contexts == 1 else len(np.unique(latent, axis=0))
+    if n_contexts > distinct:
+        raise DataError(
+            f"{n_contexts} contexts were asked of {len(latent)} spectra, {distinct} of them distinct in the latent "
+            f"space; ask for fewer (the rule for small data gives {default_n_contexts(len(latent))})."
+        )
+    fitted = KMeans(n_contexts, n_init=n_init, random_state=random_state).fit(latent)
+    # Numbers by size, then by place, so that they say something and do not depend on the order of starts.
+    size = np.bincount(fitted.labels_, minlength=n_contexts)
+    order = np.lexsort([*fitted.cluster_centers_.T[::-1], -size])
+    centres = fitted.cluster_centers_[order]
+    assigned, distance = _nearest(latent, centres)
+    spread = np.sqrt(np.bincount(assigned, distance**2, n_contexts) / np.bincount(assigned, minlength=n_contexts))
+    return Contexts(centres=centres, assigned=assigned, spread=spread, random_state=random_state)
+
+
+def embed(latent, *, random_state: int = 0, n_neighbors: int = 15, min_dist: float = 0.1) -> np.ndarray:
+    """Two-dimensional UMAP of a latent space, for pictures (McInnes et al. 2018, arXiv:1802.03426).
+
+    Of more than `EMBEDDED` spectra the map is made of evenly spaced ones, and the others are placed among them.
+
+    Parameters
+    ----------
+    latent : (n_spectra, n_dimensions) array
+    random_state : int
+        Seeded UMAP uses one thread; a few thousand spectra make a picture.
+    n_neighbors, min_dist
+        UMAP's own; with n spectra at most n - 1 neighbours are used.
+
+    Returns
+    -------
+    (n_spectra, 2) float32
+    """
+    latent = _latent(latent)
+    if len(latent) < 5:
+        raise DataError(f"{len(latent)} spectra are too few for UMAP; give at least 5.")
+    from umap import UMAP  # slow to import
+
+    step = -(-len(latent) // EMBEDDED)
+    neighbours = min(n_neighbors, len(latent[::step]) - 1)
+    picture = UMAP(n_neighbors=neighbours, min_dist=min_dist, random_state=random_state, n_jobs=1)
+    places = np.empty((len(latent), 2), np.float32)
+    places[::step] = picture.fit_transform(latent[::step])
+    others = np.flatnonzero(np.arange(len(latent)) % step)
+    for start in range(0, len(others), EMBEDDED):
+        rows = others[start : start + EMBEDDED]
+        places[rows] = picture.transform(latent[rows])
+    return places
+
+
+def _latent(latent, n_dimensions: int | None = None) -> np.ndarray:
+    latent = np.asarray(latent, float)
+    if latent.ndim != 2 or not latent.size:
+        raise DataError(f"the latent space has shape {latent.shape}; give (spectra, dimensions).")
+    if not np.isfinite(latent).all():
+        bad = (~np.isfinite(latent)).any(axis=1)
+        raise DataError(f"the latent space is not finite for {bad.sum()} spectra, the first being {np.argmax(bad)}.")
+    if n_dimensions not in (None, latent.shape[1]):
+        raise ModelError(
+            f"the latent space has {latent.shape[1]} dimensions but the contexts were found in {n_dimensions}; "
+            "encode with the autoencoder they belong to."
+        )
+    return latent
+
+
+def _nearest(latent: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest centre of each row and the distance to it."""
+    distance, number = cKDTree(centres).query(latent)
+    return number, distance

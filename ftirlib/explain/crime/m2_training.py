@@ -1,0 +1,217 @@
+"""Training of the semi-supervised autoencoder: a batch in memory, best epoch by validation bound, resumable.
+
+Kingma et al. 2014 (arXiv:1406.5298), equation 9, with Adam (Kingma & Ba 2015, arXiv:1412.6980).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftirlib.classify.checkpoint import resume, save_checkpoint
+from ftirlib.classify.stored import StoredRows
+from ftirlib.errors import ModelError
+from ftirlib.explain.crime.inputs import UNKNOWN
+from ftirlib.explain.crime.m2 import M2, Terms, best_noise
+
+TOKENS_AT_ONCE = 2**15  # decoded tokens, over spectra and classes, whose activations are held: some 0.4 GB
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How the network is trained; see `ftirlib.explain.crime.vae.CrimeVAE`."""
+
+    beta: float
+    alpha: float
+    noise: float | str
+    epochs: int
+    batch: int
+    learning_rate: float
+    random_state: int
+
+
+def train(
+    network: M2,
+    x: Tensor | StoredRows,
+    seen: Tensor,
+    outside: Tensor | StoredRows,
+    objective: Objective,
+    *,
+    checkpoint: str | os.PathLike | None = None,
+    made_from: Mapping | None = None,
+    progress: Callable[[dict], None] | None = None,
+) -> list[dict]:
+    """Train in place; the network ends in evaluation mode with the weights of its best epoch.
+
+    Chance (order of the spectra, draws of z) depends on the seed and the epoch's number alone, so that training
+    resumed gives the same bytes as training never interrupted.
+
+    Parameters
+    ----------
+    x : (n_spectra, 2 n_wavenumbers) tensor or StoredRows
+        Scaled input, on the network's device; of what is stored, only a batch is in memory.
+    seen : (n_spectra,) int tensor
+        Class, or -1 where it is summed out.
+    outside : (n_validation, 2 n_wavenumbers) tensor or StoredRows
+        Chooses the epoch (`held_out`); none: the last epoch is kept.
+    objective : Objective
+    checkpoint : path, optional
+    made_from : mapping
+        What a checkpoint must have been made from to be continued.
+    progress : callable, optional
+
+    Returns
+    -------
+    list of dict
+        One entry per epoch.
+
+    Raises
+    ------
+    ModelError
+        A checkpoint made from something else, or a loss that is not finite.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), objective.learning_rate)
+    if objective.noise != "learned":
+        network.noise.fill_(objective.noise)
+    history, best = [], {}
+    if checkpoint and Path(checkpoint).exists():
+        result, best = resume(checkpoint, network, optimizer, made_from)
+        history = result["history"]
+    while len(history) < objective.epochs:
+        chance = generator(objective.random_state, len(history))
+        entry = {"epoch": len(history) + 1, **_one_epoch(network, x, seen, optimizer, objective, chance)}
+        if len(outside):
+            entry["validation"] = held_out(network, outside, objective)
+        entry["noise_spectrum"], entry["noise_weights"] = network.noise.tolist()
+        if not all(math.isfinite(value) for value in entry.values()):
+            raise ModelError(
+                f"the loss of epoch {entry['epoch']} is not finite; lower learning_rate "
+                f"(now {objective.learning_rate}) or look for extreme values in the spectra or weights."
+            )
+        history.append(entry)
+        if best_epoch(history) == entry["epoch"]:
+            best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        if checkpoint:
+            save_checkpoint(checkpoint, network, optimizer, made_from, {"history": history}, best)
+        if progress:
+            progress(entry)
+    network.load_state_dict(best)
+    network.eval()
+    return history
+
+
+def best_epoch(history: list[dict]) -> int:
+    """The epoch, from 1, of the least validation value (the first of equals); the last one without validation."""
+    if "validation" not in history[-1]:
+        return len(history)
+    return 1 + int(np.argmin([entry["validation"] for entry in history]))
+
+
+@torch.no_grad()
+def bound(network: M2, x: Tensor | StoredRows, objective: Objective) -> Tensor:
+    """The unlabelled bound of each spectrum (n,), with one draw of z each, the same at every call."""
+    return -_unlabelled(network, x, objective).negative(objective.beta)
+
+
+@torch.no_grad()
+def held_out(network: M2, x: Tensor | StoredRows, objective: Objective) -> float:
+    """Minus the mean unlabelled bound of spectra not trained on, at the noise that suits them where it is learned.
+
+    A patient unlike the others is decoded worse than those trained on. At their noise, which falls from epoch to
+    epoch, its bound falls too however much more of it z has come to tell, and the first epoch would be kept. The noise
+    is no part of what an epoch is kept for: it takes no part in finding z.
+    """
+    terms = _unlabelled(network, x, objective)
+    if objective.noise == "learned":
+        halves = terms.squared_error.mean(1)  # (2,)
+        terms.reconstruction = network.reconstruction(halves, best_noise(halves / network.settings.n_wavenumbers))
+    return terms.negative(objective.beta).mean().item()
+
+
+def _unlabelled(network: M2, x: Tensor | StoredRows, objective: Objective) -> Terms:
+    """Terms of the unlabelled bound of each spectrum, some spectra at a time."""
+    draws = _normal(x, network, generator(objective.random_state, None))  # all at once, whatever the batch
+    whole, done, some = {}, 0, min(objective.batch, spectra_at_once(network))
+    for rows, noise in zip(x.split(some), draws.split(some)):
+        features = network.encoder(rows)
+        terms = network.unlabelled(rows, features, network.classifier(features), noise)
+        for f in fields(Terms):  # into room made once: pieces kept among what comes and goes would scatter memory
+            part = getattr(terms, f.name)
+            if f.name not in whole:
+                whole[f.name] = part.new_empty((*part.shape[:-1], len(x)))
+            whole[f.name][..., done : done + len(rows)] = part
+        done += len(rows)
+    return Terms(**whole)
+
+
+def _joined(parts: list[Terms]) -> Terms:
+    return Terms(**{f.name: torch.cat([getattr(part, f.name) for part in parts], dim=-1) for f in fields(Terms)})
+
+
+def generator(seed: int, epoch: int | None) -> torch.Generator:
+    """Chance of one epoch, or of the bound (None), independent of every other's."""
+    words = np.random.SeedSequence([seed, 0 if epoch is None else epoch + 1]).generate_state(2)
+    return torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
+
+
+def spectra_at_once(network: M2) -> int:
+    """Spectra whose activations are held at once, so that memory does not grow with the batch.
+
+    A transformer decodes every class of every spectrum to `tokens` tokens; the perceptron counts as one.
+    """
+    return max(1, TOKENS_AT_ONCE // (network.settings.n_classes * getattr(network.decoder, "tokens", 1)))
+
+
+def _normal(rows: Tensor | StoredRows, network: M2, chance: torch.Generator) -> Tensor:
+    return torch.randn(len(rows), network.settings.latent, generator=chance).to(rows.device)
+
+
+def _one_epoch(network, x, seen, optimizer, objective, chance) -> dict:
+    """One pass in random order; the mean of each term per spectrum (of the cross-entropy: per labelled spectrum)."""
+    network.train()
+    n, n_labelled = len(x), int((seen != UNKNOWN).sum())
+    weight = objective.alpha * n / max(n_labelled, 1)
+    sums, squared_error = (torch.zeros(count, dtype=torch.float64, device=x.device) for count in (5, 2))
+    order = torch.randperm(n, generator=chance).to(x.device)
+    for batch in order.split(objective.batch):
+        noise = _normal(batch, network, chance)
+        optimizer.zero_grad()
+        pieces = spectra_at_once(network)  # their gradients add up to the batch's
+        for rows, noise_of_rows in zip(batch.split(pieces), noise.split(pieces)):
+            terms, cross_entropy = _terms(network, x[rows], seen[rows], noise_of_rows)
+            loss = terms.negative(objective.beta).sum() + weight * cross_entropy
+            (loss / len(batch)).backward()
+            with torch.no_grad():
+                parts = (terms.reconstruction.sum(), terms.kl.sum(), terms.label.sum(), cross_entropy, loss)
+                sums += torch.stack(parts)
+                squared_error += terms.squared_error.sum(1)
+        optimizer.step()
+    if objective.noise == "learned":
+        network.set_noise(squared_error / (n * network.settings.n_wavenumbers))
+    network.eval()
+    names = ("reconstruction", "kl", "label", "classification", "total")
+    return dict(zip(names, (sums / sums.new_tensor([n, n, n, max(n_labelled, 1), n])).tolist()))
+
+
+def _terms(network: M2, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Terms, Tensor]:
+    """Terms of one batch, its labelled spectra first, and their summed cross-entropy."""
+    features = network.encoder(x)
+    logits = network.classifier(features)
+    known = seen != UNKNOWN
+    parts = []
+    cross_entropy = x.new_zeros(())
+    if known.any():
+        parts.append(network.labelled(x[known], features[known], seen[known], noise[known]))
+        cross_entropy = F.cross_entropy(logits[known], seen[known], reduction="sum")
+    if not known.all():
+        free = ~known
+        parts.append(network.unlabelled(x[free], features[free], logits[free], noise[free]))
+    return _joined(parts), cross_entropy

@@ -1,0 +1,1 @@
+"""LIME of spectra: exact, batched, and its limit."""

@@ -1,0 +1,1 @@
+"""The paper: its settings, and each stage beside the function a worker runs."""

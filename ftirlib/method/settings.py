@@ -1,0 +1,298 @@
+"""Everything a run can be told, in one readable place, and refusals that name what is wrong.
+
+A profile is a YAML file under ``notebooks/params`` that states every setting; changes are written
+as ``members.epochs=40``. What is not stated here cannot be set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ftirlib.engine.places import is_remote, place_name, resolved
+from ftirlib.errors import SettingsError
+from ftirlib.spectra.model import CHUNK
+
+PROJECT = Path(__file__).resolve().parents[2]
+PROFILES = PROJECT / "notebooks" / "params"
+
+
+class Group(BaseModel):
+    """A group of settings: unknown names are refused, values are not changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PhantomGroup(Group):
+    """The simulated cohort, used when no data set is given."""
+
+    images: int = Field(ge=4, description="number of images")
+    side: int = Field(ge=4, description="rows and columns of an image, pixels")
+    images_per_patient: int = Field(ge=1, description="images of one patient")
+
+
+class PreparationGroup(Group):
+    """From raw absorbance to what the models see; nothing here is learned from the data."""
+
+    recipe: list[dict[str, dict[str, Any]]] = Field(description="steps in order, each {name: parameters}")
+    quality: Literal["auto", "none", "tissue"] = Field(description="which pixels to keep; auto: tissue in raw images")
+    minimum_amide: float = Field(gt=0, description="smallest amide I absorbance of tissue")
+    maximum_amide: float = Field(gt=0, description="largest amide I absorbance that is not saturated")
+    minimum_snr: float = Field(ge=0, description="smallest signal-to-noise ratio")
+    shard: int = Field(ge=CHUNK, multiple_of=CHUNK, description="spectra of one task, whole chunks of them")
+
+    @property
+    def steps(self) -> dict[str, Any]:
+        """What `Preparation` is told: recipe, quality and its limits where they count."""
+        limits = self.model_dump(include={"minimum_amide", "maximum_amide", "minimum_snr"})
+        return {"recipe": self.recipe, "quality": self.quality, "limits": None if self.quality == "none" else limits}
+
+
+class BaselinesGroup(Group):
+    """The five models of Figure 2a."""
+
+    models: list[Literal["mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb"]] = Field(min_length=1)
+    components: int = Field(ge=1, description="PCA components")
+
+
+class MembersGroup(Group):
+    """The MSCNNs of one fold and how each is trained."""
+
+    count: int = Field(ge=1, description="networks per fold")
+    epochs: int = Field(ge=1, le=100, description="most epochs")
+    batch_size: int = Field(ge=2, description="spectra per step, and at most a 16th of the training set")
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    dropout: float = Field(ge=0, lt=1)
+    leak: float = Field(ge=0, description="slope of the leaky ReLU below zero")
+    label_smoothing: float = Field(ge=0, lt=1)
+    class_weights: dict[str, float] = Field(description="weight of a class in the loss by its name; 1 where not named")
+
+
+class EnsembleGroup(Group):
+    """Which networks vote, and how."""
+
+    threshold: float | Literal["fold_median"] | None = Field(
+        description="validation balanced accuracy that a member must exceed"
+    )
+    voting: Literal["hard", "soft"]
+
+
+class ExplanationsGroup(Group):
+    """LIME of the ensemble."""
+
+    mode: Literal["instance", "mean", "quartile", "decile", "limit"]
+    samples: int = Field(ge=2, description="perturbed spectra; in mode limit, most gradients")
+    tolerance: float | None = Field(description="in mode limit: stop at this relative standard error; else null")
+    spectra: int = Field(ge=10, description="most spectra explained per fold and side")
+    background: int = Field(ge=10, description="validation spectra that set the scale or the bins")
+    shard: int = Field(ge=10, description="spectra of one task and one artefact")
+
+
+class VaesGroup(Group):
+    """The autoencoders of CRIME."""
+
+    variants: list[Literal["CP", "CT", "TT"]] = Field(min_length=1)
+    supervision: list[float] = Field(min_length=1, description="shares of spectra whose label the objective sees")
+    labels: Literal["model", "image"] = Field(description="labels that supervise: the ensemble's, or the images'")
+    seeds: int = Field(ge=1, le=100, description="autoencoders of each variant and share that differ by seed alone")
+    patch: int = Field(
+        ge=1, le=801, description="points a token of CT and TT, for an axis of 801; 1 as published; CP has no tokens"
+    )
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    beta: float = Field(ge=0, description="weight of the latent term")
+    alpha: float = Field(ge=0, description="weight of the classification loss")
+
+    @field_validator("supervision")
+    @classmethod
+    def _shares(cls, values):
+        if any(not 0 <= v <= 1 for v in values):
+            raise ValueError("each share must lie in 0..1")
+        return values
+
+    @field_validator("variants", "supervision")
+    @classmethod
+    def _once(cls, values):
+        if len(set(values)) < len(values):
+            raise ValueError("each may be named once")
+        return values
+
+
+class ContextsGroup(Group):
+    """K-means of the latent space."""
+
+    latent: Literal["mean", "mean+log_variance"] = Field(description="what of the latent space is clustered")
+    count: int | Literal["auto"] = Field(description="contexts; auto: the stated rule for small data")
+    stability_floor: float | None = Field(description="least stability of the weights; null takes any")
+
+
+class FusionGroup(Group):
+    """The fusion classifier of the second paper: its data, features and network."""
+
+    data: str | None = Field(description="a data set, absolute or relative to the project; null: simulated complexes")
+    preparations: int = Field(ge=24, description="simulated powders, over all six classes")
+    replicates: int = Field(ge=1, description="spectra of each powder")
+    step: float = Field(gt=0, description="spacing of the simulated axis, 400 to 4000 cm-1")
+    recipe: list[dict[str, dict[str, Any]]] = Field(description="steps in order, the same for every model compared")
+    families: list[Literal["resnet101", "efficientnet_b0", "scattering", "statistics"]] = Field(min_length=2)
+    image: Literal["line", "gramian", "recurrence"] = Field(description="how a spectrum becomes an image")
+    image_size: int = Field(ge=32, description="pixels; the backbones were designed for 224")
+    weights: dict[str, tuple[Path, str]] | Literal["random"] | None = Field(
+        description="{backbone: [safetensors file, sha256]}; null: the cached files, random where there are none"
+    )
+    oversampling: Literal["random", "smote"] | None = Field(description="of rare classes, inside the training side")
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, value):
+        # notebooks run in a folder of their own
+        return value if value is None or is_remote(value) else resolved(PROJECT / value)
+
+    @field_validator("families")
+    @classmethod
+    def _once(cls, values):
+        if len(set(values)) < len(values):
+            raise ValueError("each may be named once")
+        return values
+
+
+class ScoresGroup(Group):
+    """Uncertainty of every score."""
+
+    resamples: int = Field(ge=100, description="bootstrap resamples of groups")
+    confidence: float = Field(gt=0, lt=1)
+
+
+class Settings(Group):
+    """All settings of a run."""
+
+    profile: str
+    data: str | None = None  # a path, or an fsspec address
+    out: str
+    seed: int = Field(default=0, ge=0)
+    scheduler: str | None = None
+    tls: dict[Literal["ca", "cert", "key"], str] | None = None  # PEM files for a tls:// scheduler
+    workers: int = Field(ge=1)
+    device: Literal["cpu", "cuda"] = "cpu"  # of workers: where networks train, explain and encode
+    phantom: PhantomGroup
+    preparation: PreparationGroup
+    baselines: BaselinesGroup
+    members: MembersGroup
+    ensemble: EnsembleGroup
+    explanations: ExplanationsGroup
+    vaes: VaesGroup
+    contexts: ContextsGroup
+    fusion: FusionGroup
+    scores: ScoresGroup
+
+    @property
+    def bootstrap(self) -> dict[str, Any]:
+        """What every bootstrap over groups is told: resamples, confidence and seed."""
+        return {
+            "n_resamples": self.scores.resamples,
+            "confidence": self.scores.confidence,
+            "random_state": self.seed,
+        }
+
+
+def read_settings(
+    profile: str = "quick",
+    *,
+    data: str | os.PathLike | None = None,
+    out: str | os.PathLike | None = None,
+    seed: int = 0,
+    scheduler: str | None = None,
+    tls: Mapping[str, str] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read a profile and apply what was given beside it.
+
+    Parameters
+    ----------
+    profile : name of a file in ``notebooks/params``, or the path of a YAML file
+    data : path or fsspec address of a data set; the simulated cohort without it
+    out : folder or address of the results; default ``results/<profile>`` or ``results/<data set>-<profile>``
+        under the project, or under the folder that FTIRLIB_RESULTS names
+    seed : int
+    scheduler : address of a Dask scheduler; local processes without it
+    tls : PEM files ``ca``, ``cert`` and ``key`` for a ``tls://`` scheduler
+    changes : mapping of dotted names to values, such as ``{"members.epochs": 40}``
+
+    Raises
+    ------
+    SettingsError
+        An unknown profile, name or value, by its name.
+    """
+    path = Path(profile) if str(profile).endswith((".yaml", ".yml")) else PROFILES / f"{profile}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in PROFILES.glob("*.yaml"))
+        raise SettingsError(f"there is no profile '{profile}'; known are {known}, or give the path of a YAML file.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"'{path}' is not readable YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"'{path}' must hold a mapping of settings, not {type(values).__name__}.")
+    for name, value in (changes or {}).items():
+        _change(values, name, value)
+    name = path.stem if not data else f"{place_name(data)}-{path.stem}"
+    base = Path(os.environ.get("FTIRLIB_RESULTS") or PROJECT / "results")
+    values |= {
+        "profile": path.stem,
+        "data": resolved(data) if data else None,
+        "out": resolved(out or base / name),
+        "seed": seed,
+        "scheduler": scheduler or None,
+        "tls": dict(tls) if tls else None,
+    }
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, path)) from None
+
+
+def _change(values: dict, name: str, value) -> None:
+    *groups, last = name.split(".")
+    place = values
+    for group in groups:
+        if not isinstance(place.get(group), dict):
+            raise SettingsError(f"'{name}' is not a setting{_nearest(name)}.")
+        place = place[group]
+    place[last] = value
+
+
+def setting_names() -> list[str]:
+    """Every name that ``--set`` takes."""
+    names = []
+    for field, info in Settings.model_fields.items():
+        kind = info.annotation
+        is_group = isinstance(kind, type) and issubclass(kind, Group)
+        names += [f"{field}.{n}" for n in kind.model_fields] if is_group else [field]
+    return names
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name, setting_names(), n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; the settings are {', '.join(setting_names())}"
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    """The first complaint as one sentence; pydantic's own report is a page."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"'{name}' is not a setting{_nearest(name)}."
+    if first["type"] == "missing":
+        return f"'{path}' does not state '{name}'; a profile states every setting."
+    return f"setting '{name}' cannot be {first['input']!r}: {first['msg']}."

@@ -1,0 +1,1 @@
+"""From raw absorbance to the spectra that models see."""

@@ -1,0 +1,1 @@
+"""Simulated spectra whose truth is known: a colon cohort, and complexes."""

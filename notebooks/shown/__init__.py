@@ -1,0 +1,1 @@
+"""What the chapters show: one file a chapter."""
