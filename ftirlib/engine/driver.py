@@ -1,4 +1,8 @@
-"""A driver: a store, workers, and the rule that nothing current is made twice."""
+"""Artefacts and the driver that has them made: once, whole, by any workers, and not again while they are current.
+
+A task is a function and its arguments. An argument that is an `Artefact` is an input: its key goes into the key of what
+is made, its path to the worker. Every other argument is a value and goes into the key; `untracked(x)` does not.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,191 @@ import hashlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from ftirlib.engine.cluster import open_executor, wait_for
 from ftirlib.engine.lock import Hold, hold
+from ftirlib.engine.places import resolved
 from ftirlib.engine.progress import Progress, stage_of
 from ftirlib.engine.remote import open_store
-from ftirlib.engine.store import fingerprint, room_fingerprint
-from ftirlib.engine.task import Task, execute, sent
+from ftirlib.engine.store import MANIFEST, folder_fingerprint
+from ftirlib.engine.worker import one_thread
 from ftirlib.errors import FtirlibError, StoreError
+from ftirlib.files import fingerprint, plain, read_json
 
-DATASET = "spectra.zarr"  # of an artefact that is a data set
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A folder of results in a store, or a part of it.
+
+    Parameters
+    ----------
+    root : str
+        Path or address of the store; empty for a data set that the user gave, whose path is its `name`.
+    name : str
+        Such as ``members/fold0-seed1``.
+    key : str
+        Fingerprint of everything it was made from.
+    inside : str
+        The part of the folder that is meant; ``artefact / "model"`` names one.
+    """
+
+    root: str
+    name: str
+    key: str
+    inside: str = ""
+
+    @classmethod
+    def given(cls, path: str | os.PathLike) -> Artefact:
+        """A data set that the user brings: its content is its key, wherever it lies."""
+        path = resolved(path)
+        return cls("", path, folder_fingerprint(path))
+
+    def __truediv__(self, part: str) -> Artefact:
+        return replace(self, inside=f"{self.inside}/{part}".lstrip("/"))
+
+    @property
+    def path(self) -> Path:
+        """The folder or file on this machine, fetched first where the store is elsewhere."""
+        return (_opened_store(self.root).fetch(self.name) if self.root else Path(self.name)) / self.inside
+
+    @property
+    def address(self) -> str:
+        """Where a Zarr store lies: its chunks are read from there, not fetched."""
+        return _opened_store(self.root).dataset(self.name, self.inside) if self.root else self.name
+
+    def located(self) -> str:
+        """What a worker is given: the address of a Zarr store, the path of anything else."""
+        return self.address if f"{self.name}/{self.inside}".endswith(".zarr") else str(self.path)
+
+    @property
+    def content(self) -> str:
+        """What stands for it in the key of what is made from it."""
+        return f"{self.key}/{self.inside}".rstrip("/")
+
+
+@lru_cache(maxsize=8)
+def _opened_store(root: str):
+    """A store that remembers which of its fetched copies it has checked."""
+    return open_store(root)
+
+
+@dataclass(frozen=True)
+class Untracked:
+    """An argument that changes how a result is made, and not the result."""
+
+    value: Any
+
+
+def untracked(value: Any) -> Untracked:
+    """Keep an argument out of the key."""
+    return Untracked(value)
+
+
+class Task:
+    """One artefact to be made.
+
+    Parameters
+    ----------
+    name : str
+        Of the artefact.
+    function : module-level function ``(out, work, **arguments)``
+        Fills the folder `out`, and may keep checkpoints in `work`.
+    **arguments
+        Plain values, settings groups and artefacts, also in mappings and lists.
+    """
+
+    def __init__(self, name: str, function: Callable, /, **arguments):
+        self.name, self.function, self.arguments = name, function, arguments
+
+    def made_from(self, code: Mapping[str, Any]) -> dict[str, Any]:
+        """Everything that the artefact depends on, in the types of JSON."""
+        source = hashlib.sha256(inspect.getsource(self.function).encode()).hexdigest()
+        return {"task": self.name, "function": source, "arguments": _tracked(self.arguments), **code}
+
+
+def _tracked(value: Any) -> Any:
+    """Arguments as the key sees them."""
+    if isinstance(value, Artefact):
+        return {"input": value.content}
+    if isinstance(value, Mapping):
+        return {str(k): _tracked(part) for k, part in value.items() if not isinstance(part, Untracked)}
+    if isinstance(value, list | tuple):
+        return [_tracked(part) for part in value]
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else plain(value)
+
+
+def _located(value: Any) -> Any:
+    """Arguments as the worker gets them: artefacts as their places."""
+    if isinstance(value, Untracked):
+        return _located(value.value)
+    if isinstance(value, Artefact):
+        return value.located()
+    if isinstance(value, Mapping):
+        return {k: _located(part) for k, part in value.items()}
+    return [_located(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def key_of(place: str | os.PathLike) -> str:
+    """Key of the artefact in whose folder a file or folder lies, for workers that keep what they have loaded.
+
+    The same path may hold another artefact later, in a worker that lives on.
+    """
+    for folder in (Path(place), *Path(place).parents):
+        if (folder / MANIFEST).is_file():
+            return read_json(folder / MANIFEST)["key"]
+    raise StoreError(f"'{place}' lies in no artefact.")
+
+
+def execute(address: str, task: Task, key: str, made_from: dict) -> list[str]:
+    """Make one artefact, with one thread, from the checkpoints of an earlier attempt where there are any.
+
+    Workers run this.
+
+    Parameters
+    ----------
+    address : of the store
+    task : Task
+    key, made_from : what the artefact is made under
+
+    Returns
+    -------
+    list of str
+        Warnings of the library, for the driver to report.
+    """
+    store = open_store(address)
+    work = store.work(task.name, key)
+    arguments = _located(task.arguments)
+
+    def build(folder: Path) -> None:
+        one_thread(lambda: task.function(folder, work, **arguments))
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        store.make(task.name, key, made_from, build)
+    store.done(task.name, key)
+    return [f"{task.name}: {w.message}" for w in caught if w.category is UserWarning]
+
+
+class _Call(NamedTuple):
+    task: Task
+    artefact: Artefact
+    made_from: dict
 
 
 class Driver:
-    """Has artefacts made by workers, in a folder that only one driver at a time makes something in.
+    """Has artefacts made, in a folder in which only one driver at a time makes something.
 
-    The folder is held inside ``with`` from the first thing made to the end, else only while something is made, so
+    The folder is locked inside ``with`` from the first thing made to the end, else only while something is made, so
     that an open notebook keeps nobody out.
 
     Parameters
@@ -36,18 +203,23 @@ class Driver:
         Folder of the artefacts.
     about : mapping
         Small files written beside the artefacts, name to content: what they are of.
-    seed : int
-        Goes into the key of every artefact.
+    code : callable, optional
+        From a task's function to what of the library's source its result depends on, as a mapping.
     workers : int
         Local processes.
     scheduler : str, optional
         Address of a Dask scheduler, whose workers are used instead.
     tls : mapping, optional
-        PEM files for a ``tls://`` scheduler, as in `ftirlib.engine.cluster.open_executor`.
+        PEM files for a ``tls://`` scheduler, as in `open_executor`.
     report : callable, optional
-        Told in a sentence what is being made.
+        Gets a sentence about each thing that is made.
     bar : bool
         Whether to draw progress on the terminal.
+
+    Attributes
+    ----------
+    made : list of str
+        Names of the artefacts that this driver has made.
     """
 
     def __init__(
@@ -55,8 +227,8 @@ class Driver:
         out: str | os.PathLike,
         *,
         about: Mapping[str, str],
-        seed: int,
         workers: int,
+        code: Callable[[Callable], Mapping[str, Any]] = lambda function: {},
         scheduler: str | None = None,
         tls: Mapping[str, str] | None = None,
         report: Callable[[str], None] | None = None,
@@ -65,13 +237,12 @@ class Driver:
         self.store = open_store(out)
         self.report = report or (lambda line: None)
         self.made: list[str] = []
-        self._about, self._seed, self._bar = about, seed, bar
+        self.results: dict[Hashable, Any] = {}  # of stages, see `once`
+        self._about, self._code, self._bar = about, code, bar
         self._workers, self._scheduler, self._tls = workers, scheduler, tls
-        self._keys: dict[str, str] = {}
         self._entered = False
-        self._held: Hold | None = None
-        self._driving = ExitStack()
-        self._working = ExitStack()
+        self._lock, self._held = ExitStack(), None
+        self._running = ExitStack()
         self._executor: Executor | None = None
 
     def __enter__(self) -> Self:
@@ -80,128 +251,120 @@ class Driver:
 
     def __exit__(self, kind, error, trace):
         self._entered = False
-        self._working.__exit__(kind, error, trace)
+        self._running.__exit__(kind, error, trace)
         self._executor = None
-        self._driving.__exit__(kind, error, trace)
+        self._release(error)
 
     def close(self) -> None:
         """Stop the workers and let others drive the folder."""
         self.__exit__(None, None, None)
 
-    def rest(self) -> None:
-        """Stop the workers, which hold memory; they start again when needed."""
-        self._working.close()
+    def stop_workers(self) -> None:
+        """Free the memory of the workers; they start again when needed."""
+        self._running.close()
         self._executor = None
 
     @property
     def executor(self) -> Executor:
-        """Workers, started when first needed and kept until the run is closed."""
+        """Workers, started when first needed and kept until the driver is closed."""
         if self._executor is None:
-            workers = open_executor(self._scheduler, self._workers, tls=self._tls)
-            self._executor = self._working.enter_context(workers)
+            opened = open_executor(self._scheduler, self._workers, tls=self._tls)
+            self._executor = self._running.enter_context(opened)
         return self._executor
 
     @contextmanager
     def driving(self) -> Iterator[Progress]:
-        """Be the driver of the folder of results, which is asked for before anything is made in it."""
+        """Lock the folder, before anything is made in it."""
         if self._held is None:
-            self.store.check_writable()
-            self._held = self._driving.enter_context(hold(self.store.address))
-            self._driving.callback(setattr, self, "_held", None)
-            self._progress = Progress(self.store.address, run=self._held.token, bar=self._bar)
-            if not self._held.inherited:
-                self._driving.push(self._say_how_it_ended)
-            for file, text in self._about.items():
-                self.store.write_text(file, text)
+            self._take()
         self._held.check()
         try:
             yield self._progress
         finally:
             if not self._entered:
-                self._driving.__exit__(*sys.exc_info())
+                self._release(sys.exc_info()[1])
 
-    def _say_how_it_ended(self, kind, error, trace) -> None:
-        how = "finished" if kind is None else str(error) if isinstance(error, FtirlibError) else "stopped"
-        with suppress(StoreError):  # the disk may be why it ends
-            self._progress.end(how)
+    def _take(self) -> None:
+        self.store.check_writable()
+        self._held: Hold = self._lock.enter_context(hold(self.store.address))
+        self._progress = Progress(self.store.address, run=self._held.token, bar=self._bar)
+        for file, text in self._about.items():
+            self.store.write_text(file, text)
 
-    def key(self, name: str) -> str:
-        """Key under which an artefact was made or found by this run."""
-        return self._keys[name]
+    def _release(self, error: BaseException | None) -> None:
+        if self._held is not None and not self._held.inherited:
+            how = "finished" if error is None else str(error) if isinstance(error, FtirlibError) else "stopped"
+            with suppress(StoreError):  # the disk may be why it ends
+                self._progress.end(how)
+        self._held = None
+        self._lock.close()
 
-    def remember(self, name: str, key: str) -> None:
-        """State the key of an input that is not made here, such as the user's data set."""
-        self._keys[name] = key
-
-    def is_current(self, task: Task, room: str) -> bool:
+    def is_current(self, task: Task) -> bool:
         """Whether an artefact is there, whole, and what the task would make."""
-        return self.store.is_current(task.name, self._describe(task, room)[0])
+        return self._is_current(self._call(task))
 
-    def artefact(self, task: Task, room: str) -> Path:
-        """Make one artefact in this process, unless it is current; returns its folder on this machine."""
-        self._make(task, room)
-        return self.store.fetch(task.name)
+    def make(self, task: Task) -> Artefact:
+        """Make one artefact in this process, unless it is current."""
+        return self._make(task.name, {0: task}, here=True)[0]
 
-    def dataset(self, task: Task, room: str) -> str:
-        """Make an artefact that is a data set, unless it is current; returns its path or address."""
-        self._make(task, room)
-        return self.store.dataset(task.name, DATASET)
+    def make_all(self, title: str, tasks: Mapping[Key, Task]) -> dict[Key, Artefact]:
+        """Have artefacts made by the workers, unless they are current; the first that fails ends it.
 
-    def _make(self, task: Task, room: str) -> None:
-        key, made_from = self._describe(task, room)
-        if not self.store.is_current(task.name, key):
-            with self.driving() as progress, progress.stage(stage_of(task.name), 1) as advance:
-                self.report(f"{task.name}: making")
-                self._tell(execute(self.store.address, self._sent(task), key, made_from))
-                advance()
-            self.made.append(task.name)
-        self._keys[task.name] = key
+        A single one is made in this process where the workers would be of this machine: it is not worth their start.
+        """
+        return self._make(title, tasks, here=len(tasks) == 1 and self._scheduler is None)
 
-    def artefacts(self, title: str, tasks: Sequence[Task], room: str) -> list[Path]:
-        """Make artefacts in parallel; what is current is left alone, what failed stops the rest."""
-        described = {task.name: self._describe(task, room) for task in tasks}
-        waiting = [task for task in tasks if not self.store.is_current(task.name, described[task.name][0])]
+    def _make(self, title: str, tasks: Mapping[Key, Task], *, here: bool) -> dict[Key, Artefact]:
+        calls = {key: self._call(task) for key, task in tasks.items()}
+        waiting = [call for call in calls.values() if not self._is_current(call)]
         if waiting:
-            made = len(tasks) - len(waiting)
+            stage, earlier = stage_of(waiting[0].task.name), len(calls) - len(waiting)
             with (
                 self.driving() as progress,
-                progress.stage(stage_of(tasks[0].name), len(tasks), earlier=made, title=title) as advance,
+                progress.stage(stage, len(calls), earlier=earlier, title=title) as advance,
             ):
-                self.report(f"{title}: {len(waiting)} of {len(tasks)} to make")
+                self.report(f"{title}: {len(waiting)} of {len(calls)} to make" if not here else f"{title}: making")
 
                 def done(name: str, notes: list[str]) -> None:
                     self._held.check()
-                    self._tell(notes)
+                    for note in notes:
+                        self.report(f"  note: {note}")
                     self.made.append(name)
                     advance()
 
-                calls = {
-                    task.name: (execute, self.store.address, self._sent(task), *described[task.name])
-                    for task in waiting
-                }
-                wait_for(self.executor, calls, done, report=self.report)
-        self._keys |= {name: key for name, (key, _) in described.items()}
-        return [self.store.fetch(task.name) for task in tasks]
+                arguments = {c.task.name: (self.store.address, c.task, c.artefact.key, c.made_from) for c in waiting}
+                if here:
+                    for name, call in arguments.items():
+                        done(name, execute(*call))
+                else:
+                    wait_for(
+                        self.executor,
+                        {name: (execute, *call) for name, call in arguments.items()},
+                        done,
+                        report=self.report,
+                    )
+        return {key: call.artefact for key, call in calls.items()}
 
-    def prune(self, folder: str, tasks: Sequence[Task]) -> None:
-        """Remove the artefacts under a folder that these tasks have replaced."""
-        if any(name.startswith(f"{folder}/") for name in self.made):
-            self.store.prune(folder, {task.name for task in tasks})
+    def _call(self, task: Task) -> _Call:
+        made_from = task.made_from(self._code(task.function))
+        return _Call(task, Artefact(self.store.address, task.name, fingerprint(made_from)), made_from)
 
-    def _sent(self, task: Task) -> Task:
-        return replace(task, arguments=sent(dict(task.arguments), str(self.store.root)))
+    def _is_current(self, call: _Call) -> bool:
+        return self.store.is_current(call.artefact.name, call.artefact.key)
 
-    def _tell(self, notes: list[str]) -> None:
-        for note in notes:
-            self.report(f"  note: {note}")
+    def prune(self, folder: str, keep: Collection[Artefact] = ()) -> None:
+        """Remove the artefacts under a folder that are not among those to keep."""
+        self.store.prune(folder, {artefact.name for artefact in keep})
 
-    def _describe(self, task: Task, room: str) -> tuple[str, dict]:
-        made_from = {
-            "task": task.name,
-            "function": hashlib.sha256(inspect.getsource(task.function).encode()).hexdigest(),
-            "settings": dict(task.settings),
-            "inputs": dict(task.inputs),
-            "seed": self._seed,
-            **room_fingerprint(room),
-        }
-        return fingerprint(made_from), made_from
+
+def once(stage: Callable) -> Callable:
+    """Have a function of a driver (and plain arguments) computed at most once in a process."""
+
+    @wraps(stage)
+    def computed(driver: Driver, *arguments):
+        key = (stage.__module__, stage.__name__, *arguments)
+        if key not in driver.results:
+            driver.results[key] = stage(driver, *arguments)
+        return driver.results[key]
+
+    return computed

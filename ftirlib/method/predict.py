@@ -1,5 +1,6 @@
-"""New spectra through a finished run: the same preparation, the same networks, pictures of the result.
+"""New spectra through a finished run: the same preparation, the same networks, their reasons, and pictures.
 
+Hartigan et al. (paper A), "Modified CRIME Framework" and "Linearisation Process", applied to spectra never seen.
 Ranges of spectra are tasks, as in a run: they go to processes or to a cluster, and what is finished outlives a kill.
 """
 
@@ -10,32 +11,29 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from ftirlib.engine.driver import DATASET, Driver
+from ftirlib.engine.driver import Artefact, Driver, Task, key_of
 from ftirlib.engine.lock import holder_of
-from ftirlib.engine.places import is_remote, resolved
+from ftirlib.engine.places import is_remote
 from ftirlib.engine.remote import open_store
-from ftirlib.engine.store import fingerprint, folder_fingerprint
-from ftirlib.engine.task import Task
 from ftirlib.errors import DataError, SettingsError, StoreError
-from ftirlib.method import predict_tasks, tasks
-from ftirlib.method.arrays import StoredArrays
-from ftirlib.method.predict_pictures import draw_predictions
-from ftirlib.method.predict_reasons import chosen_autoencoder, described, linear_model
-from ftirlib.method.preparation import prepared_store
-from ftirlib.method.run import read_run_settings
+from ftirlib.files import fingerprint
+from ftirlib.method.data import FOLDS, SHOWN, STORE, prepared_store, read_fold
+from ftirlib.method.models import full_probabilities
+from ftirlib.method.pictures import draw_predictions
+from ftirlib.method.reasons import explained_rows, latent_points, make_lime
+from ftirlib.method.run import code_behind, read_run_settings
+from ftirlib.method.scores import validation_scores
 from ftirlib.method.settings import Settings
-from ftirlib.method.stages import SHOWN
-from ftirlib.method.tasks import explained_rows
 from ftirlib.spectra.folds import N_SETS
-from ftirlib.spectra.model import CHUNK, UNKNOWN, has_images, open_spectra
+from ftirlib.spectra.model import CHUNK, UNKNOWN, has_images, open_spectra, read_absorbance
 from ftirlib.spectra.prepare.prepared import check_prepared, recipe_of
 from ftirlib.spectra.prepare.preprocess import Preparation, build_recipe
-from ftirlib.spectra.runs import Runs
 
 EXPLAINED = 200  # spectra that get a context unless told otherwise: each costs as much as thousands of predictions
 ABOUT, RESULT = "about.json", "result"  # beside what is finished: what it is of, and the folder to be
@@ -63,12 +61,14 @@ def predict_store(
     ----------
     finished : folder or address of a run that has its ensembles
     data : path or address of a data set
-    out : folder to write: ``predictions.zarr`` (vote shares, class, agreement of the folds, and the reasons of
-        `ftirlib.method.predict_reasons`), the same as ``predictions.npz``, and a picture of each image
+    out : folder to write
+        ``predictions.zarr`` (vote shares, class, agreement of the folds, and reasons), the same as
+        ``predictions.npz``, and a picture of each image. Reasons are of the linear model (`linear_reasons`) for all
+        spectra, and the autoencoder's ``context`` for those explained.
     explained : spectra at most that are explained by LIME to find their contexts, as many from each image
     workers : local processes; as many as the run's without it
     scheduler, tls, report, bar
-        See `ftirlib.method.run.Driver`.
+        See `ftirlib.engine.driver.Driver`.
 
     Returns
     -------
@@ -90,29 +90,20 @@ def predict_store(
         raise SettingsError(f"workers is {workers}; give at least 1 process.")
     if is_remote(out):
         raise SettingsError(f"predictions are written to a folder of this machine, not to '{out}'.")
-    out = Path(out)
-    settings, store = read_run_settings(finished), open_store(finished)
-    for name in ("prepared", "folds", "ensemble"):
-        if store.damaged(name):
-            raise StoreError(f"'{finished}' has no whole '{name}'; finish it with 'ftirlib run --out {finished}'.")
+    out, run = Path(out), Finished(finished)
     if out.exists():
         raise StoreError(f"'{out}' exists; choose another folder for the predictions.")
-    model, source = open_spectra(store.dataset("prepared", DATASET)), open_spectra(data)
-    how = _preparation(source, model, settings)
-    finished, data = resolved(finished), resolved(data)  # workers may be elsewhere
-    name = chosen_autoencoder(store, model)
-    about = {
-        "spectra": folder_fingerprint(data),
-        "models": fingerprint({artefact: store.manifest(artefact)["key"] for artefact in _read(name)}),
-        "explained": explained,
-    }
+    source = open_spectra(data)
+    steps = _preparation(source, run.spectra, run.settings)
+    given, name = Artefact.given(data), run.chosen_autoencoder()
+    about = {"spectra": given.key, "models": fingerprint(run.keys(name)), "explained": explained}
     beginning = f".{out.name}."
     work = out.absolute().with_name(beginning + fingerprint(about)[:16])
     driver = Driver(
         work,
-        about={ABOUT: json.dumps({"run": finished, "data": data, **about}, indent=1)},
-        seed=settings.seed,
-        workers=workers or settings.workers,
+        about={ABOUT: json.dumps({"run": run.address, "data": given.name, **about}, indent=1)},
+        workers=workers or run.settings.workers,
+        code=code_behind,
         scheduler=scheduler,
         tls=tls,
         report=report,
@@ -122,15 +113,13 @@ def predict_store(
         driver.report(f"  note: '{left}' is left of another prediction; remove it unless that goes on")
     try:
         with driver, driver.driving():
-            task = Task("prepared", tasks.prepare, {"source": data, **how}, how, {"spectra": about["spectra"]})
-            path = prepared_store(driver, task, n=source.sizes["spectrum"], shard=settings.preparation.shard)
-            common = {"finished": finished, "models": about["models"], "autoencoder": name, "prepared": path}
-            prepared = open_spectra(path)
-            arrays = _answers(driver, common, prepared.sizes["spectrum"], settings)
+            store = prepared_store(driver, given, steps, shard=run.settings.preparation.shard)
+            prepared = open_spectra(store.address)
+            arrays = _votes(driver, run, store, prepared.sizes["spectrum"], name)
             if name:
-                arrays["context"] = _contexts(driver, common, prepared, settings, explained)
-            texts = described(linear_model(store, name)) if name else []
-            result = _write(driver, prepared, arrays, model, name, texts)
+                arrays["context"] = _contexts(driver, run, store, prepared, name, explained)
+            texts = described(run.linear_model(name)) if name else []
+            result = _write(driver, prepared, arrays, run.spectra, name, texts)
             try:
                 os.replace(result, out)
             except OSError as error:
@@ -140,13 +129,64 @@ def predict_store(
             shutil.rmtree(work, ignore_errors=True)
         raise
     shutil.rmtree(work, ignore_errors=True)
-    return _told(arrays, source, model, name, out)
+    return _summary(arrays, source, run.spectra, name, out)
 
 
-def _read(autoencoder: str | None) -> list[str]:
-    """Artefacts of the run that are read."""
-    own = [f"{kind}/fold{SHOWN}-{autoencoder}" for kind in ("vaes", "contexts")]
-    return ["prepared", "folds", "ensemble", *(own if autoencoder else [])]
+class Finished:
+    """A finished run, as far as predictions need it.
+
+    Parameters
+    ----------
+    root : folder or address of a run
+
+    Raises
+    ------
+    StoreError
+        When there is no run, or it has no whole ensembles.
+    """
+
+    def __init__(self, root: str | Path):
+        self.settings, self.store = read_run_settings(root), open_store(root)
+        self.address = self.store.address
+        for name in ("prepared", "folds", "ensemble"):
+            if self.store.damaged(name):
+                raise StoreError(f"'{root}' has no whole '{name}'; finish it with 'ftirlib run --out {root}'.")
+        self.spectra = open_spectra((self.artefact("prepared") / STORE).address)
+
+    def artefact(self, name: str) -> Artefact:
+        """One of the run's artefacts."""
+        return Artefact(self.address, name, self.store.manifest(name)["key"])
+
+    def keys(self, autoencoder: str | None) -> dict[str, str]:
+        """Keys of the artefacts that are read."""
+        own = [f"{kind}/fold{SHOWN}-{autoencoder}" for kind in ("vaes", "contexts")] if autoencoder else []
+        return {name: self.artefact(name).key for name in ["prepared", "folds", "ensemble", *own]}
+
+    def chosen_autoencoder(self) -> str | None:
+        """The autoencoder whose linear model does best on the validation sets, as in the book; None without any.
+
+        Replicates (``-seed1`` and on) do not take part.
+        """
+        store = self.store
+        whole = {n for n in store.names() if n.startswith("contexts/") and "-seed" not in n and not store.damaged(n)}
+        first = f"contexts/fold{SHOWN}-"
+        names = sorted(name.removeprefix(first) for name in whole if name.startswith(first))
+        names = [n for n in names if all(f"contexts/fold{k}-{n}" in whole for k in FOLDS)]
+        names = [n for n in names if not store.damaged(f"vaes/fold{SHOWN}-{n}")]
+        if not names:
+            return None
+        folds = [read_fold(self.artefact("folds").path, k) for k in FOLDS]
+        scores = {
+            n: validation_scores([self.artefact(f"contexts/fold{k}-{n}").path for k in FOLDS], folds, self.spectra)
+            for n in names
+        }
+        return max(names, key=scores.get)
+
+    def linear_model(self, name: str):
+        """The shown fold's linear model of an autoencoder's contexts."""
+        from ftirlib.explain.linear.linear import LinearClassifier
+
+        return LinearClassifier.load(self.artefact(f"contexts/fold{SHOWN}-{name}").path / "linear.json")
 
 
 def _preparation(source: xr.Dataset, model: xr.Dataset, settings: Settings) -> dict:
@@ -172,35 +212,144 @@ def _same_axis(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=0, atol=1e-6))
 
 
-def _answers(driver: Driver, common: dict, n: int, settings: Settings) -> dict[str, np.ndarray]:
-    """What `ftirlib.method.predict_tasks.answers` says of n prepared spectra, whole chunks of them in a task."""
-    chunks = EVALUATIONS // (CHUNK * N_SETS * settings.members.count)
-    size = CHUNK * max(1, min(chunks, settings.preparation.shard // CHUNK))
-    found = _made(driver, "votes", predict_tasks.answers, common, [[k, min(k + size, n)] for k in range(0, n, size)])
-    arrays = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+def _votes(driver: Driver, run: Finished, store: Artefact, n: int, name: str | None) -> dict[str, np.ndarray]:
+    """Arrays of `answer` for all n prepared spectra, and the class ``predicted``."""
+    shard = run.settings.preparation.shard
+    chunks = EVALUATIONS // (CHUNK * N_SETS * run.settings.members.count)
+    size = CHUNK * max(1, min(chunks, shard // CHUNK))
+    linear = run.artefact(f"contexts/fold{SHOWN}-{name}") if name else None
+    tasks = {
+        start: Task(
+            f"votes/rows{start}-{min(start + size, n) - 1}",
+            answer,
+            spectra=store,
+            voters=run.artefact("ensemble"),
+            linear=linear,
+            n_classes=len(run.spectra.attrs["class_names"]),
+            rows=[start, min(start + size, n)],
+        )
+        for start in range(0, n, size)
+    }
+    parts = [dict(np.load(made.path / "answers.npz")) for made in driver.make_all("votes", tasks).values()]
+    arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return {"predicted": arrays["votes"].argmax(axis=1).astype(np.int16), **arrays}
 
 
-def _contexts(driver: Driver, common: dict, prepared: xr.Dataset, settings: Settings, most: int) -> np.ndarray:
+def answer(out, work, *, spectra, voters, linear, n_classes, rows):
+    """Answer for spectra `rows` (from, to) of a prepared data set, one block in memory at a time.
+
+    ``votes``, averaged over the folds' ensembles; ``agreement``, the share of folds that give the winning class; and,
+    where there is a linear model, its reasons.
+    """
+    data = open_spectra(spectra)
+    ensembles, linear_model = _models(voters, key_of(voters), linear, linear and key_of(linear))
+    for ensemble in ensembles:
+        check_prepared(ensemble.recipe_, data, taker="the run's ensemble")
+    blocks = []
+    for start in range(rows[0], rows[1], CHUNK):
+        block = read_absorbance(data, slice(start, min(start + CHUNK, rows[1])))
+        each = np.stack([full_probabilities(e, e.predict_proba(block), n_classes) for e in ensembles])
+        votes = each.mean(axis=0)  # (spectra, classes)
+        agreement = (each.argmax(axis=2) == votes.argmax(axis=1)).mean(axis=0)
+        arrays = {"votes": votes.astype(np.float32), "agreement": agreement.astype(np.float32)}
+        blocks.append(arrays | (linear_reasons(linear_model, block) if linear_model else {}))
+    np.savez(out / "answers.npz", **{key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]})
+
+
+@lru_cache(maxsize=1)  # a worker meets many shards
+def _models(voters, voters_key, linear, linear_key):
+    """Ensembles of all folds, and the linear model if there is one."""
+    from ftirlib.classify.ensemble import EMSCNN
+    from ftirlib.explain.linear.linear import LinearClassifier
+
+    ensembles = [EMSCNN.load(Path(voters) / f"fold{k}" / "model") for k in FOLDS]
+    return ensembles, LinearClassifier.load(Path(linear) / "linear.json") if linear else None
+
+
+def linear_reasons(linear, block: np.ndarray) -> dict[str, np.ndarray]:
+    """Reasons of the linear model for spectra (n, n_wavenumbers).
+
+    Returns
+    -------
+    dict of (n,) arrays
+        ``linear_predicted``; ``linear_context``, the most similar context, and ``linear_similarity`` to it;
+        ``linear_rival``, the best context of another class (-1: none), and ``linear_margin`` over it.
+    """
+    reasons = linear.reasons(block)
+    return {
+        "linear_predicted": reasons.label.astype(np.int16),
+        "linear_context": reasons.context.astype(np.int16),
+        "linear_similarity": reasons.similarity.astype(np.float32),
+        "linear_rival": reasons.rival.astype(np.int16),
+        "linear_margin": reasons.margin.astype(np.float32),
+    }
+
+
+def _contexts(driver: Driver, run: Finished, store: Artefact, prepared: xr.Dataset, name: str, most: int) -> np.ndarray:
     """Contexts of the autoencoder (n,) for `most` of the prepared spectra at most, -1 for the others."""
-    context = np.full(prepared.sizes["spectrum"], UNKNOWN, np.int16)
-    rows = explained_rows(prepared.image.variable, Runs([[0, len(context)]]), most, settings.seed) if most else []
+    settings, n = run.settings, prepared.sizes["spectrum"]
+    context = np.full(n, UNKNOWN, np.int16)
+    rows = explained_rows(prepared.image.values, np.arange(n), most, settings.seed) if most else np.arange(0)
     size = max(1, EVALUATIONS // (settings.explanations.samples * settings.members.count))
-    shards = [rows[k : k + size].tolist() for k in range(0, len(rows), size)]
-    for shard, found in zip(shards, _made(driver, "explanations", predict_tasks.contexts, common, shards)):
-        context[shard] = found["context"]
+    tasks = {
+        start: Task(
+            f"explanations/rows{start}-{start + len(rows[start : start + size]) - 1}",
+            find_contexts_of,
+            spectra=store,
+            rows=rows[start : start + size].tolist(),
+            model=run.artefact("prepared") / STORE,
+            folds=run.artefact("folds"),
+            voters=run.artefact("ensemble") / f"fold{SHOWN}",
+            vae=run.artefact(f"vaes/fold{SHOWN}-{name}"),
+            contexts=run.artefact(f"contexts/fold{SHOWN}-{name}"),
+            settings=settings.explanations.model_dump(include={"mode", "samples", "tolerance", "background"}),
+            latent=settings.contexts.latent,
+            seed=settings.seed,
+        )
+        for start in range(0, len(rows), size)
+    }
+    for start, made in driver.make_all("explanations", tasks).items():
+        context[rows[start : start + size]] = np.load(made.path / "contexts.npz")["context"]
     return context
 
 
-def _made(driver: Driver, title: str, function: Callable, common: dict, shards: list) -> list[dict[str, np.ndarray]]:
-    """Arrays of each shard's artefact; a single shard is made here, as it is not worth the start of workers."""
-    inputs = {"prepared": driver.key("prepared"), "models": common["models"]}
-    todo = []
-    for rows in shards:
-        name = f"{function.__name__}/{fingerprint({'inputs': inputs, 'rows': rows})[:16]}"
-        todo.append(Task(name, function, {**common, "rows": rows}, {"rows": rows}, inputs))
-    made = driver.artefacts(title, todo, "explain") if len(todo) > 1 else [driver.artefact(t, "explain") for t in todo]
-    return [StoredArrays(path / f"{function.__name__}.npz") for path in made]
+def find_contexts_of(out, work, *, spectra, rows, model, folds, voters, vae, contexts, settings, latent, seed):
+    """Find the contexts of chosen spectra, by the shown fold's models: LIME weights, latent space, nearest context.
+
+    The weights are of the class that the fold's own ensemble gives, as in training.
+    """
+    keys = tuple(map(key_of, (voters, vae, contexts)))
+    lime, ensemble, autoencoder, known = _explaining_models(
+        model, folds, voters, vae, contexts, keys, tuple(settings.items()), seed
+    )
+    block = read_absorbance(open_spectra(spectra), np.asarray(rows))
+    weights = lime.explain(ensemble, block, labels="predicted").weights[:, 0]
+    mean, log_variance = autoencoder.encode(block, weights)
+    points = latent_points({"new_mean": mean, "new_log_variance": log_variance}, "new", latent)
+    np.savez(out / "contexts.npz", context=known.assign(points).astype(np.int16))
+
+
+@lru_cache(maxsize=1)
+def _explaining_models(model, folds, voters, vae, contexts, keys, settings, seed):
+    """LIME, the ensemble that it explains, the autoencoder and its contexts."""
+    from ftirlib.classify.ensemble import EMSCNN
+    from ftirlib.explain.crime.contexts import Contexts
+    from ftirlib.explain.crime.vae import CrimeVAE
+
+    lime = make_lime(open_spectra(model), folds, SHOWN, dict(settings), seed)
+    ensemble = EMSCNN.load(Path(voters) / "model")
+    return lime, ensemble, CrimeVAE.load(Path(vae) / "model"), Contexts.load(Path(contexts) / "contexts.npz")
+
+
+def described(linear) -> list[str]:
+    """Class and heaviest weights of each context, by number; empty where the linear model does not have it."""
+    from ftirlib.explain.linear.naming import name_peaks
+
+    texts = [""] * (int(linear.context.max()) + 1)
+    for k, label, weights in zip(linear.context, linear.labels, linear.mean_weights):
+        peaks = "; ".join(map(str, name_peaks(linear.wavenumber, weights)))
+        texts[k] = f"{linear.class_names[label]}: {peaks}"
+    return texts
 
 
 def _write(driver: Driver, prepared: xr.Dataset, arrays, model: xr.Dataset, name: str | None, texts) -> Path:
@@ -230,9 +379,9 @@ def _write(driver: Driver, prepared: xr.Dataset, arrays, model: xr.Dataset, name
     return folder
 
 
-def _told(arrays: dict, source: xr.Dataset, model: xr.Dataset, name: str | None, out: Path) -> str:
+def _summary(arrays: dict, source: xr.Dataset, model: xr.Dataset, name: str | None, out: Path) -> str:
     predicted, names = arrays["predicted"], model.attrs["class_names"]
-    shares = ", ".join(f"{one} {(predicted == k).mean():.0%}" for k, one in enumerate(names))
+    shares = ", ".join(f"{class_name} {(predicted == k).mean():.0%}" for k, class_name in enumerate(names))
     trained = "simulated spectra: not for any diagnosis" if model.attrs["is_simulated"] else "labelled spectra"
     agreed = (arrays["agreement"] == 1).mean()
     reasons = "the run has no contexts: no reasons are given"

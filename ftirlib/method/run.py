@@ -9,34 +9,40 @@ from typing import Any
 
 from ftirlib.engine.driver import Driver
 from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import room_fingerprint
 from ftirlib.errors import StoreError
 from ftirlib.method.settings import Settings, read_settings
 
 SETTINGS = "settings.json"
+LAST_ROOM = {"data": "spectra", "models": "classify", "fusion": "classify", "reasons": "explain", "predict": "explain"}
+
+
+def code_behind(function: Callable) -> dict[str, Any]:
+    """Source and package versions that a worker function's result depends on: of the rooms that its module may use."""
+    return room_fingerprint(LAST_ROOM.get(function.__module__.rpartition(".")[2], "report"))
 
 
 class Run(Driver):
-    """Settings with a place for their results; stages (`ftirlib.method`) take it as their argument.
+    """Settings with a place for their results; stages take it as their argument.
 
     Parameters
     ----------
     settings : Settings
-    **shown
+    **options
         `report` and `bar` of `Driver`.
     """
 
-    def __init__(self, settings: Settings, **shown):
+    def __init__(self, settings: Settings, **options):
         super().__init__(
             settings.out,
             about={SETTINGS: settings.model_dump_json(indent=1, exclude={"tls"})},
-            seed=settings.seed,
+            code=code_behind,
             workers=settings.workers,
             scheduler=settings.scheduler,
             tls=settings.tls,
-            **shown,
+            **options,
         )
         self.settings = settings
-        self._results: dict[str, Any] = {}
 
     @property
     def figure_folder(self) -> Path:
@@ -50,12 +56,6 @@ class Run(Driver):
         self.store.check_writable()
         self.figure_folder.mkdir(exist_ok=True, parents=True)
         publish(figure, self.figure_folder / name)
-
-    def once(self, name: str, compute: Callable[[], Any]) -> Any:
-        """Result of a stage, computed at most once in this process."""
-        if name not in self._results:
-            self._results[name] = compute()
-        return self._results[name]
 
 
 def read_run_settings(root: str | os.PathLike) -> Settings:
@@ -86,7 +86,7 @@ def open_run(
     scheduler: str | None = None,
     tls: Mapping[str, str] | None = None,
     changes: Mapping[str, Any] | None = None,
-    **shown,
+    **options,
 ) -> Run:
     """Open a run for a profile; see `ftirlib.method.settings.read_settings` for the parameters.
 
@@ -96,4 +96,4 @@ def open_run(
     True
     """
     settings = read_settings(profile, data=data, out=out, seed=seed, scheduler=scheduler, tls=tls, changes=changes)
-    return Run(settings, **shown)
+    return Run(settings, **options)

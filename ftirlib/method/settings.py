@@ -1,6 +1,6 @@
 """Everything a run can be told, in one readable place, and refusals that name what is wrong.
 
-A profile is a YAML file under ``notebooks/params`` that states every setting; changes are written
+A profile is a YAML file in ``ftirlib/method/profiles`` that states every setting; changes are written
 as ``members.epochs=40``. What is not stated here cannot be set.
 """
 
@@ -13,20 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from ftirlib.engine.places import is_remote, place_name, resolved
 from ftirlib.errors import SettingsError
+from ftirlib.settings import Group
 from ftirlib.spectra.model import CHUNK
 
-PROJECT = Path(__file__).resolve().parents[2]
-PROFILES = PROJECT / "notebooks" / "params"
-
-
-class Group(BaseModel):
-    """A group of settings: unknown names are refused, values are not changed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+PROFILES = Path(__file__).resolve().parent / "profiles"
 
 
 class PhantomGroup(Group):
@@ -137,7 +131,7 @@ class ContextsGroup(Group):
 class FusionGroup(Group):
     """The fusion classifier of the second paper: its data, features and network."""
 
-    data: str | None = Field(description="a data set, absolute or relative to the project; null: simulated complexes")
+    data: str | None = Field(description="a path or address; null: simulated complexes")
     preparations: int = Field(ge=24, description="simulated powders, over all six classes")
     replicates: int = Field(ge=1, description="spectra of each powder")
     step: float = Field(gt=0, description="spacing of the simulated axis, 400 to 4000 cm-1")
@@ -157,7 +151,7 @@ class FusionGroup(Group):
     @classmethod
     def _absolute(cls, value):
         # notebooks run in a folder of their own
-        return value if value is None or is_remote(value) else resolved(PROJECT / value)
+        return value if value is None or is_remote(value) else resolved(value)
 
     @field_validator("families")
     @classmethod
@@ -220,10 +214,10 @@ def read_settings(
 
     Parameters
     ----------
-    profile : name of a file in ``notebooks/params``, or the path of a YAML file
+    profile : name of a file in ``ftirlib/method/profiles``, or the path of a YAML file
     data : path or fsspec address of a data set; the simulated cohort without it
     out : folder or address of the results; default ``results/<profile>`` or ``results/<data set>-<profile>``
-        under the project, or under the folder that FTIRLIB_RESULTS names
+        in the present folder, or in the folder that FTIRLIB_RESULTS names
     seed : int
     scheduler : address of a Dask scheduler; local processes without it
     tls : PEM files ``ca``, ``cert`` and ``key`` for a ``tls://`` scheduler
@@ -247,7 +241,7 @@ def read_settings(
     for name, value in (changes or {}).items():
         _change(values, name, value)
     name = path.stem if not data else f"{place_name(data)}-{path.stem}"
-    base = Path(os.environ.get("FTIRLIB_RESULTS") or PROJECT / "results")
+    base = Path(os.environ.get("FTIRLIB_RESULTS") or "results")
     values |= {
         "profile": path.stem,
         "data": resolved(data) if data else None,

@@ -1,0 +1,474 @@
+"""Reasons: explanations of the ensembles, autoencoders, contexts with their linear models, and controls."""
+
+from __future__ import annotations
+
+import warnings
+from bisect import bisect_right
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ftirlib.engine.driver import Artefact, Task, key_of, once
+from ftirlib.files import write_json
+from ftirlib.method.arrays import StoredArrays, write_arrays
+from ftirlib.method.data import FOLDS, SHOWN, fold_rows, folds, prepared, prepared_spectra, read_fold
+from ftirlib.method.explained import Explained
+from ftirlib.method.models import ensemble, read_probabilities, task_seed
+from ftirlib.method.run import Run
+from ftirlib.spectra.folds import SIDES
+from ftirlib.spectra.model import has_truth, iter_blocks, open_spectra, read_absorbance
+from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.runs import Runs
+
+EXPLAINED_SIDES = SIDES[1:]
+CONTEXT_SEED = 2000  # apart from the seeds of networks and autoencoders
+VAE_SEED = 1000
+
+
+@once
+def explanations(run: Run) -> dict[tuple[int, str], list[Artefact]]:
+    """LIME of the ensembles: (fold, side) -> folders, a shard of spectra each, in the order of the rows."""
+    settings = run.settings.explanations
+    tasks = {}
+    for k in FOLDS:
+        for side in EXPLAINED_SIDES:
+            n = min(settings.spectra, len(getattr(fold_rows(run)[k], side)))
+            for start in range(0, n, settings.shard):
+                rows = [start, min(start + settings.shard, n)]
+                tasks[k, side, start] = Task(
+                    f"explanations/fold{k}/{side}/rows{rows[0]}-{rows[1] - 1}",
+                    explain,
+                    spectra=prepared(run),
+                    folds=folds(run),
+                    fold=k,
+                    side=side,
+                    rows=rows,
+                    voters=ensemble(run) / f"fold{k}",
+                    settings=settings.model_dump(exclude={"shard"}),
+                    device=run.settings.device,
+                    seed=run.settings.seed,
+                )
+    before = len(run.made)
+    shards: dict[tuple[int, str], list[Artefact]] = {}
+    for (k, side, _), made in run.make_all("explanations", tasks).items():
+        shards.setdefault((k, side), []).append(made)
+    if len(run.made) > before:
+        run.prune("explanations", [made for group in shards.values() for made in group])
+    return shards
+
+
+def explain(out, work, *, spectra, folds, fold, side, rows, voters, settings, device, seed):
+    """Explain spectra `rows` (from, to) of those chosen of one side, with the stability of each explanation."""
+    key = key_of(voters)  # changes with the data and the folds too
+    chosen = _chosen_rows(spectra, folds, key, fold, side, settings["spectra"], seed)[slice(*rows)]
+    lime, network = _explainer(spectra, folds, voters, key, fold, tuple(settings.items()), device, seed)
+    side_rows = getattr(read_fold(folds, fold), side)
+    votes = read_probabilities(voters, side)[np.searchsorted(side_rows, chosen)]
+    data = open_spectra(spectra, codes=False)
+    lime.explain_to(out / "attribution.zarr", network, data, labels=votes.argmax(axis=1)[:, None], rows=chosen)
+
+
+@lru_cache(maxsize=1)  # a worker meets many shards of one side
+def _chosen_rows(spectra, folds, key, fold, side, most, seed) -> np.ndarray:
+    """Rows of one side that are explained."""
+    image = open_spectra(spectra, codes=False).image.values
+    return explained_rows(image, getattr(read_fold(folds, fold), side), most, seed)
+
+
+@lru_cache(maxsize=1)  # the noise, the matrices and the networks serve all shards that a worker meets
+def _explainer(spectra, folds, voters, key, fold, settings, device, seed):
+    """LIME, and the ensemble that it explains."""
+    from ftirlib.classify.device import choose_device
+    from ftirlib.classify.ensemble import EMSCNN
+
+    network = EMSCNN.load(Path(voters) / "model", device=str(choose_device(device)))
+    return make_lime(open_spectra(spectra, codes=False), folds, fold, dict(settings), seed, n_banks=2), network
+
+
+def make_lime(data, folds, fold, settings, seed, *, n_banks=1):
+    """LIME with its noise scaled by a fold's validation spectra."""
+    from ftirlib.explain.lime.lime import SpectralLime
+
+    known = explained_rows(data.image.values, read_fold(folds, fold).validation, settings["background"], seed)
+    return SpectralLime(
+        read_absorbance(data, known),
+        wavenumber=data.wavenumber.values,
+        mode=settings["mode"],
+        n_samples=settings["samples"],
+        tolerance=settings["tolerance"],
+        random_state=seed,
+        n_banks=n_banks,
+    )
+
+
+def explained_rows(image: np.ndarray, rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """At most `most` of `rows`, the same number from each image as far as it has them, in ascending order.
+
+    Parameters
+    ----------
+    image : (n_spectra,) int
+        Image of every spectrum.
+    rows : (n,) int, ascending
+    most : int
+    seed : int
+    """
+    rows = np.asarray(rows)
+    if len(rows) <= most:
+        return rows
+    images = np.asarray(image)[rows]
+    count = np.bincount(images)
+    level = bisect_right(range(count.max() + 1), most, key=lambda level: np.minimum(count, level).sum()) - 1
+    wanted = np.minimum(count, level)
+    wanted[np.flatnonzero(count > level)[: most - wanted.sum()]] += 1
+    by_image = np.argsort(images, kind="stable")
+    first = np.cumsum(count) - count
+    rng = np.random.default_rng(seed)
+    drawn = [first[k] + rng.choice(count[k], wanted[k], replace=False, shuffle=False) for k in np.flatnonzero(wanted)]
+    return rows[np.sort(by_image[np.concatenate(drawn)])]
+
+
+def explained_inputs(run: Run, fold: int) -> dict:
+    """Arguments of every task that reads the explanations of a fold: data, rows, and shards by side."""
+    shards = {side: explanations(run)[fold, side] for side in EXPLAINED_SIDES}
+    return {"spectra": prepared(run), "explanations": shards}
+
+
+def vae_names(run: Run, *, replicates: bool = True) -> list[str]:
+    """Names of the autoencoders as in Figure 2b, such as CP-0.2: variant and supervision, then the seed if not first.
+
+    Without `replicates`, of the first seed only: those that pictures show.
+    """
+    return [name for name, (_, _, replicate) in _sweep(run).items() if replicates or replicate == 0]
+
+
+def _sweep(run: Run) -> dict[str, tuple[str, float, int]]:
+    """Variant, supervision and replicate of each autoencoder by its name."""
+    settings = run.settings.vaes
+    return {
+        f"{variant}-{share:g}" + (f"-seed{replicate}" if replicate else ""): (variant, share, replicate)
+        for variant in settings.variants
+        for share in settings.supervision
+        for replicate in range(settings.seeds)
+    }
+
+
+@once
+def vaes(run: Run) -> dict[tuple[int, str], Artefact]:
+    """The autoencoders: (fold, name) -> folder."""
+    tasks = {}
+    for k in FOLDS:
+        for name, (variant, share, replicate) in _sweep(run).items():
+            arguments = _vae_arguments(run, k, variant, share, replicate)
+            tasks[k, name] = Task(f"vaes/fold{k}-{name}", vae, **arguments)
+    return run.make_all("autoencoders", tasks)
+
+
+def _vae_arguments(run: Run, fold: int, variant: str, share: float, replicate: int = 0) -> dict:
+    """Arguments of `vae`, which `control` has too."""
+    settings = run.settings.vaes.model_dump(exclude={"variants", "supervision", "labels", "seeds"})
+    if variant == "CP":
+        settings["patch"] = 1  # it has no tokens, and is not made again when their size changes
+    return {
+        **explained_inputs(run, fold),
+        "folds": folds(run),
+        "fold": fold,
+        "voters": ensemble(run) / f"fold{fold}",
+        "settings": settings | {"variant": variant, "supervision": share},
+        "labels": run.settings.vaes.labels,
+        "stability_floor": run.settings.contexts.stability_floor,
+        "device": run.settings.device,
+        "seed": task_seed(run, fold, VAE_SEED + replicate),
+    }
+
+
+def vae(
+    out, work, *, spectra, explanations, folds, fold, voters, settings, labels, stability_floor, device, seed
+):
+    """Train an autoencoder on explained validation spectra, then place every explained spectrum in its latent space."""
+    data, found, places, seen = _explained_sides(spectra, explanations, voters, folds, fold, labels)
+    model = _make_vae(settings, device, seed, data.sizes["wavenumber"])
+    known = found["validation"]
+    _fit(model, known, _on_disk(known, work, "validation"), seen, data, stability_floor, work)
+    model.save(out / "model")
+    write_json(out / "history.json", model.history_)
+    for side, one in found.items():
+        mean, log_variance = model.encode(one.absorbance, one.weights)
+        places |= {f"{side}_mean": mean, f"{side}_log_variance": log_variance}
+    np.savez(out / "latent.npz", **places)
+
+
+def _make_vae(settings: dict, device: str, seed: int, n_wavenumbers: int):
+    """A CrimeVAE, not yet trained, and a warning where its patch does not divide its input."""
+    from ftirlib.classify.device import choose_device
+    from ftirlib.explain.crime.vae import CrimeVAE
+
+    patch = token_patch(settings["variant"], settings["patch"], n_wavenumbers)
+    if left := 2 * n_wavenumbers % patch:
+        warnings.warn(
+            f"an input of 2 x {n_wavenumbers} points is no multiple of the patch of {patch}: the encoder's narrow "
+            f"kernel does not see the last {left}, and the decoder's last token is cut to them.",
+            stacklevel=2,
+        )
+    return CrimeVAE(**settings | {"patch": patch}, device=str(choose_device(device)), random_state=seed)
+
+
+def token_patch(variant: str, patch: int, n_wavenumbers: int) -> int:
+    """Points a token on an axis of `n_wavenumbers`, given for one of 801; 1 for CP, which has no tokens.
+
+    As the kernels' widths, a patch keeps its share of the spectrum.
+
+    Examples
+    --------
+    >>> token_patch("TT", 89, 801), token_patch("TT", 89, 81), token_patch("CP", 89, 801)
+    (89, 9, 1)
+    """
+    from ftirlib.explain.crime.encoders import REFERENCE
+
+    return 1 if variant == "CP" else max(1, round(patch * n_wavenumbers / REFERENCE))
+
+
+def _explained_sides(spectra, explanations, voters, folds, fold, labels) -> tuple:
+    """The data set; the explained spectra of both sides; their rows, classes and labels; the labels that supervise.
+
+    `labels`: "model" for the ensemble's predictions, else the images' labels.
+    """
+    data, fold = open_spectra(spectra, codes=False), read_fold(folds, fold)
+    found = {side: Explained.of(spectra, explanations[side]) for side in EXPLAINED_SIDES}
+    places = {}
+    for side, one in found.items():
+        places |= {
+            f"{side}_rows": one.rows,
+            f"{side}_predicted": one.predicted(voters, fold, side),
+            f"{side}_labelled": one.take(data.label.variable).astype(np.int64),
+        }
+    return data, found, places, places["validation_predicted" if labels == "model" else "validation_labelled"]
+
+
+def _on_disk(found: Explained, work: Path, side: str) -> tuple[RowFile, RowFile]:
+    """Spectra and weights of one side, float32 in files: in a random order chunks of a store would be read for each."""
+    halves = {"absorbance": found.absorbance, "weights": found.weights}
+    return tuple(
+        RowFile.write(work / f"{side}-{name}.float32", (block for _, block in walk), walk.shape[1])
+        for name, walk in halves.items()
+    )
+
+
+def _fit(model, known: Explained, halves, labels, data, stability_floor, work: Path):
+    return model.fit(
+        *halves,
+        labels=labels,
+        n_classes=len(data.attrs["class_names"]),
+        groups=known.take(data.group.variable),
+        stability=None if stability_floor is None else known.stability,
+        stability_floor=stability_floor,
+        checkpoint=work / "training.safetensors",
+    )
+
+
+@once
+def contexts(run: Run) -> dict[tuple[int, str], Artefact]:
+    """Contexts and the linear model made of them: (fold, name of the autoencoder) -> folder."""
+    models = vaes(run)
+    tasks = {
+        (k, name): Task(
+            f"contexts/fold{k}-{name}",
+            find,
+            **explained_inputs(run, k),
+            folds=folds(run),
+            fold=k,
+            vae=models[k, name],
+            settings=run.settings.contexts.model_dump(),
+            seed=task_seed(run, k, CONTEXT_SEED),
+        )
+        for k in FOLDS
+        for name in vae_names(run)
+    }
+    return run.make_all("contexts", tasks)
+
+
+def find(out, work, *, spectra, explanations, folds, fold, vae, settings, seed):
+    """Find the contexts of one autoencoder, make the linear model, and try it on the whole validation and test set."""
+    from ftirlib.explain.crime.contexts import default_n_contexts, find_contexts
+    from ftirlib.explain.linear.linear import LinearClassifier
+    from ftirlib.spectra.prepare.prepared import recipe_of
+
+    data = open_spectra(spectra, codes=False)
+    places = StoredArrays(Path(vae) / "latent.npz")
+    known = Explained.of(spectra, explanations["validation"])
+    points = {side: latent_points(places, side, settings["latent"]) for side in EXPLAINED_SIDES}
+    count, floor = settings["count"], settings["stability_floor"]
+    groups = find_contexts(
+        points["validation"],
+        n_contexts=default_n_contexts(len(points["validation"])) if count == "auto" else count,
+        random_state=seed,
+        stability=None if floor is None else known.stability,
+        stability_floor=floor,
+    )
+    groups.save(out / "contexts.npz")
+    table = describe(groups, known, places, data)
+    linear = LinearClassifier.from_contexts(
+        table.mean_spectra,
+        table.mean_weights,
+        table.label,
+        data.attrs["class_names"],
+        data.wavenumber.values,
+        recipe=recipe_of(data),
+    )
+    linear.save(out / "linear.json")
+    assigned = {side: groups.assign(points[side]) for side in EXPLAINED_SIDES}
+    rows = {side: read_fold(folds, fold).runs[side] for side in EXPLAINED_SIDES}
+    answers = {side: (linear.predict(block) for _, block in iter_blocks(data, one)) for side, one in rows.items()}
+    write_arrays(
+        out / "assigned.npz",
+        {side: (one.shape, one.dtype, [one]) for side, one in assigned.items()}
+        | {f"linear_{side}": ((len(rows[side]),), linear.labels.dtype, one) for side, one in answers.items()},
+    )
+
+
+def latent_points(places, side: str, latent: str) -> np.ndarray:
+    """The points that are clustered: latent means (n, d), or means and log-variances side by side (n, 2 d)."""
+    return np.hstack([places[f"{side}_{part}"] for part in latent.split("+")])
+
+
+def describe(groups, known: Explained, places, data):
+    """What is in each context of the explained validation spectra."""
+    return groups.describe(
+        spectra=known.absorbance,
+        weights=known.weights,
+        predicted=places["validation_predicted"],
+        labelled=places["validation_labelled"],
+        n_classes=len(data.attrs["class_names"]),
+    )
+
+
+def control_reference(run: Run) -> str:
+    """The autoencoder that controls are made of: the first variant, as the cheapest, with the most supervision."""
+    settings = run.settings.vaes
+    return f"{settings.variants[0]}-{max(settings.supervision):g}"
+
+
+@once
+def controls(run: Run) -> list[dict[str, np.ndarray]]:
+    """Contexts of the test spectra that lack one part of the method: fold -> control -> (n_test,) int.
+
+    Only the truth of simulated data can score them: for other data there are none.
+    """
+    from ftirlib.explain.crime.context_controls import TRAINED
+
+    if not has_truth(prepared_spectra(run)):
+        return [{} for _ in FOLDS]
+    # without supervision no label is read, so permuting them changes nothing
+    shares = max(run.settings.vaes.supervision)
+    trained = [control for control in TRAINED if shares > 0 or control != "permuted labels"]
+    tasks = {(k, control): _control_task(run, k, control) for k in FOLDS for control in ["plain", *trained]}
+    made = {key: StoredArrays(one.path / "assigned.npz") for key, one in run.make_all("controls", tasks).items()}
+    assigned = []
+    for k in FOLDS:
+        plain = {name.removesuffix("|test"): made[k, "plain"][name] for name in made[k, "plain"] if "|test" in name}
+        assigned.append(plain | {control: made[k, control]["test"] for control in trained})
+    return assigned
+
+
+def _control_task(run: Run, fold: int, control_name: str) -> Task:
+    """The task of one control that is trained, or of all "plain" ones, which are not."""
+    from ftirlib.explain.crime.contexts import Contexts
+
+    settings, reference = run.settings.vaes, contexts(run)[fold, control_reference(run)]
+    n_contexts = len(Contexts.load(reference.path / "contexts.npz"))
+    name = f"controls/fold{fold}-{control_name.replace(' ', '-')}"
+    if control_name == "plain":
+        return Task(
+            name,
+            plain_controls,
+            **explained_inputs(run, fold),
+            contexts=reference,
+            n_contexts=n_contexts,
+            seed=run.settings.seed,
+        )
+    return Task(
+        name,
+        control,
+        **_vae_arguments(run, fold, settings.variants[0], max(settings.supervision)),
+        control=control_name,
+        latent=run.settings.contexts.latent,
+        n_contexts=n_contexts,
+        context_seed=task_seed(run, fold, CONTEXT_SEED),
+    )
+
+
+def control(
+    out,
+    work,
+    *,
+    control,
+    spectra,
+    explanations,
+    folds,
+    fold,
+    voters,
+    settings,
+    labels,
+    stability_floor,
+    device,
+    seed,
+    latent,
+    n_contexts,
+    context_seed,
+):
+    """Find the contexts of an autoencoder that lacks one thing (`context_controls.TRAINED`), and is the same otherwise."""
+    from ftirlib.explain.crime.context_controls import control_input
+    from ftirlib.explain.crime.contexts import find_contexts
+
+    data, found, places, seen = _explained_sides(spectra, explanations, voters, folds, fold, labels)
+    halves = {side: _on_disk(one, work, side) for side, one in found.items()}
+    x, w, y = control_input(control, *halves["validation"], seen, random_state=seed)
+    model = _make_vae(settings, device, seed, data.sizes["wavenumber"])
+    _fit(model, found["validation"], (x, w), y, data, stability_floor, work)
+    others = control_input(
+        control, *halves["test"], places["test_predicted"], random_state=seed, means=halves["validation"]
+    )
+    points = {}
+    for side, pair in (("validation", (x, w)), ("test", others[:2])):
+        mean, log_variance = model.encode(*pair)
+        points[side] = latent_points({f"{side}_mean": mean, f"{side}_log_variance": log_variance}, side, latent)
+    groups = find_contexts(points["validation"], n_contexts=n_contexts, random_state=context_seed, stability_floor=None)
+    np.savez(out / "assigned.npz", **{side: groups.assign(points[side]) for side in points})
+
+
+def plain_controls(out, work, *, spectra, explanations, contexts, n_contexts, seed):
+    """Find contexts that need no autoencoder (`context_controls.PLAIN`), together in one file."""
+    from ftirlib.explain.crime.context_controls import Assigned, context_controls
+
+    known, tried = (_on_disk(Explained.of(spectra, explanations[side]), work, side) for side in EXPLAINED_SIDES)
+    real = StoredArrays(Path(contexts) / "assigned.npz")
+    made = context_controls(
+        *known,
+        n_contexts=n_contexts,
+        tried=tried,
+        real=Assigned(real["validation"], real["test"]),
+        random_state=seed,
+    )
+    np.savez(
+        out / "assigned.npz",
+        **{f"{name}|{side}": a for name, pair in made.items() for side, a in zip(EXPLAINED_SIDES, pair)},
+    )
+
+
+@once
+def embeddings(run: Run) -> dict[str, np.ndarray]:
+    """UMAP of the latent means of the shown fold's test spectra, for the pictures: name -> (n_test, 2)."""
+    models = {name: vaes(run)[SHOWN, name] for name in vae_names(run, replicates=False)}
+    made = run.make(Task("embeddings", embed_latents, vaes=models, seed=run.settings.seed))
+    return StoredArrays(made.path / "embeddings.npz")
+
+
+def embed_latents(out, work, *, vaes, seed):
+    """Map the test spectra's latent means for pictures; all in one process, as the first map costs most."""
+    from ftirlib.explain.crime.contexts import embed
+
+    places = {
+        name: embed(StoredArrays(Path(path) / "latent.npz")["test_mean"], random_state=seed)
+        for name, path in vaes.items()
+    }
+    np.savez(out / "embeddings.npz", **places)
