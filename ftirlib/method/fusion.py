@@ -22,7 +22,8 @@ from ftirlib.method.data import FOLDS, STORE, given_or_made, prepare, read_fold,
 from ftirlib.method.models import PROBABILITIES, baseline, full_probabilities, member
 from ftirlib.method.run import Run
 from ftirlib.spectra.folds import N_SETS, SIDES, Fold
-from ftirlib.spectra.model import open_spectra, save_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 ALL = "all"
 FUSION, MSCNN = "fusion", "mscnn"  # names of the two systems in tables
