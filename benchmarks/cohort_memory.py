@@ -111,7 +111,7 @@ def network(folder: Path, common: dict) -> None:
 def ensemble(folder: Path, common: dict) -> None:
     out = _made(folder / "ensemble")
     tasks.ensemble(out, folder, members=[[str(folder / "member")]], threshold=None, voting="hard")
-    tasks.write_json(out / "manifest.json", {"key": "of this benchmark"})
+    write_json(out / "manifest.json", {"key": "of this benchmark"})
 
 
 def explanations(folder: Path, common: dict) -> None:

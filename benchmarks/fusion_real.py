@@ -21,8 +21,7 @@ from machine import machine
 from shown import fusion as fusion_views
 
 from ftirlib.errors import DataError
-from ftirlib.method import fusion_stages
-from ftirlib.method.run import open_run
+from ftirlib.method import fusion, open_run
 from ftirlib.method.settings import read_settings
 from ftirlib.sources.public_sets import get_public_set
 from ftirlib.spectra.folds import N_SETS
@@ -128,8 +127,8 @@ def measure(name: str, source: Source, store: Path, out: Path, profile: str) -> 
     """Scores of all models on one data set, and of the fusion classifier under each protocol."""
     changes = {"fusion.data": str(store), "baselines.models": BASELINES}
     with open_run(profile, out=out, changes=changes, report=print) as run:
-        data = fusion_stages.spectra(run)
-        table, found = fusion_stages.scores(run), fusion_stages.models(run)
+        data = fusion.spectra(run)
+        table, found = fusion.scores(run), fusion.models(run)
         axis, label = data.wavenumber.values, data.label.values
         wanted = table[table.score.isin(SCORES)]
         columns = ("mean", "sd", "low", "high", "majority")
@@ -143,14 +142,12 @@ def measure(name: str, source: Source, store: Path, out: Path, profile: str) -> 
             "group": source.group,
             "rule": source.rule,
             "classes": {k: int((label == i).sum()) for i, k in enumerate(data.attrs["class_names"])},
-            "features": fusion_stages.feature_origin(run),
+            "features": fusion.feature_facts(run)["origin"],
             "models": {
                 model: {row["score"]: {c: number(row[c]) for c in columns} for row in rows.to_dict("records")}
                 for model, rows in wanted.groupby("model", sort=False)
             },
-            "gains": {
-                other: plain(fusion_views.gain(run, found, fusion_stages.FUSION, other)) for other in list(found)[1:]
-            },
+            "gains": {other: plain(fusion_views.gain(run, found, fusion.FUSION, other)) for other in list(found)[1:]},
             "protocols": [
                 {"over-sampled": when, "split": split} | {score: plain(scores[score]) for score in SCORES}
                 for (when, split), scores in fusion_views.leak_intervals(run).items()

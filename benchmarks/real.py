@@ -17,10 +17,10 @@ from shown.tables import value_of
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from ftirlib import method
 from ftirlib.classify.baselines import PCALDA
 from ftirlib.command.tables import machine_table, markdown
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib.method import open_run
 from ftirlib.spectra.model import open_spectra
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
@@ -65,7 +65,7 @@ def main() -> None:
         import pandas as pd
 
         with open_run("quick", data=folder / "brain.zarr", out=folder / "run") as run:
-            scores = stages.scores(run)
+            scores = method.model_scores(run)
             rows = []
             for model in dict.fromkeys(scores.model):
                 row = value_of(scores, model, "balanced_accuracy")

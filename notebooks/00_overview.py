@@ -32,21 +32,21 @@ from shown import contexts as context_views
 from shown import data_and_models as views
 from shown import tables
 
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib import method
+from ftirlib.method import open_run
 from ftirlib.report import figures
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-table = stages.scores(run)
+table = method.model_scores(run)
 ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
 plain = tables.value_of(table, "emscnn", "accuracy")
 top = tables.best(table, "balanced_accuracy", run.settings.baselines.models.__contains__)
 name = context_views.best_vae(run)
 linear = tables.value_of(table, name, "balanced_accuracy")
 agrees = tables.value_of(table, name, "accuracy", "ensemble")
-kept = stages.prepared(run)
+kept = method.prepared_spectra(run)
 glue("intro-data", views.data_name(run), display=False)
 glue("intro-spectra", f"{kept.sizes['spectrum']:,}", display=False)
 glue("intro-groups", f"{len(set(kept.group.values.tolist()))}", display=False)

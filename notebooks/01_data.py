@@ -30,15 +30,15 @@ from IPython.display import display
 from myst_nb import glue
 from shown import data_and_models as views
 
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib import method
+from ftirlib.method import open_run
 from ftirlib.report import figures
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
 counts = views.class_counts(run)
-kept = stages.prepared(run)
+kept = method.prepared_spectra(run)
 glue("data-name", views.data_name(run), display=False)
 glue("data-spectra", f"{counts.spectra.iloc[-1]:,.0f}", display=False)
 glue("data-kept", f"{counts.kept.iloc[-1]:,.0f}", display=False)

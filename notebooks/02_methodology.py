@@ -30,9 +30,9 @@ from IPython.display import display
 from myst_nb import glue
 from shown import data_and_models as views
 
+from ftirlib import method
 from ftirlib.classify.mscnn import layer_table
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib.method import open_run
 from ftirlib.report import figures
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
@@ -47,7 +47,7 @@ glue("method-used", f"{total['in use']:,}", display=False)
 glue("method-published", f"{total['as declared']:,}", display=False)
 glue("method-idle", f"{total['as declared'] - total['in use']:,}", display=False)
 glue("method-shared", f"{views.shared_groups(run)}", display=False)
-glue("method-groups", f"{len(set(stages.prepared(run).group.values.tolist()))}", display=False)
+glue("method-groups", f"{len(set(method.prepared_spectra(run).group.values.tolist()))}", display=False)
 
 # %% [markdown]
 # **Finding.** {glue:text}`method-shared` of {glue:text}`method-groups` groups are on two sides of any fold, and the network that is

@@ -30,15 +30,15 @@ from IPython.display import display
 from myst_nb import glue
 from shown import tables
 
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib import method
+from ftirlib.method import open_run
 from ftirlib.report import figures
 from ftirlib.report.scores import SCORE_TITLES
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-table = stages.scores(run)
+table = method.model_scores(run)
 direct = table[table.model.isin(run.settings.baselines.models)]
 top = tables.best(direct, "balanced_accuracy")
 glue("base-best", str(top.model), display=False)

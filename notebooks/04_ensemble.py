@@ -31,15 +31,15 @@ from myst_nb import glue
 from shown import data_and_models as views
 from shown import tables
 
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib import method
+from ftirlib.method import open_run
 from ftirlib.report import figures
 from ftirlib.report.scores import SCORE_TITLES
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-table = stages.scores(run)
+table = method.model_scores(run)
 direct = table[table.model.isin([*run.settings.baselines.models, "mscnn", "emscnn"])]
 ours = tables.value_of(table, "emscnn", "balanced_accuracy")
 single = tables.value_of(table, "mscnn", "balanced_accuracy")
@@ -102,7 +102,7 @@ display(tables.wide_scores(direct, shown, SCORE_TITLES).style.set_properties(**{
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-confusion", "caption": "Confusion matrix of the ensemble over the test sets of all folds; shares are of each label."}, "image": {"alt": "Confusion matrix of labels against ensemble predictions"}}
 figure, ax = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
-figures.draw_confusion(ax, views.confusion(run, "emscnn"), stages.prepared(run).attrs["class_names"])
+figures.draw_confusion(ax, views.confusion(run, "emscnn"), method.prepared_spectra(run).attrs["class_names"])
 run.publish(figure, "fig-ens-confusion")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-reliability", "caption": "How often the ensemble and one network are right, against the probability they state. Vote shares come in steps."}, "image": {"alt": "Reliability diagram of the ensemble and of a single network"}}
@@ -118,7 +118,7 @@ run.publish(figure, "fig-ens-reliability")
 
 # %% tags=["hide-input", "needs-images"] mystnb={"figure": {"name": "fig-ens-maps", "caption": "Predicted class of each pixel of the first image of each class (test sets). White: not tissue."}, "image": {"alt": "Maps of predicted class for one image of each class"}}
 pictures = views.prediction_pictures(run)
-names = stages.prepared(run).attrs["class_names"]
+names = method.prepared_spectra(run).attrs["class_names"]
 figure, axes = plt.subplots(1, len(pictures), figsize=(7.5, 2.9), layout="constrained", squeeze=False)
 drawn = [
     figures.draw_class_map(ax, p.pixels, names, pixel_size_um=p.pixel_size_um, legend=False).set_title(p.title)

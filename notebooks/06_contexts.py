@@ -33,8 +33,8 @@ from shown import maps as map_views
 from shown import measured as measured_views
 from shown import sweep as sweep_views
 
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib import method
+from ftirlib.method import open_run
 from ftirlib.report import figures
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
@@ -42,7 +42,7 @@ figures.use_style()
 
 name = context_views.best_vae(run)
 view = context_views.context_view(run, name)
-data_names = stages.prepared(run).attrs["class_names"]
+data_names = method.prepared_spectra(run).attrs["class_names"]
 glue("ctx-name", name, display=False)
 glue("ctx-count", f"{view.n_contexts}", display=False)
 glue("ctx-spectra", f"{len(view.rows):,}", display=False)
@@ -51,7 +51,7 @@ glue(
     f"{np.average(view.table.purity[view.table.size > 0], weights=view.table.size[view.table.size > 0]):.0%}",
     display=False,
 )
-glue("ctx-supervision", ", ".join(stages.vae_names(run)), display=False)
+glue("ctx-supervision", ", ".join(method.vae_names(run)), display=False)
 glue("ctx-patch", sweep_views.patch_text(run, name), display=False)
 glue("ctx-patches", sweep_views.patches_text(run), display=False)
 glue("ctx-latent", run.settings.contexts.latent.replace("+log_variance", "s and log-variances"), display=False)
@@ -126,7 +126,11 @@ chosen = context_views.chosen_contexts(run, view)
 predicted, labelled = context_views.positive_counts(run, view)
 figure, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
 figures.draw_context_counts(
-    ax, predicted, labelled, highlight=chosen.numbers, what=", ".join(stages.prepared(run).attrs["positive_classes"])
+    ax,
+    predicted,
+    labelled,
+    highlight=chosen.numbers,
+    what=", ".join(method.prepared_spectra(run).attrs["positive_classes"]),
 )
 run.publish(figure, "fig-ctx-counts")
 
@@ -144,7 +148,7 @@ glue("ctx-opposes", opposing, display=False)
 
 # %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-spectra", "caption": "Figure 3d of the paper for this run: mean spectra (above) and mean LIME weights (below) of the contexts chosen by rule ({glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "Mean spectra and mean LIME weights of three contexts over wavenumber"}}
 figure, axes = plt.subplots(2, 1, figsize=(7.5, 6), sharex=True, layout="constrained")
-axis = stages.prepared(run).wavenumber.values
+axis = method.prepared_spectra(run).wavenumber.values
 figures.draw_context_spectra(
     axes,
     axis,

@@ -32,17 +32,17 @@ from shown import contexts as context_views
 from shown import sweep as sweep_views
 from shown import tables
 
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib import method
+from ftirlib.method import open_run
 from ftirlib.report import figures
 from ftirlib.report.scores import SCORE_TITLES
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-table = stages.scores(run)
+table = method.model_scores(run)
 name = context_views.best_vae(run)
-linear = table[table.model.isin(stages.vae_names(run))]
+linear = table[table.model.isin(method.vae_names(run))]
 labels = tables.value_of(table, name, "balanced_accuracy")
 model = tables.value_of(table, name, "accuracy", "ensemble")
 ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
@@ -76,7 +76,7 @@ glue("lin-size", f"{context_views.linear_size_kb(run, name):.0f}", display=False
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lin-scores", "caption": "Figure 2b of the paper for this run: linear models against the labels (L) and against the ensemble (M). The number after the name is the share of supervision. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups of the scores pooled over folds. Dashed: majority class. {glue:text}`lin-patches`."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of the linear models against labels and ensemble"}}
 both = tables.with_target(linear)
 figure, ax = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
-first = both[linear.model.isin(stages.vae_names(run, replicates=False))]
+first = both[linear.model.isin(method.vae_names(run, replicates=False))]
 figures.draw_score_bars(ax, first, scores=["accuracy", "balanced_accuracy", "mcc"])
 run.publish(figure, "fig-lin-scores")
 

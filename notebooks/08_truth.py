@@ -37,8 +37,8 @@ from shown import sweep as sweep_views
 from shown import tables
 from shown import truth as truth_views
 
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib import method
+from ftirlib.method import open_run
 from ftirlib.report import figures
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
@@ -55,10 +55,10 @@ name = context_views.best_vae(run)
 agreement = pathway_views.agreement_table(run)
 mislabel = truth_views.mislabel_tables(run)
 controls = control_views.control_table(run)
-reference = stages.control_reference(run)
+reference = method.control_reference(run)
 bands = truth_views.band_table(run)
 against_truth = truth_views.true_accuracy(run, "emscnn")
-against_labels = tables.value_of(stages.scores(run), "emscnn", "accuracy")
+against_labels = tables.value_of(method.model_scores(run), "emscnn", "accuracy")
 rows = agreement.set_index("clusters")
 suspects = mislabel[mislabel.level == "pixel"].set_index("suspicion")
 ours, votes = suspects.loc[f"contexts of {name}"], suspects.loc["ensemble's vote"]
@@ -82,7 +82,7 @@ glue("truth-lead", views.interval_text(truth_views.mislabel_lead(run, name)), di
 glue("truth-mislabelled", f"{ours.true / ours.n:.0%}", display=False)
 glue("truth-reference", reference, display=False)
 glue("truth-patches", sweep_views.patches_text(run), display=False)
-glue("truth-controls", f"{len(stages.controls(run)[0])}", display=False)
+glue("truth-controls", f"{len(method.controls(run)[0])}", display=False)
 glue("truth-worth", control_views.lead_text(run, "PCA of both"), display=False)
 glue("truth-without-weights", control_views.lead_text(run, "spectra alone"), display=False)
 glue("truth-shuffled", control_views.lead_text(run, "shuffled weights"), display=False)

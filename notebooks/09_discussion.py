@@ -30,12 +30,12 @@ from myst_nb import glue
 from shown import claims as claim_views
 from shown import tables
 
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib import method
+from ftirlib.method import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 
-table = stages.scores(run)
+table = method.model_scores(run)
 ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
 accuracy = tables.value_of(table, "emscnn", "accuracy")
 top = tables.best(table, "balanced_accuracy", run.settings.baselines.models.__contains__)

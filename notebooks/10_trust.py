@@ -30,7 +30,7 @@ from IPython.display import display
 from myst_nb import glue
 from shown import measured as trust
 
-from ftirlib.method.run import open_run
+from ftirlib.method import open_run
 from ftirlib.report import figures
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)

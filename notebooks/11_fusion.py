@@ -31,15 +31,14 @@ from myst_nb import glue
 from shown import fusion as fusion_views
 from shown import fusion_real as fusion_real_views
 
-from ftirlib.method import fusion_stages
-from ftirlib.method.run import open_run
+from ftirlib.method import fusion, open_run
 from ftirlib.report import figures
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
 note = fusion_views.origin_note(run)
-spectra = fusion_stages.spectra(run)
+spectra = fusion.spectra(run)
 names = spectra.attrs["class_names"]
 for name, text in fusion_views.prose(run).items():
     glue(f"fusion-{name}", text, display=False)
@@ -120,7 +119,7 @@ display(fusion_views.width_table(run).style.hide(axis="index").set_caption(note)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-map", "caption": "t-SNE of the fused features of all spectra, coloured by class; the title says what weights the image networks have."}, "image": {"alt": "Map of spectra in two dimensions coloured by class"}}
 figure, ax = plt.subplots(figsize=(6.5, 6.5), layout="constrained")
-figures.draw_embedding(ax, fusion_stages.tsne(run), spectra.label.values.astype(int), names, axis_name="t-SNE")
+figures.draw_embedding(ax, fusion.tsne(run), spectra.label.values.astype(int), names, axis_name="t-SNE")
 figure.suptitle(note, fontsize=10)
 run.publish(figure, "fig-fusion-map")
 
@@ -151,7 +150,7 @@ run.publish(figure, "fig-fusion-confusion")
 # {glue:text}`fusion-gain-best` (paired bootstrap over groups).
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-models", "caption": "Test-set scores of all models on the same folds: mean over folds, whiskers one standard deviation, brackets the bootstrap interval over groups, dashed lines the majority class. The title says what weights the image networks have."}, "image": {"alt": "Grouped bars of accuracy, F1 and Matthews correlation of the fusion classifier, one MSCNN and the baselines"}}
-table = fusion_stages.scores(run)
+table = fusion.scores(run)
 figure, ax = plt.subplots(figsize=(7.5, 4.8), layout="constrained")
 figures.draw_score_bars(ax, fusion_views.titled(table), scores=["Accuracy", "F1 (macro)", "MCC"])
 figure.suptitle(note, fontsize=10)
@@ -169,7 +168,7 @@ display(*[part.set_caption(note) for part in parts])
 # alone, {glue:text}`fusion-alone`. Differences smaller than the intervals mean nothing.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-ablation", "caption": "Ablation of the feature families: bars, whiskers and brackets as above. The title says what weights the image networks have."}, "image": {"alt": "Grouped bars of accuracy and Matthews correlation with all families, without each and with each alone"}}
-ablation = fusion_stages.ablation(run)
+ablation = fusion.ablation(run)
 figure, ax = plt.subplots(figsize=(7.5, 5.4), layout="constrained")
 figures.draw_score_bars(ax, fusion_views.titled(ablation), scores=["Accuracy", "MCC"])
 figure.suptitle(note, fontsize=10)
@@ -201,7 +200,7 @@ run.publish(figure, "fig-fusion-leak")
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"groups on two sides: {fusion_views.shared_groups(run)}")
-honest = fusion_stages.leak(run)["inside", "grouped"]
+honest = fusion.leak(run)["inside", "grouped"]
 print(f"scored spectra that were trained on: {int(honest['twin_in_training'].sum())}")
 
 # %% [markdown]

@@ -30,7 +30,7 @@ from IPython.display import display
 from myst_nb import glue
 from shown import your_data as your_data_views
 
-from ftirlib.method.run import open_run
+from ftirlib.method import open_run
 from ftirlib.report import figures
 from ftirlib.report.check.store_walk import SNR_EDGES
 from ftirlib.report.figures.store_check import draw_snr

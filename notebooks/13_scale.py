@@ -32,7 +32,7 @@ from shown import scale as scale_views
 from shown.measured import measured
 
 from ftirlib.classify import boosting
-from ftirlib.method.run import open_run
+from ftirlib.method import open_run
 from ftirlib.method.settings import read_settings
 from ftirlib.report import figures
 

@@ -91,7 +91,7 @@ def score(folder):
 
 def choose(folder):
     data = open_spectra(folder / "s.zarr", codes=False)
-    tasks.explained_rows(data.image.variable, tasks.read_fold(folder, 0).runs["test"], 100, 0)
+    method.explained_rows(data.image.variable, tasks.read_fold(folder, 0).runs["test"], 100, 0)
 
 
 def baseline(folder):

@@ -12,10 +12,10 @@ from colorectal_layout import write_cohort
 from instrument_files import AXIS, tissue_cube, write_envi
 from test_sources_zenodo import Repository
 
+from ftirlib import method
 from ftirlib.command import cli
 from ftirlib.command import data as data_commands
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib.method import open_run
 from ftirlib.spectra.model import open_spectra
 from ftirlib.spectra.writer import save_spectra
 
@@ -286,8 +286,8 @@ def test_cohort_goes_from_files_to_baselines(ftirlib, road):
     status, _, complaint = ftirlib("run", *words, "--until", "baselines")
     assert status == 0, complaint
     with open_run("smoke", data=str(road / "crc.zarr"), out=str(road / "run")) as run:
-        group = stages.prepared(run).group.values
-        for fold in stages.folds(run):  # the patient of two arrays stays on one side
+        group = method.prepared_spectra(run).group.values
+        for fold in method.fold_rows(run):  # the patient of two arrays stays on one side
             assert not set(group[fold.train]) & set(group[fold.test])
 
 

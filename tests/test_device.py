@@ -6,7 +6,6 @@ from small_runs import TINY
 
 from ftirlib.classify import device
 from ftirlib.errors import SettingsError
-from ftirlib.method import fusion_stages, stages
 from ftirlib.method.run import Run, open_run
 
 
@@ -24,7 +23,7 @@ def test_the_setting_reaches_every_task_that_has_a_network(tmp_path, monkeypatch
         monkeypatch.setattr(place, lambda name: asked.append(name) or torch.device("cpu"))
     monkeypatch.setattr(Run, "artefacts", lambda run, title, todo, room: [run.artefact(task, room) for task in todo])
     with open_run("smoke", out=str(tmp_path / "run"), changes=TINY | {"device": "cuda"}) as run:
-        for stage in (stages.members, stages.explanations, stages.vaes, stages.controls, fusion_stages.features_paths):
+        for stage in (method.members, method.explanations, method.vaes, method.controls, fusion.features_paths):
             asked.clear()
             stage(run)
             assert set(asked) == {"cuda"}, stage

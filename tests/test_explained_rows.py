@@ -43,18 +43,18 @@ def test_rows_are_those_of_the_definition(image, most, seed, part):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "PART", part)
         patch.setattr(runs, "PART", part)
-        found = tasks.explained_rows(xr.Variable("spectrum", image), Runs.of(rows), most, seed)
+        found = method.explained_rows(xr.Variable("spectrum", image), Runs.of(rows), most, seed)
     np.testing.assert_array_equal(found, by_image(image, rows, most, seed))
 
 
 def test_small_images_give_all_they_have():
     image = np.repeat([0, 1, 2], [3, 50, 50])
-    found = tasks.explained_rows(image, np.arange(103), 24, 0)
+    found = method.explained_rows(image, np.arange(103), 24, 0)
     assert np.bincount(image[found]).tolist() == [3, 11, 10]
 
 
 def test_every_row_of_an_image_is_as_likely():
     image = np.zeros(20, int)
-    drawn = np.concatenate([tasks.explained_rows(image, np.arange(20), 5, seed) for seed in range(2000)])
+    drawn = np.concatenate([method.explained_rows(image, np.arange(20), 5, seed) for seed in range(2000)])
     share = np.bincount(drawn, minlength=20) / 2000
     assert np.abs(share - 0.25).max() < 5 * np.sqrt(0.25 * 0.75 / 2000)

@@ -13,7 +13,7 @@ from test_fusion_stages import open_here
 from ftirlib.command.data import import_store
 from ftirlib.engine.cache import cache_folder
 from ftirlib.errors import DataError
-from ftirlib.method import fusion_stages
+from ftirlib.method import fusion
 from ftirlib.sources.catalogue import find_set
 
 FEW = 24  # spectra of a class, where the benchmark takes more
@@ -40,18 +40,18 @@ def run_of(source, folder):
     options |= {name: int(options[name]) for name in ("skip_rows",) if name in options} | {"step": STEP}
     import_store([str(source.file)], str(folder / "real.zarr"), dry_run=False, **options)
     run = open_here(folder / "run", **{"fusion.data": str(folder / "real.zarr"), "baselines.models": ["pca-lda"]})
-    return run, fusion_stages.spectra(run)
+    return run, fusion.spectra(run)
 
 
 def check_run(run, data):
     """Every spectrum is tested once, by each model, with no group on two sides."""
     n_classes = len(data.attrs["class_names"])
     assert fusion_views.shared_groups(run) == 0
-    for model, per_fold in fusion_stages.models(run).items():
-        for found, fold in zip(per_fold, fusion_stages.folds(run)):
+    for model, per_fold in fusion.models(run).items():
+        for found, fold in zip(per_fold, fusion.fold_rows(run)):
             assert found["test"].shape == (len(fold.test), n_classes), model
             np.testing.assert_allclose(found["test"].sum(axis=1), 1, atol=1e-4)
-    tested = np.concatenate([fold.test for fold in fusion_stages.folds(run)])
+    tested = np.concatenate([fold.test for fold in fusion.fold_rows(run)])
     np.testing.assert_array_equal(np.sort(tested), np.arange(data.sizes["spectrum"]))
 
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from shown import fusion as fusion_views
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.method import fusion_stages, fusion_tasks
-from ftirlib.method.run import open_run
+from ftirlib.method import fusion_stages, fusion_tasks, open_run
 from ftirlib.method.settings import PROJECT, read_settings
 from ftirlib.report.multiclass import MULTICLASS_TITLES
 from ftirlib.spectra.writer import save_spectra
@@ -53,24 +52,24 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(folder):
     run = open_here(folder)
-    fusion_stages.scores(run)
-    fusion_stages.ablation(run)
-    fusion_stages.leak(run)
-    fusion_stages.tsne(run)
+    fusion.scores(run)
+    fusion.ablation(run)
+    fusion.leak(run)
+    fusion.tsne(run)
     return run
 
 
 def test_every_spectrum_is_tested_once_and_no_group_is_on_two_sides(run):
-    data = fusion_stages.spectra(run)
-    tested = np.concatenate([fold.test for fold in fusion_stages.folds(run)])
+    data = fusion.spectra(run)
+    tested = np.concatenate([fold.test for fold in fusion.fold_rows(run)])
     np.testing.assert_array_equal(np.sort(tested), np.arange(data.sizes["spectrum"]))
     assert fusion_views.shared_groups(run) == 0
-    for model, per_fold in fusion_stages.models(run).items():
-        assert [one["test"].shape for one in per_fold] == [(len(f.test), 6) for f in fusion_stages.folds(run)], model
+    for model, per_fold in fusion.models(run).items():
+        assert [one["test"].shape for one in per_fold] == [(len(f.test), 6) for f in fusion.fold_rows(run)], model
 
 
 def test_all_models_have_all_scores_with_intervals(run):
-    table = fusion_stages.scores(run)
+    table = fusion.scores(run)
     assert set(table.model) == {"fusion", "mscnn", "mean-mse"}
     assert list(table[table.model == "fusion"].score) == list(MULTICLASS_TITLES)
     accuracy = table[table.score == "accuracy"]
@@ -80,14 +79,14 @@ def test_all_models_have_all_scores_with_intervals(run):
 
 
 def test_ablation_of_two_families_leaves_out_each(run):
-    assert list(fusion_stages.variants(run)) == ["all", "without scattering", "without statistics"]
+    assert list(fusion.variants(run)) == ["all", "without scattering", "without statistics"]
     three = open_here("unused", **{"fusion.families": ["efficientnet_b0", "scattering", "statistics"]})
-    assert list(fusion_stages.variants(three))[4:] == ["only efficientnet_b0", "only scattering", "only statistics"]
-    assert len(fusion_stages.ablation(run)) == 3 * len(MULTICLASS_TITLES)
+    assert list(fusion.variants(three))[4:] == ["only efficientnet_b0", "only scattering", "only statistics"]
+    assert len(fusion.ablation(run)) == 3 * len(MULTICLASS_TITLES)
 
 
 def test_honest_protocol_shares_nothing_and_copies_are_only_made_before(run):
-    leaks, n = fusion_stages.leak(run), fusion_stages.spectra(run).sizes["spectrum"]
+    leaks, n = fusion.leak(run), fusion.spectra(run).sizes["spectrum"]
     assert not leaks["inside", "grouped"]["group_in_training"].any()
     assert not leaks["before", "grouped"]["group_in_training"].any()
     assert leaks["before", "random"]["twin_in_training"].any()
@@ -96,23 +95,23 @@ def test_honest_protocol_shares_nothing_and_copies_are_only_made_before(run):
 
 def test_nothing_is_made_twice_and_a_torn_artefact_is_made_again_alike(run, folder):
     again = open_here(folder)
-    np.testing.assert_array_equal(fusion_stages.tsne(again), fusion_stages.tsne(run))
-    first = fusion_stages.fused(again, ["all"])["all"]
+    np.testing.assert_array_equal(fusion.tsne(again), fusion.tsne(run))
+    first = fusion.fused(again, ["all"])["all"]
     assert again.made == []
     victim = folder / "fusion" / "models" / "all-fold1" / "probabilities.npz"
     victim.write_bytes(victim.read_bytes()[:-1] + b"\1")
     third = open_here(folder)
-    mended = fusion_stages.fused(third, ["all"])["all"]
+    mended = fusion.fused(third, ["all"])["all"]
     assert third.made == ["fusion/models/all-fold1"]
     np.testing.assert_array_equal(mended[1]["test"], first[1]["test"])
 
 
 def test_manifest_says_which_weights_the_features_have(run, tmp_path):
-    made_from = json.loads((fusion_stages.features_paths(run)[0] / "manifest.json").read_text())["made_from"]
+    made_from = json.loads((fusion.features_paths(run)[0] / "manifest.json").read_text())["made_from"]
     assert made_from["settings"]["weights"] == {}
-    assert fusion_stages.feature_origin(run) == "no image features"
+    assert fusion.feature_facts(run)["origin"] == "no image features"
     other = open_here(tmp_path, **{"fusion.families": ["efficientnet_b0", "statistics"], "fusion.weights": "random"})
-    made_from = json.loads((fusion_stages.features_paths(other)[0] / "manifest.json").read_text())["made_from"]
+    made_from = json.loads((fusion.features_paths(other)[0] / "manifest.json").read_text())["made_from"]
     assert made_from["settings"]["weights"] == {"efficientnet_b0": "random features"}
     assert "Random features" in fusion_views.origin_note(other)
 
@@ -136,9 +135,9 @@ def test_published_scores_imply_a_chance_agreement():
 def test_a_data_set_of_two_classes_takes_the_place_of_the_simulation(toy_spectra, tmp_path):
     save_spectra(toy_spectra.isel(spectrum=slice(None, None, 2)), tmp_path / "toy.zarr")
     run = open_here(tmp_path / "run", **{"fusion.data": str(tmp_path / "toy.zarr")})
-    names = fusion_stages.spectra(run).attrs["class_names"]
+    names = fusion.spectra(run).attrs["class_names"]
     assert fusion_views.data_name(run) == "data set toy (simulated)"
-    assert fusion_stages.fused(run, ["all"])["all"][0]["test"].shape[1] == len(names) == 2
+    assert fusion.fused(run, ["all"])["all"][0]["test"].shape[1] == len(names) == 2
 
 
 def test_relative_data_is_of_the_project_whatever_the_folder(monkeypatch, tmp_path):
@@ -153,42 +152,42 @@ def test_relative_data_is_of_the_project_whatever_the_folder(monkeypatch, tmp_pa
 
 @given(n=st.integers(1, 3_000_000))
 def test_shards_hold_every_spectrum_once_and_are_neither_tiny_nor_many(n):
-    found = fusion_stages.shards(n)
+    found = fusion.shards(n)
     assert found[0][0] == 0 and found[-1][1] == n
     assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
-    assert len(found) <= fusion_stages.MOST_SHARDS
-    assert all(stop - start >= fusion_stages.LEAST_SHARD for start, stop in found[:-1])
+    assert len(found) <= fusion.MOST_SHARDS
+    assert all(stop - start >= fusion.LEAST_SHARD for start, stop in found[:-1])
 
 
 def test_a_lost_shard_is_made_again_alone_and_from_the_cache(run, folder, monkeypatch):
     from ftirlib.classify.fusion import features
 
-    first = fusion_tasks.read_features(fusion_stages.features_paths(run))
-    assert len(first) == fusion_stages.spectra(run).sizes["spectrum"] == 60
-    (shard,) = fusion_stages.features_paths(run)
+    first = fusion_tasks.read_features(fusion.features_paths(run))
+    assert len(first) == fusion.spectra(run).sizes["spectrum"] == 60
+    (shard,) = fusion.features_paths(run)
     (shard / "scattering.npy").unlink()
     fusion_tasks._extractor.cache_clear()
     monkeypatch.setattr(features, "spectrum_statistics", None)  # computing anything now would fail
     again = open_here(folder)
-    np.testing.assert_array_equal(fusion_tasks.read_features(fusion_stages.features_paths(again)), first)
+    np.testing.assert_array_equal(fusion_tasks.read_features(fusion.features_paths(again)), first)
     assert again.made == ["fusion/features/rows0-59"]
 
 
 def test_shards_join_to_the_features_of_all(run, tmp_path, monkeypatch):
     monkeypatch.setattr(fusion_stages, "LEAST_SHARD", 25)
     parts = open_here(tmp_path / "run")
-    assert [path.name for path in fusion_stages.features_paths(parts)] == ["rows0-24", "rows25-49", "rows50-59"]
+    assert [path.name for path in fusion.features_paths(parts)] == ["rows0-24", "rows25-49", "rows50-59"]
     np.testing.assert_array_equal(
-        fusion_tasks.read_features(fusion_stages.features_paths(parts)),
-        fusion_tasks.read_features(fusion_stages.features_paths(run)),
+        fusion_tasks.read_features(fusion.features_paths(parts)),
+        fusion_tasks.read_features(fusion.features_paths(run)),
     )
 
 
 def test_every_stage_of_the_command_line_is_current_after_the_chapter(run, folder):
     again = open_here(folder)
-    made = {name: stage(again) for name, stage in fusion_stages.FUSION_STAGES.items()}
+    made = {name: stage(again) for name, stage in fusion.FUSION_STAGES.items()}
     assert list(made)[-1] == "fusion"
-    pd.testing.assert_frame_equal(made["fusion"], fusion_stages.scores(run))
+    pd.testing.assert_frame_equal(made["fusion"], fusion.scores(run))
     assert again.made == []
 
 
@@ -198,7 +197,7 @@ def test_fingerprint_knows_the_content_of_the_data_and_the_weights_that_are_ther
     options = {"fusion.data": str(store), "fusion.families": ["efficientnet_b0", "statistics"]}
 
     def found():
-        return fusion_stages.fusion_fingerprint(open_here(tmp_path / "run", **options))
+        return fusion.fusion_fingerprint(open_here(tmp_path / "run", **options))
 
     with pytest.raises(DataError, match=r"toy\.zarr"):
         found()
@@ -212,11 +211,11 @@ def test_fingerprint_knows_the_content_of_the_data_and_the_weights_that_are_ther
     weights.mkdir(parents=True)
     (weights / f"efficientnet_b0-{'a' * 64}.safetensors").touch()
     assert found()["weights"] == {"efficientnet_b0": "a" * 64}
-    assert fusion_stages.fusion_fingerprint(open_here("unused"))["data"] is None
+    assert fusion.fusion_fingerprint(open_here("unused"))["data"] is None
 
 
 def test_relative_weights_are_of_the_project_whatever_the_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     options = {"fusion.weights": {"resnet101": ["data/there.safetensors", "b" * 64]}}
     run = open_here("unused", **options | {"fusion.families": ["resnet101", "statistics"]})
-    assert fusion_stages._weights(run) == {"resnet101": (PROJECT / "data" / "there.safetensors", "b" * 64)}
+    assert fusion._weights(run) == {"resnet101": (PROJECT / "data" / "there.safetensors", "b" * 64)}

@@ -19,14 +19,14 @@ from shown import sweep as sweep_views
 from shown import truth as truth_views
 from small_runs import checksums
 
+from ftirlib import method
 from ftirlib.engine.store import Store
 from ftirlib.explain.crime import context_controls
 from ftirlib.explain.crime.contexts import Contexts
 from ftirlib.explain.linear.linear import LinearClassifier
-from ftirlib.method import stages
-from ftirlib.method.context_tasks import _autoencoder, token_patch
+from ftirlib.method import open_run
 from ftirlib.method.predict import EXPLAINED
-from ftirlib.method.run import open_run
+from ftirlib.method.reasons import _autoencoder, token_patch
 from ftirlib.spectra.model import make_spectra, open_spectra
 from ftirlib.spectra.writer import save_spectra
 
@@ -59,10 +59,10 @@ def finished(tmp_path_factory):
 
 def test_every_spectrum_is_tested_once_by_a_model_that_never_saw_its_group(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
-        data = stages.prepared(run)
-        tested = np.concatenate([fold.test for fold in stages.folds(run)])
+        data = method.prepared_spectra(run)
+        tested = np.concatenate([fold.test for fold in method.fold_rows(run)])
         assert np.array_equal(np.sort(tested), np.arange(data.sizes["spectrum"]))
-        for fold in stages.folds(run):
+        for fold in method.fold_rows(run):
             sides = [set(data.group.values[rows]) for rows in (fold.train, fold.validation, fold.test)]
             assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
         assert run.made == []
@@ -70,7 +70,7 @@ def test_every_spectrum_is_tested_once_by_a_model_that_never_saw_its_group(finis
 
 def test_scores_have_their_majority_and_intervals(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
-        table = stages.scores(run)
+        table = method.model_scores(run)
     assert set(table.columns) == {"model", "target", "score", "mean", "sd", "low", "high", "majority"}
     assert {"mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb", "mscnn", "emscnn", *VAES} == set(table.model)
     for name in VAES:
@@ -119,7 +119,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, tmp_path):
 def test_a_changed_setting_remakes_only_what_depends_on_it(finished):
     changes = SMALL | {"contexts.count": 4, "contexts.latent": "mean+log_variance"}
     with open_run("smoke", out=finished, changes=changes) as run:
-        folders = stages.contexts(run)
+        folders = method.contexts(run)
         assert {name.split("/")[0] for name in run.made} == {"contexts"}
         assert Contexts.load(folders[0]["CP-0.2"] / "contexts.npz").centres.shape == (4, 8)
 
@@ -139,8 +139,8 @@ def test_a_patch_is_stated_and_scaled_to_the_axis(finished):
 
 def test_replicates_differ_by_their_seed_and_have_names_of_their_own(tmp_path):
     with open_run("smoke", out=tmp_path, changes=SMALL | {"vaes.seeds": 2}) as run:
-        assert stages.vae_names(run) == ["CP-0.2", "CP-0.2-seed1", "TT-0.2", "TT-0.2-seed1"]
-        assert stages.vae_names(run, replicates=False) == VAES
+        assert method.vae_names(run) == ["CP-0.2", "CP-0.2-seed1", "TT-0.2", "TT-0.2-seed1"]
+        assert method.vae_names(run, replicates=False) == VAES
         assert stages._seed(run, 0, 1000) != stages._seed(run, 0, 1001)
 
 
@@ -148,9 +148,9 @@ def test_the_autoencoder_shown_is_chosen_without_the_test_sets(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
         table = sweep_views.validation_table(run).set_index("model").validation
         assert context_views.best_vae(run) == table.idxmax()
-        label = stages.prepared(run).label.values
+        label = method.prepared_spectra(run).label.values
         recalls = []
-        for fold, paths in zip(stages.folds(run), stages.contexts(run)):
+        for fold, paths in zip(method.fold_rows(run), method.contexts(run)):
             answer = np.load(paths["TT-0.2"] / "assigned.npz")["linear_validation"]
             truth = label[fold.validation]
             recalls.append(np.mean([(answer[truth == c] == c).mean() for c in np.unique(truth)]))
@@ -160,16 +160,16 @@ def test_the_autoencoder_shown_is_chosen_without_the_test_sets(finished):
 def test_models_are_compared_in_pairs(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
         table = sweep_views.paired_models(run, "CP-0.2").set_index(["model", "score"])
-        rows = np.concatenate([fold.test for fold in stages.folds(run)])
-        label = stages.prepared(run).label.values[rows]
-        found = {n: np.concatenate([a["predicted"] for a in stages.predictions(run)[n]]) for n in VAES}
+        rows = np.concatenate([fold.test for fold in method.fold_rows(run)])
+        label = method.prepared_spectra(run).label.values[rows]
+        found = {n: np.concatenate([a["predicted"] for a in method.predictions(run)[n]]) for n in VAES}
     difference = (found["TT-0.2"] == label).mean() - (found["CP-0.2"] == label).mean()
     assert table.difference["TT-0.2", "accuracy"] == pytest.approx(difference)
     assert "CP-0.2" not in table.index.get_level_values("model")
 
 
 def test_every_linear_model_has_a_page_beside_its_json(finished):
-    for k in stages.FOLDS:
+    for k in method.FOLDS:
         for name in VAES:
             card = finished / "cards" / f"fold{k}-{name}"
             page = (card / "card.html").read_text(encoding="utf-8")
@@ -181,7 +181,7 @@ def test_every_linear_model_has_a_page_beside_its_json(finished):
 
 def test_controls_lack_one_thing_each_and_are_scored_as_the_autoencoder_is(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
-        for k, made in enumerate(stages.controls(run)):
+        for k, made in enumerate(method.controls(run)):
             assert set(made) == {*context_controls.TRAINED, *context_controls.PLAIN}
             view = context_views.context_view(run, "CP-0.2", k)
             assert {len(assigned) for assigned in made.values()} == {len(view.rows)}
@@ -207,8 +207,8 @@ def test_purity_curves_and_the_leads_between_them(finished):
 def test_mislabelled_pixels_are_sought_by_contexts_and_by_the_vote(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
         table = truth_views.mislabel_tables(run).set_index(["suspicion", "level"])
-        truth = stages.prepared(run).truth_mislabelled.values.astype(bool)
-        rows = np.concatenate([context_views.context_view(run, "CP-0.2", k).rows for k in stages.FOLDS])
+        truth = method.prepared_spectra(run).truth_mislabelled.values.astype(bool)
+        rows = np.concatenate([context_views.context_view(run, "CP-0.2", k).rows for k in method.FOLDS])
     assert set(table.index) == {
         ("contexts of CP-0.2", "pixel"),
         ("contexts of CP-0.2", "context"),

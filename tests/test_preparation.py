@@ -5,6 +5,8 @@ import uuid
 import numpy as np
 import pytest
 import zarr
+from ftirlib.engine.task import Task
+from ftirlib.method.preparation import PARTS, prepared_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,11 +14,9 @@ from ftirlib.command.status import status_text
 from ftirlib.engine.driver import Driver
 from ftirlib.engine.progress import read_progress
 from ftirlib.engine.store import Store
-from ftirlib.engine.task import Task
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.method import preparation, tasks
 from ftirlib.method import run as runner
-from ftirlib.method.preparation import PARTS, prepared_store
 from ftirlib.method.settings import read_settings
 from ftirlib.spectra.bands import tissue_reference
 from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra

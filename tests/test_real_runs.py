@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 from sklearn.metrics import balanced_accuracy_score
 
+from ftirlib import method
 from ftirlib.command.book import notebook_sources
-from ftirlib.method import stages
-from ftirlib.method.run import open_run
+from ftirlib.method import open_run
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 # Small where no page and no assertion looks: the fusion chapter has data of its own, whatever the book's.
@@ -49,9 +49,9 @@ def test_brain_tissue_grouped_by_patient_scores_without_leakage(brain, tmp_path)
     """PCA and LDA: .56 to .68 for four divisions of the patients; .96 would mean that patients were split."""
     changes = {"workers": 1, "baselines.models": ["pca-lda"]}
     with open_run("smoke", data=str(brain), out=str(tmp_path / "run"), changes=changes) as run:
-        label = stages.prepared(run).label.values
-        rows = np.concatenate([fold.test for fold in stages.folds(run)])
-        probabilities = np.concatenate([fold["test"] for fold in stages.baselines(run)["pca-lda"]])
+        label = method.prepared_spectra(run).label.values
+        rows = np.concatenate([fold.test for fold in method.fold_rows(run)])
+        probabilities = np.concatenate([fold["test"] for fold in method.baselines(run)["pca-lda"]])
     assert np.array_equal(np.sort(rows), np.arange(439))
     assert 0.45 < balanced_accuracy_score(label[rows], probabilities.argmax(1)) < 0.80
 

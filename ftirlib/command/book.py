@@ -16,9 +16,9 @@ from pathlib import Path
 from ftirlib.engine.store import file_hash, fingerprint, folder_fingerprint, room_fingerprint, write_text
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.method.run import Run
-from ftirlib.method.settings import PROJECT
 from ftirlib.spectra.model import has_images, has_truth
 
+PROJECT = Path(__file__).resolve().parents[2]  # the book needs a clone
 NOTEBOOKS = PROJECT / "notebooks"
 BOOK = PROJECT / "book"
 INLINE = "module://matplotlib_inline.backend_inline"
@@ -32,9 +32,9 @@ def notebook_sources() -> list[Path]:
 
 def conditions(run: Run) -> dict[str, bool]:
     """What the run's data can show; a cell tagged ``needs-<name>`` or ``without-<name>`` depends on it."""
-    from ftirlib.method.stages import spectra
+    from ftirlib.method import raw_spectra
 
-    data = spectra(run)
+    data = raw_spectra(run)
     return {
         "images": has_images(data),
         "truth": has_truth(data),
@@ -79,15 +79,14 @@ def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
     """
     import jupytext
 
-    from ftirlib.method.fusion_stages import fusion_fingerprint
-    from ftirlib.method.stages import RAW, spectra
+    from ftirlib.method import raw
+    from ftirlib.method.fusion import fusion_fingerprint
 
-    spectra(run)
     known = conditions(run)
     made_from = {
         "notebook": file_hash(source),
         "settings": run.settings.model_dump(mode="json", exclude={"out", "workers", "scheduler"}),
-        "data": run.key(RAW),
+        "data": raw(run).key,
         "conditions": known,
         "fusion": fusion_fingerprint(run),
         "changes": changes,
@@ -199,7 +198,7 @@ def _build(run: Run, changes: dict, strict: bool) -> Path:
     site = run.store.root / "site"
     pages = site / "notebooks"
     executed = []
-    run.rest()  # its workers would only hold memory while notebooks run
+    run.stop_workers()  # its workers would only hold memory while notebooks run
     for source in notebook_sources():
         run.report(f"notebook {source.stem}")
         executed.append(execute_notebook(run, source, changes))

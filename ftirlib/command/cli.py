@@ -89,8 +89,7 @@ def run_(
 ):
     """Run the whole method; what is already made and current is left alone."""
     from ftirlib.command.commands import summary
-    from ftirlib.method.fusion_stages import FUSION_STAGES
-    from ftirlib.method.stages import STAGES
+    from ftirlib.method.stages import FUSION_STAGES, STAGES
 
     if until not in STAGES | FUSION_STAGES:
         raise SettingsError(f"there is no stage '{until}'; the stages are {', '.join(STAGES | FUSION_STAGES)}.")
@@ -118,8 +117,7 @@ def book(
     """Run the method, run every notebook, and build the book."""
     from ftirlib.command.book import build_book
     from ftirlib.command.commands import summary
-    from ftirlib.method.fusion_stages import FUSION_STAGES
-    from ftirlib.method.stages import STAGES
+    from ftirlib.method.stages import FUSION_STAGES, STAGES
 
     started = time.time()
     with _open(profile, data, out, seed, scheduler, changes, (tls_ca, tls_cert, tls_key)) as run:

@@ -66,9 +66,9 @@ def summary(run: Run, seconds: float, *, scored: bool = True) -> str:
     """What a run wrote and, in a line a model, how well it did."""
     lines = [f"{run.settings.out}: {len(run.made)} artefacts made, the rest was current ({seconds:.0f} s)"]
     if scored:
-        from ftirlib.method.stages import scores
+        from ftirlib.method import model_scores
 
-        table = scores(run)
+        table = model_scores(run)
         table = table[table.score == "balanced_accuracy"]
         for row in table.itertuples():
             spread = f"{row.mean:.3f} ± {row.sd:.3f} over folds, {row.low:.2f}-{row.high:.2f} over groups"

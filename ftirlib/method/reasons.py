@@ -19,7 +19,6 @@ from ftirlib.method.run import Run
 from ftirlib.spectra.folds import SIDES
 from ftirlib.spectra.model import has_truth, iter_blocks, open_spectra, read_absorbance
 from ftirlib.spectra.rowfile import RowFile
-from ftirlib.spectra.runs import Runs
 
 EXPLAINED_SIDES = SIDES[1:]
 CONTEXT_SEED = 2000  # apart from the seeds of networks and autoencoders
@@ -134,6 +133,11 @@ def explained_inputs(run: Run, fold: int) -> dict:
     return {"spectra": prepared(run), "explanations": shards}
 
 
+def read_explained(run: Run, fold: int, side: str) -> Explained:
+    """Explained spectra of one side of a fold, beside their weights."""
+    return Explained.of(prepared(run).address, [shard.path for shard in explanations(run)[fold, side]])
+
+
 def vae_names(run: Run, *, replicates: bool = True) -> list[str]:
     """Names of the autoencoders as in Figure 2b, such as CP-0.2: variant and supervision, then the seed if not first.
 
@@ -182,9 +186,7 @@ def _vae_arguments(run: Run, fold: int, variant: str, share: float, replicate: i
     }
 
 
-def vae(
-    out, work, *, spectra, explanations, folds, fold, voters, settings, labels, stability_floor, device, seed
-):
+def vae(out, work, *, spectra, explanations, folds, fold, voters, settings, labels, stability_floor, device, seed):
     """Train an autoencoder on explained validation spectra, then place every explained spectrum in its latent space."""
     data, found, places, seen = _explained_sides(spectra, explanations, voters, folds, fold, labels)
     model = _make_vae(settings, device, seed, data.sizes["wavenumber"])
@@ -223,7 +225,7 @@ def token_patch(variant: str, patch: int, n_wavenumbers: int) -> int:
     >>> token_patch("TT", 89, 801), token_patch("TT", 89, 81), token_patch("CP", 89, 801)
     (89, 9, 1)
     """
-    from ftirlib.explain.crime.encoders import REFERENCE
+    from ftirlib.explain.crime.m2 import REFERENCE
 
     return 1 if variant == "CP" else max(1, round(patch * n_wavenumbers / REFERENCE))
 
@@ -416,7 +418,7 @@ def control(
     n_contexts,
     context_seed,
 ):
-    """Find the contexts of an autoencoder that lacks one thing (`context_controls.TRAINED`), and is the same otherwise."""
+    """Find the contexts of an autoencoder that lacks one thing (`context_controls.TRAINED`)."""
     from ftirlib.explain.crime.context_controls import control_input
     from ftirlib.explain.crime.contexts import find_contexts
 

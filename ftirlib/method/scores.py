@@ -22,7 +22,7 @@ from ftirlib.spectra.model import open_spectra
 
 
 @once
-def scores(run: Run) -> pd.DataFrame:
+def model_scores(run: Run) -> pd.DataFrame:
     """Every score of every model against the labels, and of every linear model against the ensemble too.
 
     Returns

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from ftirlib.engine.places import is_remote, place_name, resolved
+from ftirlib.engine.places import place_name, resolved
 from ftirlib.errors import SettingsError
 from ftirlib.settings import Group
 from ftirlib.spectra.model import CHUNK
@@ -67,6 +67,14 @@ class MembersGroup(Group):
     leak: float = Field(ge=0, description="slope of the leaky ReLU below zero")
     label_smoothing: float = Field(ge=0, lt=1)
     class_weights: dict[str, float] = Field(description="weight of a class in the loss by its name; 1 where not named")
+
+    @property
+    def network(self) -> dict[str, Any]:
+        return self.model_dump(include={"dropout", "leak"})
+
+    @property
+    def training(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"count", "class_weights", "dropout", "leak"})
 
 
 class EnsembleGroup(Group):
@@ -151,7 +159,14 @@ class FusionGroup(Group):
     @classmethod
     def _absolute(cls, value):
         # notebooks run in a folder of their own
-        return value if value is None or is_remote(value) else resolved(value)
+        return value if value is None else resolved(value)
+
+    @field_validator("weights")
+    @classmethod
+    def _absolute_files(cls, value):
+        return (
+            {n: (file.resolve(), sha256) for n, (file, sha256) in value.items()} if isinstance(value, dict) else value
+        )
 
     @field_validator("families")
     @classmethod

@@ -19,7 +19,7 @@ STAGES = {
     "cards": scores.cards,
     "controls": reasons.controls,
     "embeddings": reasons.embeddings,
-    "scores": scores.scores,
+    "scores": scores.model_scores,
 }
 FUSION_STAGES = {
     "fusion-spectra": fusion.prepared,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ftirlib.method import stages
-from ftirlib.method.run import Run
+from ftirlib import method
+from ftirlib.method import Run
 from ftirlib.report.truth.truth import context_agreement
 from ftirlib.spectra.model import has_truth
 from shown import sweep as sweep_views
@@ -62,7 +62,7 @@ def claims(run: Run) -> list[Claim]:
 
     def make():
         found = [_best_model(run), _classes_apart(run), _labels_of_contexts(run), *_linear(run)]
-        return [*found, *_against_truth(run)] if has_truth(stages.prepared(run)) else found
+        return [*found, *_against_truth(run)] if has_truth(method.prepared_spectra(run)) else found
 
     return run.once("claims", make)
 
@@ -99,7 +99,7 @@ def verdicts_text(found: Sequence[Claim]) -> str:
 
 def _best_model(run: Run) -> Claim:
     models = list(run.settings.baselines.models)
-    scores = ["accuracy", *(["f1"] if stages.prepared(run).attrs["positive_classes"] else [])]
+    scores = ["accuracy", *(["f1"] if method.prepared_spectra(run).attrs["positive_classes"] else [])]
     table = sweep_views.paired_models(run, "emscnn", models, scores=scores)
     leads = [
         Difference(f"over {row.model}, {row.score}", -row.difference, -row.high, -row.low)
@@ -115,7 +115,7 @@ def _best_model(run: Run) -> Claim:
 
 def _pooled(run: Run, name: str) -> tuple[np.ndarray, ...]:
     """Of all folds' explained test spectra: rows, context (numbered on from fold to fold), prediction and label."""
-    views = [context_view(run, name, k) for k in stages.FOLDS]
+    views = [context_view(run, name, k) for k in method.FOLDS]
     first = np.cumsum([0, *(view.n_contexts for view in views)])
     assigned = np.concatenate([view.assigned + start for view, start in zip(views, first)])
     parts = [np.concatenate([getattr(view, part) for view in views]) for part in ("rows", "predicted", "labelled")]
@@ -160,8 +160,8 @@ def _commonest(assigned, codes) -> np.ndarray:
 
 
 def _linear(run: Run) -> list[Claim]:
-    names = stages.vae_names(run, replicates=False)
-    label, votes = stages.prepared(run).label.values.astype(int), out_of_fold(run, "emscnn")
+    names = method.vae_names(run, replicates=False)
+    label, votes = method.prepared_spectra(run).label.values.astype(int), out_of_fold(run, "emscnn")
     rows = np.flatnonzero(label >= 0)
     recreated = []
     for name in names:

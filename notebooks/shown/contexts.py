@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ftirlib import method
 from ftirlib.explain.crime.contexts import Contexts, ContextTable, extreme_contexts, opposing_context
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.explain.linear.naming import name_peaks, naming_table
-from ftirlib.method import stages
+from ftirlib.method import SHOWN, Run
 from ftirlib.method.arrays import StoredArrays
-from ftirlib.method.run import Run
-from ftirlib.method.stages import SHOWN
 from ftirlib.spectra.model import as_image, iter_blocks
 from shown.data_and_models import Picture, absorbance_picture, explained
 from shown.sweep import validation_table
@@ -61,11 +60,11 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
     """Contexts of an autoencoder of one fold; see `ContextView`."""
 
     def make():
-        latent = StoredArrays(stages.vaes(run)[fold][name] / "latent.npz")
-        folder = stages.contexts(run)[fold][name]
+        latent = StoredArrays(method.vaes(run)[fold, name].path / "latent.npz")
+        folder = method.contexts(run)[fold, name].path
         contexts = Contexts.load(folder / "contexts.npz")
         assigned = StoredArrays(folder / "assigned.npz")
-        n_classes = len(stages.prepared(run).attrs["class_names"])
+        n_classes = len(method.prepared_spectra(run).attrs["class_names"])
         tables = {}
         for side in ("validation", "test"):
             found = explained(run, side, fold)
@@ -80,7 +79,7 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
         return ContextView(
             name=name,
             rows=latent["test_rows"],
-            points=stages.embeddings(run).get(name) if fold == SHOWN else None,
+            points=method.embeddings(run).get(name) if fold == SHOWN else None,
             assigned=assigned["test"],
             predicted=latent["test_predicted"],
             labelled=latent["test_labelled"],
@@ -99,7 +98,7 @@ def best_vae(run: Run) -> str:
     """
 
     def choose():
-        table = validation_table(run).set_index("model").loc[stages.vae_names(run, replicates=False)]
+        table = validation_table(run).set_index("model").loc[method.vae_names(run, replicates=False)]
         return str(table.validation.idxmax())
 
     return run.once("best_vae", choose)
@@ -107,7 +106,7 @@ def best_vae(run: Run) -> str:
 
 def positive_codes(run: Run) -> list[int]:
     """Positions of the positive classes."""
-    attrs = stages.prepared(run).attrs
+    attrs = method.prepared_spectra(run).attrs
     return [attrs["class_names"].index(name) for name in attrs["positive_classes"]]
 
 
@@ -162,7 +161,7 @@ def chosen_contexts(run: Run, view: ContextView) -> ChosenContexts:
 
 def all_views(run: Run) -> dict[str, ContextView]:
     """Contexts of every autoencoder of the shown fold, of the first seed."""
-    return {name: context_view(run, name) for name in stages.vae_names(run, replicates=False)}
+    return {name: context_view(run, name) for name in method.vae_names(run, replicates=False)}
 
 
 def least_supervised(run: Run, name: str) -> str:
@@ -172,7 +171,7 @@ def least_supervised(run: Run, name: str) -> str:
 
 def chosen_names(run: Run, view: ContextView, chosen: ChosenContexts, *, why: bool = True) -> list[str]:
     """Legend of Figure 3d: number, class, and why it was chosen."""
-    names = stages.prepared(run).attrs["class_names"]
+    names = method.prepared_spectra(run).attrs["class_names"]
     label = [names[k] if k >= 0 else "empty" for k in view.table.label[chosen.numbers]]
     short = [f"{k} ({name})" for k, name in zip(chosen.numbers, label)]
     return [f"{text}: {reason}" for text, reason in zip(short, chosen.reasons)] if why else short
@@ -180,7 +179,7 @@ def chosen_names(run: Run, view: ContextView, chosen: ChosenContexts, *, why: bo
 
 def opposing_pixels(run: Run, view: ContextView, chosen: ChosenContexts) -> tuple[Picture, np.ndarray]:
     """The positive-labelled image with most pixels of the opposing context: amide I absorbance, and those pixels."""
-    raw, kept = stages.spectra(run), stages.prepared(run)
+    raw, kept = method.raw_spectra(run), method.prepared_spectra(run)
     members = view.rows[view.assigned == chosen.opposing]
     positive = members[np.isin(kept.label.values[members], positive_codes(run))]
     image = kept.image.values
@@ -199,7 +198,7 @@ def opposing_pixels(run: Run, view: ContextView, chosen: ChosenContexts) -> tupl
 
 def image_truth(run: Run, title: str) -> Picture:
     """True class of every pixel of the image with this name."""
-    data = stages.spectra(run)
+    data = method.raw_spectra(run)
     image = data.attrs["image_names"].index(title)
     pixels = as_image(data, image, data.truth_class.values.astype(int), fill=-1)
     return Picture(title, pixels, float(data.attrs["pixel_size_um"]))
@@ -207,18 +206,18 @@ def image_truth(run: Run, title: str) -> Picture:
 
 def linear_model(run: Run, name: str, fold: int = SHOWN) -> LinearClassifier:
     """The linear model of an autoencoder's contexts."""
-    return LinearClassifier.load(stages.contexts(run)[fold][name] / "linear.json")
+    return LinearClassifier.load(method.contexts(run)[fold, name].path / "linear.json")
 
 
 def naming(run: Run, view: ContextView) -> pd.DataFrame:
     """Peaks of the mean weights of every context on the validation spectra, with assignments and their sources."""
-    data, table = stages.prepared(run), view.validation_table
+    data, table = method.prepared_spectra(run), view.validation_table
     return naming_table(data.wavenumber.values, table.mean_weights, table.label, data.attrs["class_names"])
 
 
 def card(run: Run, name: str, fold: int = SHOWN) -> str:
     """The linear model's page, HTML that needs no other file."""
-    return (stages.cards(run) / f"fold{fold}-{name}" / "card.html").read_text(encoding="utf-8")
+    return (method.cards(run).path / f"fold{fold}-{name}" / "card.html").read_text(encoding="utf-8")
 
 
 def card_frame(run: Run, name: str, fold: int = SHOWN, height: int = 900) -> str:
@@ -232,14 +231,14 @@ def card_frame(run: Run, name: str, fold: int = SHOWN, height: int = 900) -> str
 
 def linear_size_kb(run: Run, name: str) -> float:
     """Size of the linear model's JSON, kB."""
-    return (stages.contexts(run)[SHOWN][name] / "linear.json").stat().st_size / 1000
+    return (method.contexts(run)[SHOWN, name].path / "linear.json").stat().st_size / 1000
 
 
 def linear_reproduces(run: Run, name: str) -> bool:
     """Whether the JSON, read back, predicts the test set as the run stored it."""
-    stored = StoredArrays(stages.contexts(run)[SHOWN][name] / "assigned.npz").on_disk("linear_test")
-    model, rows = linear_model(run, name), stages.folds(run)[SHOWN].runs["test"]
-    blocks = iter_blocks(stages.prepared(run), rows)
+    stored = StoredArrays(method.contexts(run)[SHOWN, name].path / "assigned.npz").on_disk("linear_test")
+    model, rows = linear_model(run, name), method.fold_rows(run)[SHOWN].runs["test"]
+    blocks = iter_blocks(method.prepared_spectra(run), rows)
     return all(np.array_equal(model.predict(b), stored[start : start + len(b)]) for start, b in blocks)
 
 
@@ -250,8 +249,8 @@ def largest_contexts(view: ContextView, most: int) -> np.ndarray:
 
 def audit_table(run: Run, view: ContextView, most: int = 10) -> pd.DataFrame:
     """The largest contexts as a reader audits them: size, class, purity, and the bands that weigh most."""
-    names = stages.prepared(run).attrs["class_names"]
-    axis = stages.prepared(run).wavenumber.values
+    names = method.prepared_spectra(run).attrs["class_names"]
+    axis = method.prepared_spectra(run).wavenumber.values
     order = largest_contexts(view, most)
     table = view.validation_table
     return pd.DataFrame(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ftirlib.method import stages
-from ftirlib.method.run import Run
+from ftirlib import method
+from ftirlib.method import Run
 from shown.pathways import SINGLE, TITLES, all_agreements, contexts_of, pathway_lead, verdict
 from shown.tables import difference_cell, interval_cell
 
@@ -22,11 +22,11 @@ def control_table(run: Run) -> pd.DataFrame:
     -------
     DataFrame
         Columns ``contexts, measure, value, low, high, difference, difference_low, difference_high``: mean over the
-        folds' test sets with intervals over groups, and the reference's lead (`stages.control_reference`) on the same
+        folds' test sets with intervals over groups, and the reference's lead (`method.control_reference`) on the same
         draws of groups, 0 in its own row.
     """
     values, differences = all_agreements(run)
-    leads = differences[differences.contexts == contexts_of(stages.control_reference(run))]
+    leads = differences[differences.contexts == contexts_of(method.control_reference(run))]
     names = {"value": "difference", "low": "difference_low", "high": "difference_high"}
     leads = leads.rename(columns=names).drop(columns="contexts").rename(columns={"less": "contexts"})
     return values[values.contexts != SINGLE].merge(leads, on=["contexts", "measure"])
@@ -45,15 +45,15 @@ def shown_controls(table: pd.DataFrame) -> pd.DataFrame:
 
 def lead_text(run: Run, control: str) -> str:
     """The reference's lead over one control in the adjusted Rand index, and whether it can be told from none."""
-    one = pathway_lead(run, contexts_of(stages.control_reference(run)), control)
+    one = pathway_lead(run, contexts_of(method.control_reference(run)), control)
     lead = f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
     return f"{lead}, {LEADS.get(verdict(one), 'not distinguishable from')} this control"
 
 
 def controls_text(run: Run) -> str:
     """Over how many controls the reference leads, trails, or cannot be told from, in the adjusted Rand index."""
-    reference = stages.control_reference(run)
-    found = [verdict(pathway_lead(run, contexts_of(reference), control)) for control in stages.controls(run)[0]]
+    reference = method.control_reference(run)
+    found = [verdict(pathway_lead(run, contexts_of(reference), control)) for control in method.controls(run)[0]]
     better, worse = found.count("more"), found.count("less")
     return (
         f"{reference} follows the pathways better than {better}, worse than {worse}, and cannot be told from "

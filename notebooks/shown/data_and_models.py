@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ftirlib import method
 from ftirlib.engine.places import place_name
 from ftirlib.explain.crime.contexts import context_moments
-from ftirlib.method import stages, tasks
+from ftirlib.files import read_json
+from ftirlib.method import SHOWN, Run
 from ftirlib.method.explained import Explained
-from ftirlib.method.run import Run
-from ftirlib.method.stages import SHOWN
 from ftirlib.report.calibration import Reliability, reliability
 from ftirlib.report.confusion import confusion_counts
 from ftirlib.report.uncertainty import Interval, grouped_bootstrap
@@ -30,7 +30,7 @@ AMIDE_I = 1650.0  # cm-1, where pictures of absorbance are taken
 
 def class_counts(run: Run) -> pd.DataFrame:
     """Groups, images, spectra and spectra kept by the quality test, per class."""
-    raw, kept = stages.spectra(run), stages.prepared(run)
+    raw, kept = method.raw_spectra(run), method.prepared_spectra(run)
     rows = []
     for k, name in enumerate(raw.attrs["class_names"]):
         here, there = raw.label.values == k, kept.label.values == k
@@ -62,7 +62,7 @@ class ClassSpectra:
 
 def class_spectra(run: Run) -> ClassSpectra:
     """Spectra as the models see them, averaged by label."""
-    return mean_spectra(stages.prepared(run))
+    return mean_spectra(method.prepared_spectra(run))
 
 
 def mean_spectra(data: xr.Dataset) -> ClassSpectra:
@@ -85,7 +85,7 @@ def mean_spectra(data: xr.Dataset) -> ClassSpectra:
 
 def preparation_steps(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """One kept spectrum before and after the recipe: its raw axis and values, and its prepared ones."""
-    raw, kept = stages.spectra(run), stages.prepared(run)
+    raw, kept = method.raw_spectra(run), method.prepared_spectra(run)
     row = int(np.argmax(kept.label.values >= 0))
     place = {name: int(kept[name].values[row]) for name in ("image", "row", "col")}
     if place["row"] < 0:
@@ -112,14 +112,14 @@ class Picture:
 
 def example_images(run: Run) -> list[int]:
     """The first image of each class."""
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     label, image = data.label.values, data.image.values
     return [int(image[np.argmax(label == k)]) for k in range(len(data.attrs["class_names"])) if (label == k).any()]
 
 
 def absorbance_pictures(run: Run, at: float = AMIDE_I) -> list[Picture]:
     """Raw absorbance at one wavenumber (cm-1), for the first image of each class."""
-    data = stages.spectra(run)
+    data = method.raw_spectra(run)
     return [absorbance_picture(data, image, _image_title(data, image), at) for image in example_images(run)]
 
 
@@ -134,14 +134,14 @@ def absorbance_picture(data, image: int, title: str, at: float = AMIDE_I) -> Pic
 
 def truth_pictures(run: Run) -> list[Picture]:
     """The true class of each pixel of the same images; -1 is background."""
-    data = stages.spectra(run)
+    data = method.raw_spectra(run)
     truth = data.truth_class.values.astype(int)
     return [_picture(data, i, truth, _image_title(data, i), fill=UNKNOWN) for i in example_images(run)]
 
 
 def prediction_pictures(run: Run, model: str = "emscnn") -> list[Picture]:
     """Test-set predictions of the same images; -1 is background."""
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     predicted = out_of_fold(run, model)
     return [_picture(data, i, predicted, _image_title(data, i), fill=UNKNOWN) for i in example_images(run)]
 
@@ -158,7 +158,7 @@ def _image_title(data, image: int) -> str:
 
 def mislabelled_share(run: Run) -> float:
     """Share of kept spectra whose true class is not their image's label."""
-    return float(stages.prepared(run).truth_mislabelled.values.astype(bool).mean())
+    return float(method.prepared_spectra(run).truth_mislabelled.values.astype(bool).mean())
 
 
 # --- folds and models ----------------------------------------------------------------------------------
@@ -166,17 +166,17 @@ def mislabelled_share(run: Run) -> float:
 
 def fold_table(run: Run) -> pd.DataFrame:
     """Spectra of each class in the test set of each fold."""
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     names, label = data.attrs["class_names"], data.label.values
-    counts = [np.bincount(label[fold.test], minlength=len(names)) for fold in stages.folds(run)]
+    counts = [np.bincount(label[fold.test], minlength=len(names)) for fold in method.fold_rows(run)]
     return pd.DataFrame(counts, columns=list(names), index=[f"set {k + 1}" for k in range(len(counts))])
 
 
 def shared_groups(run: Run) -> int:
     """Groups that are on two sides of some fold; must be none."""
-    group = stages.prepared(run).group.values
+    group = method.prepared_spectra(run).group.values
     shared = 0
-    for fold in stages.folds(run):
+    for fold in method.fold_rows(run):
         sides = [set(group[rows]) for rows in (fold.train, fold.validation, fold.test)]
         shared += len(sides[0] & sides[1]) + len(sides[0] & sides[2]) + len(sides[1] & sides[2])
     return shared
@@ -186,7 +186,7 @@ def live_network(run: Run):
     """An untrained MSCNN for the run's grid and classes."""
     from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
 
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     settings = run.settings.members
     network = MSCNNSettings(n_classes=len(data.attrs["class_names"]), dropout=settings.dropout, leak=settings.leak)
     return MSCNN(network, data.wavenumber.values, random_state=run.settings.seed)
@@ -201,25 +201,25 @@ def published_table() -> pd.DataFrame:
 
 def member_history(run: Run) -> pd.DataFrame:
     """Training curves of the first fold's first network."""
-    return pd.DataFrame(tasks.read_json(stages.members(run)[SHOWN][0] / "model" / "classifier.json")["history"])
+    return pd.DataFrame(read_json(method.members(run)[SHOWN, 0].path / "model" / "classifier.json")["history"])
 
 
 def selection(run: Run) -> list[dict]:
     """Per fold the validation scores, who votes, and the score that had to be exceeded."""
-    return tasks.read_json(stages.ensemble_path(run) / "selection.json")
+    return read_json(method.ensemble(run).path / "selection.json")
 
 
 def out_of_fold(run: Run, model: str) -> np.ndarray:
     """Test-set prediction of every prepared spectrum (each is tested once); -1 where it has no label."""
-    found = np.full(stages.prepared(run).sizes["spectrum"], UNKNOWN)
-    for fold, answer in zip(stages.folds(run), stages.predictions(run)[model]):
+    found = np.full(method.prepared_spectra(run).sizes["spectrum"], UNKNOWN)
+    for fold, answer in zip(method.fold_rows(run), method.predictions(run)[model]):
         found[fold.test] = answer["predicted"]
     return found
 
 
 def confusion(run: Run, model: str) -> np.ndarray:
     """Confusion matrix of the test-set predictions of all folds."""
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     predicted = out_of_fold(run, model)
     tested = predicted != UNKNOWN
     names = data.attrs["class_names"]
@@ -228,8 +228,8 @@ def confusion(run: Run, model: str) -> np.ndarray:
 
 def reliability_of(run: Run, model: str) -> Reliability:
     """How often the predicted class is right, against the stated probability, over all test sets."""
-    label = stages.prepared(run).label.values.astype(int)
-    folds, answers = stages.folds(run), stages.predictions(run)[model]
+    label = method.prepared_spectra(run).label.values.astype(int)
+    folds, answers = method.fold_rows(run), method.predictions(run)[model]
     truth = np.concatenate([label[fold.test] for fold in folds])
     return reliability(truth, np.concatenate([answer["probabilities"] for answer in answers]))
 
@@ -239,17 +239,17 @@ def reliability_of(run: Run, model: str) -> Reliability:
 
 def explained(run: Run, side: str = "test", fold: int = SHOWN) -> Explained:
     """Rows, spectra, weights of the predicted class, and their stability; spectra and weights are read when asked."""
-    return Explained.of(stages.prepared_path(run), stages.explanations(run)[fold][side])
+    return method.read_explained(run, fold, side)
 
 
 def ensemble_classes(run: Run, found: Explained, fold: int = SHOWN) -> np.ndarray:
     """Class (n,) int that the ensemble gives explained test spectra of a fold."""
-    return found.predicted(stages.ensemble_path(run) / f"fold{fold}", stages.folds(run)[fold], "test")
+    return found.predicted(method.ensemble(run).path / f"fold{fold}", method.fold_rows(run)[fold], "test")
 
 
 def weights_by_prediction(run: Run) -> ClassSpectra:
     """Mean LIME weights of the test spectra of each predicted class, first fold; classes never predicted left out."""
-    data, found = stages.prepared(run), explained(run)
+    data, found = method.prepared_spectra(run), explained(run)
     codes, predicted = np.unique(ensemble_classes(run, found), return_inverse=True)
     means, sds = context_moments(found.weights, predicted, len(codes))
     return ClassSpectra(data.wavenumber.values, means, sds, [data.attrs["class_names"][k] for k in codes])
@@ -257,7 +257,7 @@ def weights_by_prediction(run: Run) -> ClassSpectra:
 
 def stability(run: Run) -> np.ndarray:
     """Correlation between two noise banks of every explanation of the test sets, all folds; NaN where undefined."""
-    return np.concatenate([explained(run, fold=k).stability for k in stages.FOLDS])
+    return np.concatenate([explained(run, fold=k).stability for k in method.FOLDS])
 
 
 @dataclass(frozen=True)
@@ -284,11 +284,11 @@ def package_comparison(run: Run) -> PackageComparison:
 
     settings = run.settings.explanations
     mode = "decile" if settings.mode == "limit" else settings.mode
-    data = stages.prepared(run)
-    validation = stages.folds(run)[SHOWN].runs["validation"]
-    rows = tasks.explained_rows(data.image.variable, validation, settings.background, run.settings.seed)
+    data = method.prepared_spectra(run)
+    validation = method.fold_rows(run)[SHOWN].runs["validation"]
+    rows = method.explained_rows(data.image.variable, validation, settings.background, run.settings.seed)
     background = read_absorbance(data, rows).astype(np.float64)
-    voters = EMSCNN.load(stages.ensemble_path(run) / f"fold{SHOWN}" / "model")
+    voters = EMSCNN.load(method.ensemble(run).path / f"fold{SHOWN}" / "model")
     spectrum = read_absorbance(data, explained(run).rows[:1]).astype(np.float64)
     binned = mode in ("decile", "quartile")
     explainer = LimeTabularExplainer(
@@ -322,7 +322,7 @@ def over_groups(run: Run, statistic, rows: np.ndarray, *arrays) -> Interval:
     """Bootstrap of a statistic of per-spectrum arrays over the groups of the spectra in `rows`."""
     return grouped_bootstrap(
         statistic,
-        stages.prepared(run).group.values[rows],
+        method.prepared_spectra(run).group.values[rows],
         *arrays,
         **run.settings.bootstrap,
     )

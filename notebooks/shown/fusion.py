@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ftirlib.engine.places import place_name
-from ftirlib.method import fusion_stages, tasks
-from ftirlib.method.fusion_stages import FUSION
-from ftirlib.method.run import Run
+from ftirlib.files import read_json
+from ftirlib.method import Run, fusion
+from ftirlib.method.fusion import FUSION
 from ftirlib.report.confusion import confusion_counts
 from ftirlib.report.multiclass import MULTICLASS_TITLES, bootstrap_multiclass, multiclass_scores
 from ftirlib.report.uncertainty import Interval, fold_summary, grouped_bootstrap
@@ -39,7 +39,7 @@ ORIGIN_NOTES = {
 
 def data_name(run: Run) -> str:
     """What to call the data of this chapter in prose."""
-    data = fusion_stages.spectra(run)
+    data = fusion.spectra(run)
     if run.settings.fusion.data is None:
         return "simulated ligands and metal complexes"
     name = f"data set {place_name(run.settings.fusion.data)}"
@@ -48,13 +48,13 @@ def data_name(run: Run) -> str:
 
 def origin_note(run: Run) -> str:
     """Sentence that every figure and table of fused features carries."""
-    return ORIGIN_NOTES[fusion_stages.feature_origin(run)]
+    return ORIGIN_NOTES[fusion.feature_facts(run)["origin"]]
 
 
 def prose(run: Run) -> dict[str, str]:
     """Every number and name that the chapter's sentences hold."""
-    chosen, table, found = run.settings.fusion, fusion_stages.scores(run), fusion_stages.models(run)
-    ablation = fusion_stages.ablation(run)
+    chosen, table, found = run.settings.fusion, fusion.scores(run), fusion.models(run)
+    ablation = fusion.ablation(run)
     mcc = ablation[ablation.score == "mcc"].set_index("model")["mean"]
     without = mcc[[name for name in mcc.index if name.startswith("without")]].dropna()
     alone = mcc[[name for name in mcc.index if name.startswith("only")]]
@@ -69,7 +69,7 @@ def prose(run: Run) -> dict[str, str]:
         "data": data_name(run),
         "note": origin_note(run),
         "accuracy": _score(table, FUSION, "accuracy"),
-        "mscnn": _score(table, fusion_stages.MSCNN, "accuracy"),
+        "mscnn": _score(table, fusion.MSCNN, "accuracy"),
         "best-name": str(best.model),
         "best": f"{best.model}, {_score(table, best.model, 'accuracy')}",
         "claimed": f"{_interval(claimed)} instead of {_interval(honest)}",
@@ -80,13 +80,13 @@ def prose(run: Run) -> dict[str, str]:
         "shared": str(shared_groups(run)),
         "recipe": ", ".join(name for step in chosen.recipe for name in step) or "none",
         "about": about_data(run),
-        "gain": _signed(gain(run, found, FUSION, fusion_stages.MSCNN)),
+        "gain": _signed(gain(run, found, FUSION, fusion.MSCNN)),
         "gain-best": _signed(gain(run, found, FUSION, str(best.model))),
         "paper-accuracy": f"{PUBLISHED['accuracy']:.2f}",
         "paper-kappa": f"{PUBLISHED['kappa']:.2f}",
         "paper-chance": f"{implied_chance(PUBLISHED['accuracy'], PUBLISHED['kappa']):.0%}",
         "chance": f"{chance:.0%}",
-        "all": _number(mcc[fusion_stages.ALL]),
+        "all": _number(mcc[fusion.ALL]),
         "without": f"{without.max():.2f} ({without.idxmax()})" if len(without) else "none",
         "alone": ", ".join(f"{name.removeprefix('only ')} {_number(v)}" for name, v in alone.items()) or "not tried",
     }
@@ -94,7 +94,7 @@ def prose(run: Run) -> dict[str, str]:
 
 def about_data(run: Run) -> str:
     """What the spectra are, in a sentence or two."""
-    data = fusion_stages.spectra(run)
+    data = fusion.spectra(run)
     size = f"{data.sizes['spectrum']} spectra of {len(np.unique(data.group.values))} groups"
     if run.settings.fusion.data is not None:
         return f"{size} of the {data_name(run)}, {len(data.attrs['class_names'])} classes."
@@ -107,8 +107,8 @@ def about_data(run: Run) -> str:
 
 def shared_groups(run: Run) -> int:
     """Groups that are on two sides of some fold; must be none."""
-    group, shared = fusion_stages.spectra(run).group.values, set()
-    for fold in fusion_stages.folds(run):
+    group, shared = fusion.spectra(run).group.values, set()
+    for fold in fusion.fold_rows(run):
         sides = [set(group[rows].tolist()) for rows in (fold.train, fold.validation, fold.test)]
         shared |= sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
     return len(shared)
@@ -127,11 +127,11 @@ def in_parts(n: int, parts: int) -> list[list[int]]:
 
 def class_table(run: Run) -> pd.DataFrame:
     """Groups and spectra of each class, and training spectra of the first fold before and after over-sampling."""
-    data = fusion_stages.spectra(run)
+    data = fusion.spectra(run)
     label, group = data.label.values, data.group.values
-    fusion_stages.models(run)
-    training = tasks.read_json(run.store.fetch(f"fusion/models/{fusion_stages.ALL}-fold0") / "training.json")
-    present = np.unique(label[fusion_stages.folds(run)[0].train])
+    fusion.models(run)
+    training = read_json(run.store.fetch(f"fusion/models/{fusion.ALL}-fold0") / "training.json")
+    present = np.unique(label[fusion.fold_rows(run)[0].train])
     given, fitted = (dict(zip(present.tolist(), training[name])) for name in ("given", "fitted"))
     return pd.DataFrame(
         [
@@ -149,7 +149,7 @@ def class_table(run: Run) -> pd.DataFrame:
 
 def class_spectra(run: Run) -> ClassSpectra:
     """Mean and standard deviation of the spectra of each class, as the models see them."""
-    return mean_spectra(fusion_stages.spectra(run))
+    return mean_spectra(fusion.spectra(run))
 
 
 def example_images(run: Run) -> list[tuple[str, np.ndarray]]:
@@ -157,7 +157,7 @@ def example_images(run: Run) -> list[tuple[str, np.ndarray]]:
     from ftirlib.classify.fusion.raster import Raster
     from ftirlib.spectra.model import read_absorbance
 
-    data, chosen = fusion_stages.spectra(run), run.settings.fusion
+    data, chosen = fusion.spectra(run), run.settings.fusion
     rows = [int(np.argmax(data.label.values == k)) for k in range(len(data.attrs["class_names"]))]
     raster = Raster(data.wavenumber.values, size=chosen.image_size, kind=chosen.image)
     spectra = np.concatenate([read_absorbance(data, [row]) for row in rows])
@@ -166,22 +166,22 @@ def example_images(run: Run) -> list[tuple[str, np.ndarray]]:
 
 def width_table(run: Run) -> pd.DataFrame:
     """Number of features of each family."""
-    widths = fusion_stages.feature_facts(run)["widths"]
+    widths = fusion.feature_facts(run)["widths"]
     return pd.DataFrame([{"family": name, "features": widths[name]} for name in run.settings.fusion.families])
 
 
 def confusion(run: Run, model: str = FUSION) -> np.ndarray:
     """Confusion matrix of a model over the test sets of all folds."""
-    data, folds = fusion_stages.spectra(run), fusion_stages.folds(run)
+    data, folds = fusion.spectra(run), fusion.fold_rows(run)
     label = data.label.values.astype(int)
     truth = np.concatenate([label[fold.test] for fold in folds])
-    predicted = np.concatenate([one["test"].argmax(1) for one in fusion_stages.models(run)[model]])
+    predicted = np.concatenate([one["test"].argmax(1) for one in fusion.models(run)[model]])
     return confusion_counts(truth, predicted, class_names=data.attrs["class_names"])
 
 
 def eight_scores(run: Run) -> pd.DataFrame:
     """The fusion model's eight scores with their intervals, the majority class's, and those the paper states."""
-    table = fusion_stages.scores(run)
+    table = fusion.scores(run)
     rows = table[table.model == FUSION].set_index("score")
     return pd.DataFrame(
         [
@@ -221,7 +221,7 @@ def titled(table: pd.DataFrame) -> pd.DataFrame:
 
 def gain(run: Run, found: dict, model: str, other: str, score: str = "mcc") -> Interval:
     """How much higher a score of one model's test-set predictions is than another's, paired by group."""
-    data, folds = fusion_stages.spectra(run), fusion_stages.folds(run)
+    data, folds = fusion.spectra(run), fusion.fold_rows(run)
     rows = np.concatenate([fold.test for fold in folds])
     names = data.attrs["class_names"]
 
@@ -255,7 +255,7 @@ def leak_intervals(run: Run) -> dict[tuple[str, str], dict]:
 
 
 def _leak_intervals(run: Run) -> dict[tuple[str, str], dict]:
-    names = fusion_stages.spectra(run).attrs["class_names"]
+    names = fusion.spectra(run).attrs["class_names"]
     return {
         protocol: bootstrap_multiclass(
             found["y_true"],
@@ -264,7 +264,7 @@ def _leak_intervals(run: Run) -> dict[tuple[str, str], dict]:
             class_names=names,
             **run.settings.bootstrap,
         )
-        for protocol, found in fusion_stages.leak(run).items()
+        for protocol, found in fusion.leak(run).items()
     }
 
 
@@ -272,7 +272,7 @@ def leak_table(run: Run) -> pd.DataFrame:
     """Each protocol's scores, and what share of what it scored was trained on too."""
     rows = []
     intervals = leak_intervals(run)
-    for protocol, found in fusion_stages.leak(run).items():
+    for protocol, found in fusion.leak(run).items():
         row = {
             "over-sampled, split": LEAK_TITLES[protocol],
             "scored": len(found["y_true"]),
@@ -288,10 +288,10 @@ def leak_table(run: Run) -> pd.DataFrame:
 
 def leak_bars(run: Run) -> pd.DataFrame:
     """The same as a tidy table for bars: mean and standard deviation over folds, interval of all test sets together."""
-    data = fusion_stages.spectra(run)
+    data = fusion.spectra(run)
     largest = np.bincount(data.label.values[data.label.values >= 0].astype(int)).max() / (data.label.values >= 0).sum()
     rows = []
-    names, leaks = data.attrs["class_names"], fusion_stages.leak(run)
+    names, leaks = data.attrs["class_names"], fusion.leak(run)
     for protocol, scores in leak_intervals(run).items():
         found = leaks[protocol]
         folds = [found["fold"] == k for k in np.unique(found["fold"])]

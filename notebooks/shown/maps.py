@@ -9,9 +9,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ftirlib.method import stages
-from ftirlib.method.run import Run
-from ftirlib.method.stages import SHOWN
+from ftirlib import method
+from ftirlib.method import SHOWN, Run
 from ftirlib.spectra.model import UNKNOWN, as_image, has_truth, read_absorbance
 from shown.contexts import linear_model
 
@@ -56,15 +55,18 @@ class TissueMaps:
 
 def shown_images(run: Run) -> list[int]:
     """The first image of each label in the shown fold's test set."""
-    data, test = stages.prepared(run), stages.folds(run)[SHOWN].test
+    data, test = method.prepared_spectra(run), method.fold_rows(run)[SHOWN].test
     label, image = data.label.values[test], data.image.values[test]
     return [int(image[np.argmax(label == k)]) for k in np.unique(label[label >= 0])]
 
 
 def tissue_maps(run: Run, name: str) -> list[TissueMaps]:
     """Maps of `shown_images`, with the contexts of one autoencoder's linear model."""
-    raw, kept = stages.spectra(run), stages.prepared(run)
-    test, votes = stages.folds(run)[SHOWN].test, stages.ensemble(run)[SHOWN]["test"]
+    raw, kept = method.raw_spectra(run), method.prepared_spectra(run)
+    test, votes = (
+        method.fold_rows(run)[SHOWN].test,
+        method.read_probabilities(method.ensemble(run).path / f"fold{SHOWN}", "test"),
+    )
     model, truth = linear_model(run, name), has_truth(raw)
     maps = []
     for image in shown_images(run):

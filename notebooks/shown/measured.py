@@ -7,13 +7,13 @@ doi:10.1145/2939672.2939778).
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pandas as pd
 
 from ftirlib.errors import StoreError
-from ftirlib.method.settings import PROJECT
 
-MEASURED = PROJECT / "book" / "measured"
+MEASURED = Path(__file__).resolve().parents[2] / "book" / "measured"
 
 
 def measured(name: str) -> dict:

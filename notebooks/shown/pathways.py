@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ftirlib import method
 from ftirlib.explain.crime.context_controls import DEALT, TRAINED
-from ftirlib.method import stages
-from ftirlib.method.run import Run
+from ftirlib.method import Run
 from ftirlib.report.truth.pathway_agreement import MEASURES, pathway_agreement
 from shown.contexts import best_vae, context_view
 from shown.tables import difference_cell, interval_cell
@@ -72,20 +72,20 @@ def all_agreements(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`pathway_agreement` of all folds: every kind of context, and the differences that `pathway_lead` names."""
 
     def make():
-        data = stages.prepared(run)
+        data = method.prepared_spectra(run)
         found: dict[str, list[np.ndarray]] = {}
         rows, folds = [], []
-        for k in stages.FOLDS:
-            views = {name: context_view(run, name, k) for name in stages.vae_names(run)}
+        for k in method.FOLDS:
+            views = {name: context_view(run, name, k) for name in method.vae_names(run)}
             mine = next(iter(views.values())).rows
             assigned = {contexts_of(name): view.assigned for name, view in views.items()}
-            assigned |= stages.controls(run)[k] | {SINGLE: np.zeros(len(mine), int)}
+            assigned |= method.controls(run)[k] | {SINGLE: np.zeros(len(mine), int)}
             for what, contexts in assigned.items():
                 found.setdefault(what, []).append(contexts)
             rows.append(mine)
             folds.append(np.full(len(mine), k))
         rows = np.concatenate(rows)
-        ours = dict.fromkeys((contexts_of(best_vae(run)), contexts_of(stages.control_reference(run))))
+        ours = dict.fromkeys((contexts_of(best_vae(run)), contexts_of(method.control_reference(run))))
         return pathway_agreement(
             {what: np.concatenate(contexts) for what, contexts in found.items()},
             *(data[key].values.astype(int)[rows] for key in ("truth_pathway", "truth_class")),

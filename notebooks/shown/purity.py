@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ftirlib import method
 from ftirlib.explain.crime.context_controls import PLAIN, cluster, nearest, plain_points
 from ftirlib.explain.crime.contexts import find_contexts
-from ftirlib.method import stages
+from ftirlib.method import Run
 from ftirlib.method.arrays import StoredArrays
-from ftirlib.method.context_tasks import latent_points
-from ftirlib.method.run import Run
+from ftirlib.method.reasons import latent_points
 from ftirlib.report.truth.pathway_agreement import pathway_agreement
 from shown.data_and_models import explained
 from shown.pathways import contexts_of
@@ -42,16 +42,16 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
     """
 
     def make():
-        data = stages.prepared(run)
-        tested = [explained(run, "test", k) for k in stages.FOLDS]
-        sizes = [len(one) for one in (*tested, *(explained(run, "validation", k) for k in stages.FOLDS))]
+        data = method.prepared_spectra(run)
+        tested = [explained(run, "test", k) for k in method.FOLDS]
+        sizes = [len(one) for one in (*tested, *(explained(run, "validation", k) for k in method.FOLDS))]
         counts = [n for n in COUNTS if LEAST * n <= min(sizes)]
         pathway, group = (
             np.concatenate([one.take(data[key].variable) for one in tested]).astype(int)
             for key in ("truth_pathway", "group")
         )
-        folds = np.repeat(stages.FOLDS, [len(one) for one in tested])
-        assigned = [_assigned(run, name, counts, k) for k in stages.FOLDS]
+        folds = np.repeat(method.FOLDS, [len(one) for one in tested])
+        assigned = [_assigned(run, name, counts, k) for k in method.FOLDS]
         none = np.zeros(len(group), int)  # classes play no part in purity
         ours = contexts_of(name)
         purities: dict[str, list] = {what: [] for what in (ours, *CONTROLS)}
@@ -83,7 +83,7 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
 def _assigned(run: Run, name: str, counts: list[int], k: int) -> dict[tuple[str, int], np.ndarray]:
     """Contexts of the test spectra of a fold, (n_spectra,) int by kind and number of contexts."""
     seed, sides = run.settings.seed, ("validation", "test")
-    places = StoredArrays(stages.vaes(run)[k][name] / "latent.npz")
+    places = StoredArrays(method.vaes(run)[k, name].path / "latent.npz")
     points = {side: latent_points(places, side, run.settings.contexts.latent) for side in sides}
     found = {}
     for n in counts:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ftirlib.method import stages, tasks
-from ftirlib.method.run import Run
-from ftirlib.method.scores import validation_scores
-from ftirlib.method.stages import FOLDS, SHOWN
+from ftirlib import method
+from ftirlib.files import read_json
+from ftirlib.method import FOLDS, SHOWN, Run, validation_scores
 from ftirlib.report.paired import paired_table
 from ftirlib.spectra.model import UNKNOWN
 from shown.data_and_models import out_of_fold
@@ -21,15 +20,15 @@ COMPARED = ("balanced_accuracy", "accuracy", "mcc")
 
 def validation_table(run: Run) -> pd.DataFrame:
     """`validation_scores` of every linear model: columns ``model, validation``."""
-    models, sets, data = stages.contexts(run), stages.folds(run), stages.prepared(run)
-    names = stages.vae_names(run)
+    models, sets, data = method.contexts(run), method.fold_rows(run), method.prepared_spectra(run)
+    names = method.vae_names(run)
     scores = [validation_scores([models[k][name] for k in FOLDS], sets, data) for name in names]
     return pd.DataFrame({"model": names, "validation": scores})
 
 
 def patch(run: Run, name: str) -> int:
     """Points a token; 1 for CP, which has no tokens."""
-    return int(tasks.read_json(stages.vaes(run)[SHOWN][name] / "model" / "vae.json")["settings"]["patch"])
+    return int(read_json(method.vaes(run)[SHOWN, name].path / "model" / "vae.json")["settings"]["patch"])
 
 
 def patch_text(run: Run, name: str) -> str:
@@ -39,7 +38,7 @@ def patch_text(run: Run, name: str) -> str:
 
 def patches_text(run: Run) -> str:
     """The patches of all variants as a caption states them."""
-    first = {name.split("-")[0]: patch_text(run, name) for name in reversed(stages.vae_names(run))}
+    first = {name.split("-")[0]: patch_text(run, name) for name in reversed(method.vae_names(run))}
     return "; ".join(f"{variant}: {text}" for variant, text in sorted(first.items()))
 
 
@@ -50,8 +49,8 @@ def title(run: Run, name: str) -> str:
 
 def histories(run: Run) -> dict[str, list[dict]]:
     """Training of the shown fold's autoencoders, by name."""
-    models = stages.vaes(run)[SHOWN]
-    return {n: tasks.read_json(models[n] / "history.json") for n in stages.vae_names(run, replicates=False)}
+    models = method.vaes(run)[SHOWN]
+    return {n: read_json(models[n] / "history.json") for n in method.vae_names(run, replicates=False)}
 
 
 def paired_models(
@@ -73,8 +72,8 @@ def paired_models(
         What both are scored against.
     scores : sequence of str
     """
-    data = stages.prepared(run)
-    answers = {name: out_of_fold(run, name) for name in (models or stages.predictions(run))}
+    data = method.prepared_spectra(run)
+    answers = {name: out_of_fold(run, name) for name in (models or method.predictions(run))}
     answers.setdefault(reference, out_of_fold(run, reference))
     truth = out_of_fold(run, "emscnn") if target == "ensemble" else data.label.values.astype(int)
     rows = np.flatnonzero((data.label.values >= 0) & (truth != UNKNOWN))

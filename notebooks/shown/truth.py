@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ftirlib import method
 from ftirlib.explain.attribution import walk_weights
-from ftirlib.method import stages
-from ftirlib.method.run import Run
+from ftirlib.method import Run
 from ftirlib.report.truth.mislabels import OPPOSING, QUALITIES, detection, mislabel_table
 from ftirlib.report.truth.truth import band_mask, band_recovery, ranking, ranking_curve
 from ftirlib.report.uncertainty import Interval
@@ -20,7 +20,7 @@ from shown.tables import interval_cell
 
 def pathway_names(run: Run) -> list[str]:
     """Names of the planted pathways."""
-    return list(stages.prepared(run).truth_pathway.attrs["names"])
+    return list(method.prepared_spectra(run).truth_pathway.attrs["names"])
 
 
 def mislabel_scores(run: Run, name: str) -> dict[str, np.ndarray]:
@@ -33,12 +33,12 @@ def mislabel_scores(run: Run, name: str) -> dict[str, np.ndarray]:
         each of these contexts on the validation set; ``predicted``, ``labelled``; ``ensemble``: one minus the
         ensemble's vote for the label, per pixel.
     """
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     label, truth = data.label.values.astype(int), data.truth_mislabelled.values.astype(bool)
     votes = np.zeros((data.sizes["spectrum"], len(data.attrs["class_names"])))
-    for fold, one in zip(stages.folds(run), stages.ensemble(run)):
+    for fold, one in zip(method.fold_rows(run), method.ensemble(run)):
         votes[fold.test] = one["test"]
-    views = [context_view(run, name, k) for k in stages.FOLDS]
+    views = [context_view(run, name, k) for k in method.FOLDS]
     first = np.cumsum([0, *(view.n_contexts for view in views)])
     rows = np.concatenate([view.rows for view in views])
     return {
@@ -63,8 +63,8 @@ def mislabel_tables(run: Run) -> pd.DataFrame:
 
     def make():
         bootstrap = run.settings.bootstrap
-        group, tables = stages.prepared(run).group.values, []
-        for name in stages.vae_names(run, replicates=False):
+        group, tables = method.prepared_spectra(run).group.values, []
+        for name in method.vae_names(run, replicates=False):
             found = mislabel_scores(run, name)
             one = mislabel_table(
                 *(found[key] for key in ("assigned", "predicted", "labelled", "truth")),
@@ -150,11 +150,11 @@ def necrosis_table(run: Run, name: str) -> pd.DataFrame:
         Per fold the number of such test pixels, and of the context that holds most of them its number, its share
         of them, and the share of its own pixels that are dead.
     """
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     dead = data.truth_necrosis.values.astype(bool)
     cancerous = np.isin(data.label.values, [data.attrs["class_names"].index(c) for c in data.attrs["positive_classes"]])
     rows = []
-    for k in stages.FOLDS:
+    for k in method.FOLDS:
         view = context_view(run, name, k)
         here = dead[view.rows] & ~cancerous[view.rows]
         if not here.any():
@@ -181,11 +181,11 @@ def necrosis_detection(run: Run, name: str) -> Interval:
     The AUROC, over the folds' test pixels of such images, of the share of dead pixels among their context's validation
     spectra: what labelling necrosis would give.
     """
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     dead = data.truth_necrosis.values.astype(bool)
     harmless = ~np.isin(data.label.values, positive_codes(run))
     rows, scores = [], []
-    for k in stages.FOLDS:
+    for k in method.FOLDS:
         view = context_view(run, name, k)
         known, assigned = explained(run, "validation", k).rows, view.validation_assigned
         size = np.bincount(assigned[harmless[known]], minlength=view.n_contexts)
@@ -224,7 +224,7 @@ def band_table(run: Run) -> pd.DataFrame:
 
 def _recovered(run: Run, found: pd.DataFrame) -> dict:
     rows = found.row.to_numpy()
-    several = len(np.unique(stages.prepared(run).group.values[rows])) > 1
+    several = len(np.unique(method.prepared_spectra(run).group.values[rows])) > 1
     interval = over_groups(run, np.mean, rows, found.auroc.to_numpy()) if several else None
     low, high = (interval.low, interval.high) if interval else (np.nan, np.nan)
     return {"spectra": len(found), "auroc": found.auroc.mean(), "low": low, "high": high, "moved": found.moved.mean()}
@@ -232,16 +232,16 @@ def _recovered(run: Run, found: pd.DataFrame) -> dict:
 
 def _recoveries(run: Run) -> pd.DataFrame:
     """Per spectrum of `band_table`: its row, pathway, AUROC over wavenumbers, and that of its moved weights."""
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     axis, bands = data.wavenumber.values, data.attrs["planted_bands"]
-    folds = [explained(run, fold=k) for k in stages.FOLDS]
+    folds = [explained(run, fold=k) for k in method.FOLDS]
     rows = np.concatenate([found.rows for found in folds])
     pathway, truth = (
         np.concatenate([found.take(data[key].variable) for found in folds]).astype(int)
         for key in ("truth_pathway", "truth_class")
     )
     predicted = np.concatenate([ensemble_classes(run, found, k) for k, found in enumerate(folds)])
-    shards = [shard for k in stages.FOLDS for shard in stages.explanations(run)[k]["test"]]
+    shards = [shard for k in method.FOLDS for shard in method.explanations(run)[k]["test"]]
     weights = walk_weights([shard / "attribution.zarr" for shard in shards])
     vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights])
     kind = np.where((truth == predicted) & vary, pathway, UNKNOWN)
@@ -284,7 +284,7 @@ def true_accuracy(run: Run, model: str) -> Interval:
     """Accuracy of a model's test predictions against the true class of each pixel, not the image's label."""
     from shown.data_and_models import out_of_fold
 
-    data = stages.prepared(run)
+    data = method.prepared_spectra(run)
     rows = np.flatnonzero(data.label.values >= 0)
     predicted, truth = out_of_fold(run, model)[rows], data.truth_class.values.astype(int)[rows]
     known = truth >= 0
