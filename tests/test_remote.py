@@ -11,7 +11,8 @@ from ftirlib.engine.remote import RemoteStore, open_store
 from ftirlib.engine.store import MANIFEST, Store
 from ftirlib.engine.task import Task, execute, sent
 from ftirlib.errors import DataError, StoreError
-from ftirlib.spectra.model import SpectraWriter, open_spectra, save_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import SpectraWriter, save_spectra
 
 
 @pytest.fixture
