@@ -21,7 +21,8 @@ from ftirlib.command.commands import verify_run
 from ftirlib.command.status import status_text
 from ftirlib.engine.store import MANIFEST, Store
 from ftirlib.method.explained import Explained
-from ftirlib.spectra.model import open_spectra, save_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 KILLS = 50  # of the long form
 SECONDS = 240  # for one attempt

@@ -9,7 +9,8 @@ import pytest
 from ftirlib.engine.store import Store
 from ftirlib.engine.task import Task, execute, sent
 from ftirlib.errors import DataError
-from ftirlib.spectra.model import SpectraWriter, open_spectra, save_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import SpectraWriter, save_spectra
 
 
 @pytest.fixture

@@ -33,9 +33,10 @@ from ftirlib.sources.colorectal import (
     read_metadata,
 )
 from ftirlib.spectra.importing.units import SAME_AXIS, to_absorbance
-from ftirlib.spectra.model import CHUNK, SpectraWriter, open_spectra
+from ftirlib.spectra.model import CHUNK, open_spectra
 from ftirlib.spectra.prepare.quality import AMIDE
 from ftirlib.spectra.prepare.steps import Cut, in_window
+from ftirlib.spectra.writer import SpectraWriter
 
 SIGNAL = 1652.0  # cm-1, amide I
 NOISE = (2000.0, 2100.0)  # cm-1, no band of tissue or paraffin
