@@ -27,7 +27,7 @@ def token_patch(variant: str, patch: int, n_wavenumbers: int) -> int:
     >>> token_patch("TT", 89, 801), token_patch("TT", 89, 81), token_patch("CP", 89, 801)
     (89, 9, 1)
     """
-    from ftirlib.explain.crime.encoders import REFERENCE
+    from ftirlib.explain.crime.m2 import REFERENCE
 
     return 1 if variant == "CP" else max(1, round(patch * n_wavenumbers / REFERENCE))
 

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from ftirlib.engine.places import place_name
-from ftirlib.explain.crime.context_table import context_moments
+from ftirlib.explain.crime.contexts import context_moments
 from ftirlib.method import stages, tasks
 from ftirlib.method.explained import Explained
 from ftirlib.method.run import Run
