@@ -28,7 +28,7 @@ MANIFEST = "manifest.json"
 ROOMS = ("spectra", "sources", "classify", "explain", "report", "method", "command")
 PACKAGES = {
     "spectra": ["numpy", "scipy", "xarray", "zarr", "pybaselines"],
-    "sources": ["numba"],
+    "sources": ["pandas"],
     "classify": ["torch", "scikit-learn", "xgboost-cpu", "xgboost", "kymatio", "imbalanced-learn"],
     "explain": ["umap-learn"],
     "report": ["pandas"],

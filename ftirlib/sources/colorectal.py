@@ -287,7 +287,6 @@ def read_numbers(file: BinaryIO, n_columns: int, *, name: str = "the text") -> n
             header=None,
             dtype=np.float64,
             chunksize=LINES,
-            float_precision="round_trip",
             na_filter=False,
             skip_blank_lines=False,
             lineterminator="\n",
