@@ -16,8 +16,8 @@ from ftirlib.spectra.model import has_images, has_truth
 
 def simulate_store(run: Run, out: Path, *, overwrite: bool) -> str:
     """Write a profile's simulated cohort to a store of its own."""
-    from ftirlib.spectra.simulate.phantom import simulate_colon
-    from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
+    from ftirlib.spectra.simulate.colon import simulate_colon
+    from ftirlib.spectra.simulate.settings import PhantomSettings
 
     started = time.time()
     settings = PhantomSettings(**run.settings.phantom.model_dump())

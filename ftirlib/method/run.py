@@ -17,7 +17,7 @@ SETTINGS = "settings.json"
 ROOMS = ("spectra", "sources", "classify", "explain", "report")  # each may import from those before it
 PACKAGES = {
     "spectra": ["numpy", "scipy", "xarray", "zarr", "pybaselines"],
-    "sources": ["numba"],
+    "sources": ["pandas"],
     "classify": ["torch", "scikit-learn", "xgboost-cpu", "xgboost", "kymatio", "imbalanced-learn"],
     "explain": ["umap-learn"],
     "report": ["pandas"],
