@@ -76,7 +76,8 @@ def html_table(head: Sequence | None, rows: Sequence[Sequence]) -> Markup:
     </table></div>
     """
     lines = [*([] if head is None else [("th", head)]), *(("td", row) for row in rows)]
-    return _filled(TABLE, lines=lines, right=[_is_number(value) for value in rows[0]] if rows else [])
+    right = [_is_number(value) for value in rows[0]] if rows else [False] * len(head)
+    return _filled(TABLE, lines=lines, right=right)
 
 
 def _is_number(value) -> bool:
