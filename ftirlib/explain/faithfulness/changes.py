@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from ftirlib.errors import SettingsError
-from ftirlib.explain.faithfulness.result import LABELLED, Measure
+from ftirlib.explain.attribution import LABELLED, PerRow
 from ftirlib.explain.faithfulness.subject import (
     BINNED,
     ROWS,
@@ -100,7 +100,7 @@ class BandRemoval:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Infidelity(Measure):
+class Infidelity(PerRow):
     """Foretold against shown changes of the explained label's probability.
 
     Attributes
@@ -123,7 +123,7 @@ class Infidelity(Measure):
 
     schema: ClassVar[str] = "ftirlib-infidelity-1"
     dims: ClassVar = {
-        **Measure.dims,
+        **PerRow.dims,
         "infidelity": LABELLED,
         "standard_error": LABELLED,
         "scaled": LABELLED,

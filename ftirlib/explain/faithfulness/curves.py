@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.explain.faithfulness.result import LABELLED, Measure
+from ftirlib.explain.attribution import LABELLED, PerRow
 from ftirlib.explain.faithfulness.subject import (
     Explained,
     check_count,
@@ -28,7 +28,7 @@ STEPS = (*LABELLED, "step")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PerturbationCurves(Measure):
+class PerturbationCurves(PerRow):
     """Probability of the explained label as wavenumbers are taken away or given back.
 
     Attributes
@@ -49,7 +49,7 @@ class PerturbationCurves(Measure):
 
     schema: ClassVar[str] = "ftirlib-perturbation-curves-1"
     dims: ClassVar = {
-        **Measure.dims,
+        **PerRow.dims,
         "share": ("step",),
         "deletion": STEPS,
         "insertion": STEPS,

@@ -12,13 +12,12 @@ from typing import ClassVar
 import numpy as np
 
 from ftirlib.errors import DataError, ModelError
-from ftirlib.explain.attribution import Attribution
-from ftirlib.explain.faithfulness.result import LABELLED, Measure
+from ftirlib.explain.attribution import LABELLED, Attribution, PerRow
 from ftirlib.explain.faithfulness.subject import Explained, check_count, check_radius, generators
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Sensitivity(Measure):
+class Sensitivity(PerRow):
     """Largest change of the weights among perturbed copies of each spectrum.
 
     Attributes
@@ -33,7 +32,7 @@ class Sensitivity(Measure):
     norm: np.ndarray
 
     schema: ClassVar[str] = "ftirlib-sensitivity-1"
-    dims: ClassVar = {**Measure.dims, "sensitivity": LABELLED, "norm": LABELLED}
+    dims: ClassVar = {**PerRow.dims, "sensitivity": LABELLED, "norm": LABELLED}
 
     @property
     def relative(self) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.explain.attribution import Attribution, save_attributions
+from ftirlib.explain.attribution import Attribution, save_pieces
 from ftirlib.explain.lime.forward import Forward
 from ftirlib.explain.lime.inputs import SpectraTable, axis_range, check_labels, choose_labels
 from ftirlib.explain.lime.limit import AveragedGradient, GradientForward
@@ -267,7 +267,7 @@ class SpectralLime:
             When `path` exists and `overwrite` is false.
         """
         pieces = self.iter_explain(model, spectra, labels, rows=rows, progress=progress)
-        return save_attributions(pieces, path, overwrite=overwrite)
+        return save_pieces(pieces, path, overwrite=overwrite)
 
     def iter_explain(self, model, spectra, labels="predicted", *, rows=None, progress=None) -> Iterator[Attribution]:
         """Yield the explanations of `explain` block by block."""
