@@ -279,11 +279,8 @@ class Attribution(PerRow):
     dims: ClassVar = {
         "weights": WEIGHTS,
         **PerRow.dims,
-        "intercept": LABELLED,
-        "score": LABELLED,
-        "local_prediction": LABELLED,
+        **dict.fromkeys(("intercept", "score", "local_prediction", "stability"), LABELLED),
         "standard_error": WEIGHTS,
-        "stability": LABELLED,
         "wavenumber": ("wavenumber",),
     }
     optional: ClassVar = ("standard_error", "stability", "wavenumber")

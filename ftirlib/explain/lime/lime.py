@@ -11,15 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.errors import DataError, SettingsError
+from ftirlib.errors import SettingsError
 from ftirlib.explain.attribution import Attribution, save_pieces
 from ftirlib.explain.lime.forward import Forward
-from ftirlib.explain.lime.inputs import SpectraTable, axis_range, check_labels, choose_labels
+from ftirlib.explain.lime.inputs import SpectraTable, check_labels, choose_labels
 from ftirlib.explain.lime.limit import AveragedGradient, GradientForward
 from ftirlib.explain.lime.local import AroundInstance, AroundMean, Binned
 from ftirlib.explain.lime.noise import KINDS, BinnedNoise, GaussianNoise, band_numbers
 from ftirlib.explain.lime.selection import METHODS, Selection
-from ftirlib.spectra.importing.units import SAME_AXIS
 
 MODES = ("instance", "mean", "quartile", "decile", "limit")
 RIDGE = 1.0  # the package's
@@ -272,7 +271,7 @@ class SpectralLime:
     def iter_explain(self, model, spectra, labels="predicted", *, rows=None, progress=None) -> Iterator[Attribution]:
         """Yield the explanations of `explain` block by block."""
         table = SpectraTable(spectra, None, "spectra")
-        self._check_axis(table)
+        table.check_axis("background", self._background.shape[1], self._axis, "bring both to one axis")
         rows = table.check_rows(rows)
         labels = check_labels(labels, len(rows))
         forward = GradientForward(model) if self.mode == "limit" else Forward(model)
@@ -315,21 +314,6 @@ class SpectralLime:
                 kind = {"instance": AroundInstance, "mean": AroundMean}.get(self.mode, Binned)
                 self._local[k] = kind(noise, self._width, self.ridge, self._selection)
         return self._local[k]
-
-    def _check_axis(self, table: SpectraTable):
-        ours = self._background.shape[1]
-        if table.n_wavenumbers != ours:
-            raise DataError(
-                f"the spectra have {table.n_wavenumbers} wavenumbers{axis_range(table.axis)} and the background has "
-                f"{ours}{axis_range(self._axis)}; bring both to one axis."
-            )
-        if self._axis is None or table.axis is None:
-            return
-        if not np.allclose(self._axis, table.axis, rtol=0, atol=SAME_AXIS):
-            raise DataError(
-                f"the spectra{axis_range(table.axis)} and the background{axis_range(self._axis)} lie on different axes "
-                f"(up to {np.abs(self._axis - table.axis).max():.3g} cm-1 apart); interpolate one onto the other."
-            )
 
 
 def correlation(weights: list[np.ndarray]) -> np.ndarray:
