@@ -34,11 +34,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from dask_programs import Programs, address  # noqa: E402
-from ftirlib.method.preparation import PARTS  # noqa: E402
 from small_runs import checksums  # noqa: E402
 
 from ftirlib.engine.progress import read_progress  # noqa: E402
 from ftirlib.engine.store import Store  # noqa: E402
+from ftirlib.method.data import PARTS  # noqa: E402
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 WORKERS = 2  # local processes

@@ -12,7 +12,7 @@ _ROOMS = {
     "ftirlib.spectra.model": ["make_spectra", "open_spectra", "validate_spectra"],
     "ftirlib.spectra.writer": ["save_spectra"],
     "ftirlib.spectra.importing.readers": ["import_spectra", "plan_import"],
-    "ftirlib.spectra.simulate.phantom": ["simulate_colon"],
+    "ftirlib.spectra.simulate.colon": ["simulate_colon"],
     "ftirlib.spectra.simulate.complexes": ["simulate_complexes"],
     "ftirlib.spectra.folds": ["Fold", "four_way_folds"],
     "ftirlib.sources.public_sets": ["get_public_set", "import_public_set"],

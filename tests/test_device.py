@@ -4,9 +4,11 @@ import pytest
 import torch
 from small_runs import TINY
 
+from ftirlib import method
 from ftirlib.classify import device
+from ftirlib.engine.driver import Driver
 from ftirlib.errors import SettingsError
-from ftirlib.method.run import Run, open_run
+from ftirlib.method import fusion, open_run
 
 
 def test_a_device_that_is_not_there_is_one_sentence():
@@ -21,10 +23,12 @@ def test_the_setting_reaches_every_task_that_has_a_network(tmp_path, monkeypatch
     here = "ftirlib.classify.fusion.features.choose_device"  # the others import it when they need it
     for place in ("ftirlib.classify.device.choose_device", here):
         monkeypatch.setattr(place, lambda name: asked.append(name) or torch.device("cpu"))
-    monkeypatch.setattr(Run, "artefacts", lambda run, title, todo, room: [run.artefact(task, room) for task in todo])
+    monkeypatch.setattr(
+        Driver, "make_all", lambda run, title, tasks: {key: run.make(task) for key, task in tasks.items()}
+    )
     with open_run("smoke", out=str(tmp_path / "run"), changes=TINY | {"device": "cuda"}) as run:
-        for stage in (method.members, method.explanations, method.vaes, method.controls, fusion.features_paths):
+        for stage in (method.members, method.explanations, method.vaes, method.controls, fusion.features):
             asked.clear()
             stage(run)
             assert set(asked) == {"cuda"}, stage
-            assert run.store.manifest(run.made[-1])["made_from"]["settings"]["device"] == "cuda"
+            assert run.store.manifest(run.made[-1])["made_from"]["arguments"]["device"] == "cuda"

@@ -123,7 +123,9 @@ def test_an_artefact_is_an_input_and_reaches_the_worker_as_its_path(here):
     made = here.make_all("numbers", numbers())
     total = here.make(Task("total", add_up, parts=list(made.values()), plus=untracked(10)))
     assert (total.path / "value.txt").read_text() == "13"
-    assert here.store.manifest("total")["made_from"]["arguments"] == {"parts": [{"input": a.key} for a in made.values()]}
+    assert here.store.manifest("total")["made_from"]["arguments"] == {
+        "parts": [{"input": a.key} for a in made.values()]
+    }
 
 
 def test_the_key_follows_every_argument_but_the_untracked(here):

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from shown import fusion as fusion_views
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.method import fusion_stages, fusion_tasks, open_run
-from ftirlib.method.settings import PROJECT, read_settings
-from ftirlib.report.multiclass import MULTICLASS_TITLES
+from ftirlib.method import fusion, open_run
+from ftirlib.method.settings import read_settings
+from ftirlib.method.stages import FUSION_STAGES
+from ftirlib.report.scores import MULTICLASS_TITLES
 from ftirlib.spectra.writer import save_spectra
 
 TINY = {
@@ -107,12 +108,12 @@ def test_nothing_is_made_twice_and_a_torn_artefact_is_made_again_alike(run, fold
 
 
 def test_manifest_says_which_weights_the_features_have(run, tmp_path):
-    made_from = json.loads((fusion.features_paths(run)[0] / "manifest.json").read_text())["made_from"]
-    assert made_from["settings"]["weights"] == {}
+    made_from = json.loads((fusion.features(run)[0].path / "manifest.json").read_text())["made_from"]
+    assert made_from["arguments"]["hashes"] == {}
     assert fusion.feature_facts(run)["origin"] == "no image features"
     other = open_here(tmp_path, **{"fusion.families": ["efficientnet_b0", "statistics"], "fusion.weights": "random"})
-    made_from = json.loads((fusion.features_paths(other)[0] / "manifest.json").read_text())["made_from"]
-    assert made_from["settings"]["weights"] == {"efficientnet_b0": "random features"}
+    made_from = json.loads((fusion.features(other)[0].path / "manifest.json").read_text())["made_from"]
+    assert made_from["arguments"]["hashes"] == {"efficientnet_b0": "random features"}
     assert "Random features" in fusion_views.origin_note(other)
 
 
@@ -140,10 +141,10 @@ def test_a_data_set_of_two_classes_takes_the_place_of_the_simulation(toy_spectra
     assert fusion.fused(run, ["all"])["all"][0]["test"].shape[1] == len(names) == 2
 
 
-def test_relative_data_is_of_the_project_whatever_the_folder(monkeypatch, tmp_path):
+def test_relative_data_is_of_the_folder_where_the_user_stands(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     settings = read_settings("smoke", changes={"fusion.data": "data/mine.zarr"})
-    assert settings.fusion.data == str(PROJECT / "data" / "mine.zarr")
+    assert settings.fusion.data == str(tmp_path / "data" / "mine.zarr")
     with pytest.raises(SettingsError, match="fusion.families"):
         read_settings("smoke", changes={"fusion.families": ["statistics"]})
     with pytest.raises(SettingsError, match="each may be named once"):
@@ -162,30 +163,30 @@ def test_shards_hold_every_spectrum_once_and_are_neither_tiny_nor_many(n):
 def test_a_lost_shard_is_made_again_alone_and_from_the_cache(run, folder, monkeypatch):
     from ftirlib.classify.fusion import features
 
-    first = fusion_tasks.read_features(fusion.features_paths(run))
+    first = fusion.read_features([shard.path for shard in fusion.features(run)])
     assert len(first) == fusion.spectra(run).sizes["spectrum"] == 60
-    (shard,) = fusion.features_paths(run)
-    (shard / "scattering.npy").unlink()
-    fusion_tasks._extractor.cache_clear()
+    (shard,) = fusion.features(run)
+    (shard.path / "scattering.npy").unlink()
+    fusion._extractor.cache_clear()
     monkeypatch.setattr(features, "spectrum_statistics", None)  # computing anything now would fail
     again = open_here(folder)
-    np.testing.assert_array_equal(fusion_tasks.read_features(fusion.features_paths(again)), first)
+    np.testing.assert_array_equal(fusion.read_features([shard.path for shard in fusion.features(again)]), first)
     assert again.made == ["fusion/features/rows0-59"]
 
 
 def test_shards_join_to_the_features_of_all(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(fusion_stages, "LEAST_SHARD", 25)
+    monkeypatch.setattr(fusion, "LEAST_SHARD", 25)
     parts = open_here(tmp_path / "run")
-    assert [path.name for path in fusion.features_paths(parts)] == ["rows0-24", "rows25-49", "rows50-59"]
+    assert [shard.path.name for shard in fusion.features(parts)] == ["rows0-24", "rows25-49", "rows50-59"]
     np.testing.assert_array_equal(
-        fusion_tasks.read_features(fusion.features_paths(parts)),
-        fusion_tasks.read_features(fusion.features_paths(run)),
+        fusion.read_features([shard.path for shard in fusion.features(parts)]),
+        fusion.read_features([shard.path for shard in fusion.features(run)]),
     )
 
 
 def test_every_stage_of_the_command_line_is_current_after_the_chapter(run, folder):
     again = open_here(folder)
-    made = {name: stage(again) for name, stage in fusion.FUSION_STAGES.items()}
+    made = {name: stage(again) for name, stage in FUSION_STAGES.items()}
     assert list(made)[-1] == "fusion"
     pd.testing.assert_frame_equal(made["fusion"], fusion.scores(run))
     assert again.made == []
@@ -214,8 +215,8 @@ def test_fingerprint_knows_the_content_of_the_data_and_the_weights_that_are_ther
     assert fusion.fusion_fingerprint(open_here("unused"))["data"] is None
 
 
-def test_relative_weights_are_of_the_project_whatever_the_folder(monkeypatch, tmp_path):
+def test_relative_weights_are_of_the_folder_where_the_user_stands(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     options = {"fusion.weights": {"resnet101": ["data/there.safetensors", "b" * 64]}}
     run = open_here("unused", **options | {"fusion.families": ["resnet101", "statistics"]})
-    assert fusion._weights(run) == {"resnet101": (PROJECT / "data" / "there.safetensors", "b" * 64)}
+    assert fusion.backbone_weights(run) == {"resnet101": (tmp_path / "data" / "there.safetensors", "b" * 64)}

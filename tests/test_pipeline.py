@@ -25,8 +25,9 @@ from ftirlib.explain.crime import context_controls
 from ftirlib.explain.crime.contexts import Contexts
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.method import open_run
+from ftirlib.method.models import task_seed
 from ftirlib.method.predict import EXPLAINED
-from ftirlib.method.reasons import _autoencoder, token_patch
+from ftirlib.method.reasons import make_vae, token_patch
 from ftirlib.spectra.model import make_spectra, open_spectra
 from ftirlib.spectra.writer import save_spectra
 
@@ -130,18 +131,18 @@ def test_a_patch_is_stated_and_scaled_to_the_axis(finished):
     assert [token_patch("TT", 89, n) for n in (801, 401, 81, 3)] == [89, 45, 9, 1]
     values = {"variant": "TT", "patch": 89}
     with pytest.warns(UserWarning, match="2 x 401 points is no multiple of the patch of 45: .* last 37"):
-        _autoencoder(values, 0.2, "cpu", 0, 401)
+        make_vae(values, 0.2, "cpu", 0, 401)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _autoencoder(values, 0.2, "cpu", 0, 801)
-        _autoencoder(values | {"variant": "CP"}, 0.2, "cpu", 0, 401)
+        make_vae(values, 0.2, "cpu", 0, 801)
+        make_vae(values | {"variant": "CP"}, 0.2, "cpu", 0, 401)
 
 
 def test_replicates_differ_by_their_seed_and_have_names_of_their_own(tmp_path):
     with open_run("smoke", out=tmp_path, changes=SMALL | {"vaes.seeds": 2}) as run:
         assert method.vae_names(run) == ["CP-0.2", "CP-0.2-seed1", "TT-0.2", "TT-0.2-seed1"]
         assert method.vae_names(run, replicates=False) == VAES
-        assert stages._seed(run, 0, 1000) != stages._seed(run, 0, 1001)
+        assert task_seed(run, 0, 1000) != task_seed(run, 0, 1001)
 
 
 def test_the_autoencoder_shown_is_chosen_without_the_test_sets(finished):

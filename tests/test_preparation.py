@@ -5,18 +5,17 @@ import uuid
 import numpy as np
 import pytest
 import zarr
-from ftirlib.engine.task import Task
-from ftirlib.method.preparation import PARTS, prepared_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.command.status import status_text
-from ftirlib.engine.driver import Driver
+from ftirlib.engine import driver as drivers
+from ftirlib.engine.driver import Artefact, Driver
 from ftirlib.engine.progress import read_progress
 from ftirlib.engine.store import Store
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.method import preparation, tasks
-from ftirlib.method import run as runner
+from ftirlib.method import data as stages
+from ftirlib.method.data import PARTS, prepared_store
 from ftirlib.method.settings import read_settings
 from ftirlib.spectra.bands import tissue_reference
 from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra
@@ -67,17 +66,14 @@ def at_once(source, tmp_path_factory):
     return files(path)
 
 
-def task_of(source, **how):
-    how = {"recipe": RECIPE} | how
-    return Task("prepared", tasks.prepare, {"source": str(source), **how}, how, {"spectra": "key"})
-
-
 def driver_of(out, workers=1):
-    return Driver(out, about={}, seed=0, workers=workers)
+    return Driver(out, about={}, workers=workers)
 
 
 def prepare(driver, source, shard=CHUNK, **how):
-    return prepared_store(driver, task_of(source, **how), n=open_spectra(source).sizes["spectrum"], shard=shard)
+    """Path or address of the prepared data set."""
+    steps = {"recipe": RECIPE} | how
+    return prepared_store(driver, Artefact("", str(source), "key"), steps, shard=shard).address
 
 
 @pytest.fixture
@@ -88,7 +84,7 @@ def here(monkeypatch):
         for name, (function, *arguments) in calls.items():
             on_done(name, function(*arguments))
 
-    monkeypatch.setattr(runner, "wait_for", one_by_one)
+    monkeypatch.setattr(drivers, "wait_for", one_by_one)
     monkeypatch.setattr(Driver, "executor", None)
 
 
@@ -123,7 +119,7 @@ def test_any_parts_of_any_spectra_are_joined_to_what_is_made_at_once(tmp_path_fa
     folder = tmp_path_factory.mktemp("any")
     data = cohort(len(usable), np.array(usable))
     save_spectra(data, folder / "raw.zarr")
-    how = {"source": str(folder / "raw.zarr"), "recipe": RECIPE, "quality": quality}
+    source, steps = str(folder / "raw.zarr"), {"recipe": RECIPE, "quality": quality}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preprocess, "CHUNK", 8)
         prepare_spectra(data, folder / "spectra.zarr", recipe=RECIPE, quality=quality)
@@ -131,16 +127,17 @@ def test_any_parts_of_any_spectra_are_joined_to_what_is_made_at_once(tmp_path_fa
         for start in range(0, len(usable), 8 * chunks):
             parts.append(folder / f"part{start:04d}")
             parts[-1].mkdir()
-            tasks.prepare_part(parts[-1], None, rows=[start, min(start + 8 * chunks, len(usable))], **how)
+            rows = [start, min(start + 8 * chunks, len(usable))]
+            stages.prepare_part(parts[-1], None, source=source, steps=steps, rows=rows)
         (folder / "joined").mkdir()
-        tasks.prepare(folder / "joined", None, parts=parts, **how)
+        stages.prepare(folder / "joined", None, source=source, steps=steps, parts=parts)
     assert files(folder / "joined" / "spectra.zarr") == files(folder / "spectra.zarr")
 
 
 def test_a_killed_driver_finds_its_parts_again(here, source, at_once, tmp_path, monkeypatch):
     out = tmp_path / "run"
     with driver_of(out) as driver:
-        monkeypatch.setattr(driver, "dataset", interrupted)
+        monkeypatch.setattr(driver, "make", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(driver, source)
     assert len(Store(out).names()) == 4 and all(name.startswith(f"{PARTS}/") for name in Store(out).names())
@@ -203,17 +200,6 @@ def test_an_unusable_spectrum_is_named_as_in_the_source(here, value, words, tmp_
         name = f"{(CHUNK + 57) // 50:03d}"
         with pytest.raises(DataError, match=rf"spectrum {CHUNK + 57} \(image '{name}'\) {words}"):
             prepare(driver, tmp_path / "raw.zarr", quality="none")
-
-
-def test_parts_are_named_after_what_goes_into_them(source):
-    other_source = Task("prepared", tasks.prepare, {}, {"recipe": RECIPE}, {"spectra": "other"})
-    one = preparation._part(task_of(source), [0, CHUNK]).name
-    others = {
-        preparation._part(task_of(source), [CHUNK, 2 * CHUNK]).name,
-        preparation._part(task_of(source, quality="none"), [0, CHUNK]).name,
-        preparation._part(other_source, [0, CHUNK]).name,
-    }
-    assert one == preparation._part(task_of(source), [0, CHUNK]).name and len({one, *others}) == 4
 
 
 @pytest.mark.parametrize("shard", [0, CHUNK - 1, CHUNK + 1])

@@ -23,8 +23,7 @@ from ftirlib.engine.cluster import open_executor, wait_for
 from ftirlib.engine.lock import Hold, hold
 from ftirlib.engine.places import resolved
 from ftirlib.engine.progress import Progress, stage_of
-from ftirlib.engine.remote import open_store
-from ftirlib.engine.store import MANIFEST, folder_fingerprint
+from ftirlib.engine.store import MANIFEST, Store, folder_fingerprint
 from ftirlib.engine.worker import one_thread
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.files import fingerprint, plain, read_json
@@ -65,12 +64,12 @@ class Artefact:
     @property
     def path(self) -> Path:
         """The folder or file on this machine, fetched first where the store is elsewhere."""
-        return (_opened_store(self.root).fetch(self.name) if self.root else Path(self.name)) / self.inside
+        return (opened_store(self.root).fetch(self.name) if self.root else Path(self.name)) / self.inside
 
     @property
     def address(self) -> str:
         """Where a Zarr store lies: its chunks are read from there, not fetched."""
-        return _opened_store(self.root).dataset(self.name, self.inside) if self.root else self.name
+        return opened_store(self.root).dataset(self.name, self.inside) if self.root else self.name
 
     def located(self) -> str:
         """What a worker is given: the address of a Zarr store, the path of anything else."""
@@ -83,9 +82,9 @@ class Artefact:
 
 
 @lru_cache(maxsize=8)
-def _opened_store(root: str):
+def opened_store(root: str):
     """A store that remembers which of its fetched copies it has checked."""
-    return open_store(root)
+    return Store(root)
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def execute(address: str, task: Task, key: str, made_from: dict) -> list[str]:
     list of str
         Warnings of the library, for the driver to report.
     """
-    store = open_store(address)
+    store = Store(address)
     work = store.work(task.name, key)
     arguments = _located(task.arguments)
 
@@ -234,7 +233,7 @@ class Driver:
         report: Callable[[str], None] | None = None,
         bar: bool = False,
     ):
-        self.store = open_store(out)
+        self.store = Store(out)
         self.report = report or (lambda line: None)
         self.made: list[str] = []
         self.results: dict[Hashable, Any] = {}  # of stages, see `once`

@@ -38,8 +38,8 @@ def given_or_made(run: Run, given: str | None, simulation: Task) -> Artefact:
 
 def simulate(out, work, *, phantom, seed):
     """Simulate the colon cohort."""
-    from ftirlib.spectra.simulate.phantom import simulate_colon
-    from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
+    from ftirlib.spectra.simulate.colon import simulate_colon
+    from ftirlib.spectra.simulate.settings import PhantomSettings
 
     simulate_colon(out / STORE, settings=PhantomSettings(**phantom.model_dump()), seed=seed)
 

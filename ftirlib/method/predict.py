@@ -20,7 +20,7 @@ import xarray as xr
 from ftirlib.engine.driver import Artefact, Driver, Task, key_of
 from ftirlib.engine.lock import holder_of
 from ftirlib.engine.places import is_remote
-from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import Store
 from ftirlib.errors import DataError, SettingsError, StoreError
 from ftirlib.files import fingerprint
 from ftirlib.method.data import FOLDS, SHOWN, STORE, prepared_store, read_fold
@@ -146,7 +146,7 @@ class Finished:
     """
 
     def __init__(self, root: str | Path):
-        self.settings, self.store = read_run_settings(root), open_store(root)
+        self.settings, self.store = read_run_settings(root), Store(root)
         self.address = self.store.address
         for name in ("prepared", "folds", "ensemble"):
             if self.store.damaged(name):

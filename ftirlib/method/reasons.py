@@ -189,7 +189,7 @@ def _vae_arguments(run: Run, fold: int, variant: str, share: float, replicate: i
 def vae(out, work, *, spectra, explanations, folds, fold, voters, settings, labels, stability_floor, device, seed):
     """Train an autoencoder on explained validation spectra, then place every explained spectrum in its latent space."""
     data, found, places, seen = _explained_sides(spectra, explanations, voters, folds, fold, labels)
-    model = _make_vae(settings, device, seed, data.sizes["wavenumber"])
+    model = make_vae(settings, device, seed, data.sizes["wavenumber"])
     known = found["validation"]
     _fit(model, known, _on_disk(known, work, "validation"), seen, data, stability_floor, work)
     model.save(out / "model")
@@ -200,7 +200,7 @@ def vae(out, work, *, spectra, explanations, folds, fold, voters, settings, labe
     np.savez(out / "latent.npz", **places)
 
 
-def _make_vae(settings: dict, device: str, seed: int, n_wavenumbers: int):
+def make_vae(settings: dict, device: str, seed: int, n_wavenumbers: int):
     """A CrimeVAE, not yet trained, and a warning where its patch does not divide its input."""
     from ftirlib.classify.device import choose_device
     from ftirlib.explain.crime.vae import CrimeVAE
@@ -425,7 +425,7 @@ def control(
     data, found, places, seen = _explained_sides(spectra, explanations, voters, folds, fold, labels)
     halves = {side: _on_disk(one, work, side) for side, one in found.items()}
     x, w, y = control_input(control, *halves["validation"], seen, random_state=seed)
-    model = _make_vae(settings, device, seed, data.sizes["wavenumber"])
+    model = make_vae(settings, device, seed, data.sizes["wavenumber"])
     _fit(model, found["validation"], (x, w), y, data, stability_floor, work)
     others = control_input(
         control, *halves["test"], places["test_predicted"], random_state=seed, means=halves["validation"]

@@ -186,8 +186,8 @@ def _agreement(spectra, rows, path, voters, bootstrap) -> dict[str, tuple[float,
 
     Empty where there is one group.
     """
+    from ftirlib.report.scores import score_intervals
     from ftirlib.report.tally import Tally
-    from ftirlib.report.uncertainty import bootstrap_tally
 
     data = open_spectra(spectra, codes=False)
     names = {key: data.attrs[key] for key in ("class_names", "positive_classes")}
@@ -201,7 +201,7 @@ def _agreement(spectra, rows, path, voters, bootstrap) -> dict[str, tuple[float,
         return {}
     intervals = {}
     for target, tally in tallies.items():
-        found = bootstrap_tally(tally, **bootstrap)
+        found = score_intervals(tally, **bootstrap)
         for name in ("accuracy", "balanced_accuracy"):
             interval = found[name]
             intervals[f"{name.replace('_', ' ')} against {target}"] = (interval.estimate, interval.low, interval.high)

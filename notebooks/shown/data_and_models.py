@@ -17,8 +17,7 @@ from ftirlib.explain.crime.contexts import context_moments
 from ftirlib.files import read_json
 from ftirlib.method import SHOWN, Run
 from ftirlib.method.explained import Explained
-from ftirlib.report.calibration import Reliability, reliability
-from ftirlib.report.confusion import confusion_counts
+from ftirlib.report.tally import Reliability, confusion_counts, reliability
 from ftirlib.report.uncertainty import Interval, grouped_bootstrap
 from ftirlib.spectra.model import UNKNOWN, as_image, iter_blocks, open_spectra, read_absorbance
 

@@ -10,7 +10,7 @@ import pandas as pd
 from ftirlib import method
 from ftirlib.files import read_json
 from ftirlib.method import FOLDS, SHOWN, Run, validation_scores
-from ftirlib.report.paired import paired_table
+from ftirlib.report.comparison import paired_table
 from ftirlib.spectra.model import UNKNOWN
 from shown.data_and_models import out_of_fold
 from shown.tables import difference_cell
