@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.spatial.distance import pdist, squareform
 
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.spectra.rows import Rows
 
 EMPTY = -1  # label of a context that holds no spectra
 
@@ -90,7 +90,7 @@ def describe_contexts(
     assigned : (n_spectra,) int
         Context of each spectrum, 0 to n_contexts - 1.
     n_contexts : int
-    spectra, weights : (n_spectra, n_wavenumbers) array, RowFile or Walk
+    spectra, weights : (n_spectra, n_wavenumbers) array or Rows
         Of which a block is in memory at a time.
     predicted : (n_spectra,) int
         Class the classifier gives.
@@ -108,7 +108,7 @@ def describe_contexts(
         Arrays that disagree in length, or class and context numbers out of range.
     """
     assigned = np.asarray(assigned)
-    spectra, weights = Walk.over(spectra), Walk.over(weights)
+    spectra, weights = Rows.of(spectra), Rows.of(weights)
     predicted, labelled = np.asarray(predicted), np.asarray(labelled)
     n, k = len(assigned), n_contexts
     if spectra.shape != weights.shape or len(spectra) != n:
@@ -206,15 +206,15 @@ def context_moments(values, assigned, n_contexts: int) -> tuple[np.ndarray, np.n
 
     Parameters
     ----------
-    values : (n_spectra, n_columns) array, RowFile or Walk
-        Walked once.
+    values : (n_spectra, n_columns) array or Rows
+        Read once.
     assigned : (n_spectra,) int
         Context of each row.
     n_contexts : int
     """
-    walk = Walk.over(values)
-    size, means, squares = np.zeros((n_contexts, 1)), *np.zeros((2, n_contexts, walk.shape[1]))
-    for rows, block in walk:
+    values = Rows.of(values)
+    size, means, squares = np.zeros((n_contexts, 1)), *np.zeros((2, n_contexts, values.shape[1]))
+    for rows, block in values.blocks():
         at, block = assigned[rows], block.astype(np.float64)
         member = csr_array((np.ones(len(at)), (at, np.arange(len(at)))), shape=(n_contexts, len(at)))
         count = member.sum(axis=1)[:, None]

@@ -126,7 +126,7 @@ class Contexts:
     def describe(self, *, spectra, weights, predicted, labelled, n_classes: int, assigned=None) -> ContextTable:
         """What each context holds, of the spectra given by `assigned`, or of those the contexts were found on.
 
-        `spectra` and `weights` are an array, `RowFile` or `Walk` each; see
+        `spectra` and `weights` are an array or `Rows` each; see
         `ftirlib.explain.crime.context_table.describe_contexts`.
         """
         assigned = self.assigned if assigned is None else np.asarray(assigned)
