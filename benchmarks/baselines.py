@@ -32,7 +32,7 @@ from xgboost import XGBClassifier
 
 from ftirlib.classify import boosting
 from ftirlib.classify.baselines import make_baseline
-from ftirlib.engine.memory import peak_memory_mb
+from ftirlib.engine.store import peak_memory_mb
 from ftirlib.spectra.rows import Rows
 
 WAVENUMBERS, CLASSES, BANDS, BLOCK = 801, 4, 30, 4096

@@ -6,8 +6,9 @@ import pytest
 from ftirlib.classify.baselines import PCALDA, make_baseline
 from ftirlib.errors import DataError
 from ftirlib.spectra import rows
-from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
+from ftirlib.spectra.model import make_spectra, open_spectra
 from ftirlib.spectra.rows import Rows
+from ftirlib.spectra.writer import save_spectra
 
 NAMES = ["mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb"]
 WIDTH = 6

@@ -19,7 +19,8 @@ from shown.scale import (
 from ftirlib.method import tasks
 from ftirlib.spectra import folds
 from ftirlib.spectra.folds import four_way_folds
-from ftirlib.spectra.model import SpectraWriter, open_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import SpectraWriter
 
 WORKER, DRIVER = 150, 60  # bytes a spectrum: 10^7 add 1.5 GB and 0.6 GB to what a process holds anyway
 AXIS = np.linspace(1000.0, 1800.0, 64)  # whose absorbances are 256 bytes a spectrum

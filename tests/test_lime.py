@@ -17,7 +17,8 @@ from ftirlib.explain.lime import lime as lime_module
 from ftirlib.explain.lime.forward import evaluating
 from ftirlib.explain.lime.lime import SpectralLime, correlation
 from ftirlib.explain.lime.ridge import SharedRows, weighted_ridge
-from ftirlib.spectra.model import open_spectra, save_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 SAMPLED = ("instance", "mean", "quartile", "decile")
 N_CLASSES = 3

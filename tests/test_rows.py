@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError
-from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra, save_spectra
+from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra
 from ftirlib.spectra.rows import Rows, hstack, vstack
+from ftirlib.spectra.writer import save_spectra
 
 N, WIDTH = CHUNK + 70, 3
 VALUES = np.random.default_rng(0).normal(size=(N, WIDTH)).astype(np.float32)

@@ -12,13 +12,12 @@ import pandas as pd
 import xarray as xr
 
 from ftirlib.engine.places import place_name
-from ftirlib.explain.crime.context_table import context_moments
+from ftirlib.explain.crime.contexts import context_moments
 from ftirlib.method import stages, tasks
 from ftirlib.method.explained import Explained
 from ftirlib.method.run import Run
 from ftirlib.method.stages import SHOWN
-from ftirlib.report.calibration import Reliability, reliability
-from ftirlib.report.confusion import confusion_counts
+from ftirlib.report.tally import Reliability, confusion_counts, reliability
 from ftirlib.report.uncertainty import Interval, grouped_bootstrap
 from ftirlib.spectra.model import UNKNOWN, as_image, iter_blocks, open_spectra, read_absorbance
 

@@ -12,8 +12,8 @@ from ftirlib.engine.places import place_name
 from ftirlib.method import fusion_stages, tasks
 from ftirlib.method.fusion_stages import FUSION
 from ftirlib.method.run import Run
-from ftirlib.report.confusion import confusion_counts
-from ftirlib.report.multiclass import MULTICLASS_TITLES, bootstrap_multiclass, multiclass_scores
+from ftirlib.report.scores import MULTICLASS_TITLES, multiclass, multiclass_scores, score_intervals
+from ftirlib.report.tally import Tally, confusion_counts
 from ftirlib.report.uncertainty import Interval, fold_summary, grouped_bootstrap
 from shown import tables
 from shown.data_and_models import ClassSpectra, mean_spectra
@@ -255,17 +255,12 @@ def leak_intervals(run: Run) -> dict[tuple[str, str], dict]:
 
 
 def _leak_intervals(run: Run) -> dict[tuple[str, str], dict]:
-    names = fusion_stages.spectra(run).attrs["class_names"]
-    return {
-        protocol: bootstrap_multiclass(
-            found["y_true"],
-            found["predicted"],
-            found["group"],
-            class_names=names,
-            **run.settings.bootstrap,
-        )
-        for protocol, found in fusion_stages.leak(run).items()
-    }
+    names = {"class_names": fusion_stages.spectra(run).attrs["class_names"], "positive_classes": ()}
+    intervals = {}
+    for protocol, found in fusion_stages.leak(run).items():
+        tally = Tally.of(found["y_true"], found["predicted"], groups=found["group"], **names)
+        intervals[protocol] = multiclass(score_intervals(tally, **run.settings.bootstrap))
+    return intervals
 
 
 def leak_table(run: Run) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from ftirlib.method import stages, tasks
 from ftirlib.method.run import Run
 from ftirlib.method.scores import validation_scores
 from ftirlib.method.stages import FOLDS, SHOWN
-from ftirlib.report.paired import paired_table
+from ftirlib.report.comparison import paired_table
 from ftirlib.spectra.model import UNKNOWN
 from shown.data_and_models import out_of_fold
 from shown.tables import difference_cell

@@ -1,21 +1,26 @@
 """A classifier as the explainers see it: a checked function from spectra to class probabilities.
 
-Accepts what the field passes around: an estimator, a function, or a torch module (PyTorch, arXiv:1912.01703).
+It may be an estimator, a function, or a torch module (PyTorch, arXiv:1912.01703). A module is cut at its first
+non-linearity: an affine map of a perturbed spectrum is its value at the spectrum plus the response to the noise, and
+with one noise bank for all spectra (as `lime` draws it) both are computed once.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain, takewhile
 
 import numpy as np
 import torch
+from torch import nn
 
 from ftirlib.errors import ModelError
-from ftirlib.explain.lime.parts import first_tensor, parts_of, response
 
 PREDICT_ROWS = 8192  # rows handed to a function at a time: 52 MB of float64 at 801 wavenumbers
 MODULE_ROWS = 512  # rows a module sees at a time: its activations then stay near the processor
 RESPONSE_VALUES = 2**25  # of the noise, held at a time: 128 MB in single precision
+# In evaluation mode each of these is an affine map of its input.
+AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.Identity, nn.Dropout, nn.Flatten, nn.Unflatten)
 
 
 class Forward:
@@ -23,7 +28,7 @@ class Forward:
 
     Parameters
     ----------
-    model : object with predict_proba, torch.nn.Module, or callable
+    model : object with predict_proba, nn.Module, or callable
         A module maps (n, n_wavenumbers) to probabilities and runs in evaluation mode. An estimator with a method
         ``prediction_module`` names the module that computes its ``predict_proba``.
 
@@ -36,7 +41,7 @@ class Forward:
     def __init__(self, model):
         if hasattr(model, "prediction_module"):
             model = model.prediction_module()
-        self.module = model if isinstance(model, torch.nn.Module) else None
+        self.module = model if isinstance(model, nn.Module) else None
         if self.module is not None:
             self._parts, self._like = parts_of(model), first_tensor(model)
             self._call, self.block = self._from_module, MODULE_ROWS
@@ -119,7 +124,7 @@ def check_probabilities(values, n_rows: int) -> np.ndarray:
     return values
 
 
-def as_differentiable(model) -> torch.nn.Module:
+def as_differentiable(model) -> nn.Module:
     """The torch module inside `model`, for explanations that need its gradient.
 
     Raises
@@ -127,7 +132,7 @@ def as_differentiable(model) -> torch.nn.Module:
     ModelError
         When `model` is no module and has no ``as_module``.
     """
-    if isinstance(model, torch.nn.Module):
+    if isinstance(model, nn.Module):
         return model
     if hasattr(model, "as_module"):
         return model.as_module()
@@ -138,7 +143,7 @@ def as_differentiable(model) -> torch.nn.Module:
 
 
 @contextmanager
-def evaluating(module: torch.nn.Module):
+def evaluating(module: nn.Module):
     """Run `module` in evaluation mode, and leave every part in the mode it was found in."""
     training = [part for part in module.modules() if part.training]
     module.eval()
@@ -147,3 +152,59 @@ def evaluating(module: torch.nn.Module):
     finally:
         for part in training:
             part.training = True
+
+
+def parts_of(module: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    """Pairs (affine, rest) such that the module's output is the mean over pairs of ``rest(affine(spectra))``.
+
+    A module may name its own with a method ``parts``, as `ftirlib.classify.vote.Vote` does; a `torch.nn.Sequential`
+    is cut after its leading affine layers; of any other the affine part is the identity.
+
+    Parameters
+    ----------
+    module : nn.Module
+    """
+    if hasattr(module, "parts"):
+        return module.parts()
+    layers = list(_layers(module))
+    leading = len(list(takewhile(lambda layer: isinstance(layer, AFFINE), layers)))
+    if not leading:
+        return [(nn.Identity(), module)]
+    return [(nn.Sequential(*layers[:leading]), nn.Sequential(*layers[leading:]))]
+
+
+def _layers(module):
+    """The layers of nested `torch.nn.Sequential`s in order, or the module alone."""
+    if type(module) is not nn.Sequential:
+        yield module
+        return
+    for child in module:
+        yield from _layers(child)
+
+
+def response(affine: nn.Module, noise: torch.Tensor) -> torch.Tensor:
+    """What noise (n, n_wavenumbers) adds to the output of the affine map, whatever it is added to."""
+    return affine(noise) - affine(torch.zeros_like(noise[:1]))
+
+
+def pull_back(affine: nn.Module, gradient: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Gradient with respect to the spectra, (n, n_wavenumbers), of one with respect to the map's output (n, ...).
+
+    Parameters
+    ----------
+    affine : nn.Module
+    gradient : tensor
+    like : (any, n_wavenumbers) tensor
+        Whose type and device the spectra have.
+    """
+    if isinstance(affine, nn.Identity):
+        return gradient
+    with torch.enable_grad():
+        anywhere = like.new_zeros(len(gradient), like.shape[1], requires_grad=True)  # its slope is the same everywhere
+        return torch.autograd.grad(affine(anywhere), anywhere, gradient)[0]
+
+
+def first_tensor(module: nn.Module) -> torch.Tensor:
+    """A tensor whose type and device the module's input must share: its first floating weight or buffer."""
+    found = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
+    return next(found, torch.zeros(()))

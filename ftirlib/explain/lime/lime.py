@@ -13,12 +13,11 @@ import numpy as np
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.explain.attribution import Attribution, save_attributions
-from ftirlib.explain.lime.bins import BinnedNoise
 from ftirlib.explain.lime.forward import Forward
 from ftirlib.explain.lime.inputs import SpectraTable, axis_range, check_labels, choose_labels
 from ftirlib.explain.lime.limit import AveragedGradient, GradientForward
 from ftirlib.explain.lime.local import AroundInstance, AroundMean, Binned
-from ftirlib.explain.lime.noise import KINDS, GaussianNoise, band_numbers
+from ftirlib.explain.lime.noise import KINDS, BinnedNoise, GaussianNoise, band_numbers
 from ftirlib.explain.lime.selection import METHODS, Selection
 from ftirlib.spectra.importing.units import SAME_AXIS
 

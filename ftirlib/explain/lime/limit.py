@@ -14,9 +14,15 @@ import torch
 
 from ftirlib.errors import ModelError
 from ftirlib.explain.attribution import relative_error
-from ftirlib.explain.lime.forward import Forward, as_differentiable, check_probabilities, evaluating
+from ftirlib.explain.lime.forward import (
+    Forward,
+    as_differentiable,
+    check_probabilities,
+    evaluating,
+    pull_back,
+    response,
+)
 from ftirlib.explain.lime.noise import GaussianNoise
-from ftirlib.explain.lime.parts import pull_back, response
 from ftirlib.explain.lime.ridge import Fit
 
 PAIRS_PER_ROUND = 16  # opposite pairs between two looks at the error

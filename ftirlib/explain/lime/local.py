@@ -10,9 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ftirlib.explain.lime.bins import BinnedNoise
 from ftirlib.explain.lime.forward import Forward
-from ftirlib.explain.lime.noise import GaussianNoise
+from ftirlib.explain.lime.noise import BinnedNoise, GaussianNoise
 from ftirlib.explain.lime.ridge import Fit, RidgeOperator, SharedRows, kernel, weighted_ridge
 from ftirlib.explain.lime.selection import RANKING_RIDGE, Selection
 

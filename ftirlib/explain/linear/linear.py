@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.errors import DataError, ModelError, SettingsError, StoreError
+from ftirlib.files import write_text
 
 FORMAT = "ftirlib-linear-1"
 WEIGHTINGS = ("signed", "absolute", "none")
 ROWS = 2048  # spectra worked on at once: 6.5 MB at 801 wavenumbers, so that a block stays near the processor
 COLUMNS = 128  # wavenumbers summed in the spectra's own precision before the sum continues in float64
-EMPTY = -1  # label of a context that holds no spectra
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class LinearClassifier:
         for name, values in (("mean spectra", mean_spectra), ("mean weights", mean_weights), ("context", context)):
             if len(values) != len(labels):
                 raise DataError(f"there are {len(labels)} labels but {name} has shape {values.shape}.")
-        kept = labels != EMPTY
+        kept = labels != -1  # the label of a context that holds no spectra
         if not kept.any():
             raise DataError("every context is empty (label -1); find contexts on spectra that are described.")
         return cls(
@@ -286,13 +286,12 @@ class LinearClassifier:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the whole model to one JSON file that can be read by eye; it appears only when complete."""
-        path = Path(path)
         lines = [
             {
                 "context": int(self.context[k]),
                 "label": self.class_names[self.labels[k]],
-                "mean_spectrum": _plain(self.mean_spectra[k]),
-                "mean_weights": _plain(self.mean_weights[k]),
+                "mean_spectrum": _shortest(self.mean_spectra[k]),
+                "mean_weights": _shortest(self.mean_weights[k]),
             }
             for k in range(len(self.labels))
         ]
@@ -309,14 +308,8 @@ class LinearClassifier:
         body = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in head.items()]
         contexts = ",\n".join(f"  {json.dumps(line, ensure_ascii=False)}" for line in lines)
         text = "\n".join(["{", *body, ' "contexts": [', contexts, " ]", "}"]) + "\n"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        with open(partial, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(partial, path)
-        return path
+        write_text(path, text)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> LinearClassifier:
@@ -379,7 +372,7 @@ def _product(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return total
 
 
-def _plain(values: np.ndarray) -> list[float]:
+def _shortest(values: np.ndarray) -> list[float]:
     """float32 values as the shortest decimals that give the same float32 back."""
     return [float(str(v)) for v in values]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ftirlib.errors import DataError
-from ftirlib.explain.crime.context_table import ContextTable
+from ftirlib.explain.crime.contexts import ContextTable
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.explain.linear.naming import name_peaks
 
