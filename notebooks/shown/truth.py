@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ftirlib.explain.attribution import walk_weights
+from ftirlib.explain.attribution import weight_rows
 from ftirlib.method import stages
 from ftirlib.method.run import Run
 from ftirlib.report.truth.mislabels import OPPOSING, QUALITIES, detection, mislabel_table
@@ -242,7 +242,7 @@ def _recoveries(run: Run) -> pd.DataFrame:
     )
     predicted = np.concatenate([ensemble_classes(run, found, k) for k, found in enumerate(folds)])
     shards = [shard for k in stages.FOLDS for shard in stages.explanations(run)[k]["test"]]
-    weights = walk_weights([shard / "attribution.zarr" for shard in shards])
+    weights = weight_rows([shard / "attribution.zarr" for shard in shards])
     vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights])
     kind = np.where((truth == predicted) & vary, pathway, UNKNOWN)
     names = pathway_names(run)
