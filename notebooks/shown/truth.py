@@ -243,7 +243,7 @@ def _recoveries(run: Run) -> pd.DataFrame:
     predicted = np.concatenate([ensemble_classes(run, found, k) for k, found in enumerate(folds)])
     shards = [shard for k in stages.FOLDS for shard in stages.explanations(run)[k]["test"]]
     weights = weight_rows([shard / "attribution.zarr" for shard in shards])
-    vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights])
+    vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights.blocks()])
     kind = np.where((truth == predicted) & vary, pathway, UNKNOWN)
     names = pathway_names(run)
     masks = {code: band_mask(axis, bands, name) for code, name in enumerate(names)}
@@ -252,7 +252,7 @@ def _recoveries(run: Run) -> pd.DataFrame:
     for code in masks:
         shift[kind == code] = rng.integers(0, axis.size, (kind == code).sum())
     auroc, moved = np.full((2, len(rows)), np.nan)
-    for at, block in weights:
+    for at, block in weights.blocks():
         # as numpy.roll, each by its own distance
         rolled = np.take_along_axis(block, (np.arange(axis.size) - shift[at, None]) % axis.size, axis=1)
         for code in np.intersect1d(kind[at], list(masks)):
