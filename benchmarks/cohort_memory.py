@@ -26,7 +26,7 @@ from shown.scale import cohort_memory
 from ftirlib.classify.boosting import boost
 from ftirlib.classify.codes import Codes
 from ftirlib.classify.walk import Walk
-from ftirlib.engine.memory import peak_memory_mb
+from ftirlib.engine.store import peak_memory_mb
 from ftirlib.method import tasks
 from ftirlib.method.arrays import StoredArrays
 from ftirlib.spectra.folds import N_SETS

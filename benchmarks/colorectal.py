@@ -18,7 +18,7 @@ SHAPE = (88, 88)  # pixels of a core
 IMPORT = """
 import sys, warnings
 warnings.simplefilter("ignore")
-from ftirlib.engine.memory import peak_memory_mb
+from ftirlib.engine.store import peak_memory_mb
 from ftirlib.sources.colorectal_store import import_colorectal
 data = import_colorectal(sys.argv[1], sys.argv[2], tissue=sys.argv[3])
 print(data.sizes["spectrum"], peak_memory_mb())

@@ -11,10 +11,10 @@ from shown import fusion_real as fusion_real_views
 from test_fusion_stages import open_here
 
 from ftirlib.command.data import import_store
+from ftirlib.engine.places import cache_folder
 from ftirlib.errors import DataError
 from ftirlib.method import fusion_stages
 from ftirlib.sources.catalogue import find_set
-from ftirlib.sources.download import cache_folder
 
 FEW = 24  # spectra of a class, where the benchmark takes more
 STEP = 16.0  # cm-1, the coarsest axis that an MSCNN takes

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ftirlib.engine.places import cache_folder
 from ftirlib.errors import DataError
 from ftirlib.sources import packages
 from ftirlib.sources.catalogue import SETS, PackageSet, find_set, list_sets
-from ftirlib.sources.download import cache_folder
 from ftirlib.sources.packages import get_package_set
 from ftirlib.spectra.importing.formats import READERS
 from ftirlib.spectra.importing.readers import import_spectra

@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,19 +26,6 @@ TRIES = 3  # per file
 RECORD_LIMIT = 1 << 25  # bytes; the list of the largest record known has a few hundred kB
 HEADERS = {"User-Agent": "ftirlib"}
 HASHES = ("md5", "sha1", "sha256", "sha512")
-
-
-def cache_folder() -> Path:
-    """The user's folder for fetched data, which may not exist yet; FTIRLIB_CACHE names another."""
-    if named := os.environ.get("FTIRLIB_CACHE"):
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ftirlib"
 
 
 @dataclass(frozen=True)

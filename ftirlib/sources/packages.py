@@ -23,10 +23,10 @@ from typing import BinaryIO
 
 import xarray as xr
 
+from ftirlib.engine.places import cache_folder
 from ftirlib.errors import DataError
 from ftirlib.files import file_hash, read_json, write_json, written
 from ftirlib.sources.catalogue import PackageSet, find_set
-from ftirlib.sources.download import cache_folder
 from ftirlib.spectra.importing.readers import import_spectra
 
 TIMEOUT = 3600  # seconds for a download

@@ -16,9 +16,9 @@ from torch import nn
 
 from ftirlib.errors import ModelError
 
-PREDICT_ROWS = 8192  # rows handed to a function at a time: 52 MB of float64 at 801 wavenumbers
-MODULE_ROWS = 512  # rows a module sees at a time: its activations then stay near the processor
-RESPONSE_VALUES = 2**25  # of the noise, held at a time: 128 MB in single precision
+PREDICT_ROWS = 8192  # rows given to a function at a time: 52 MB of float64 at 801 wavenumbers
+MODULE_ROWS = 512  # rows given to a module at a time: its activations then stay in the processor's cache
+RESPONSE_VALUES = 2**25  # responses to the noise in memory at a time: 128 MB in single precision
 # In evaluation mode each of these is an affine map of its input.
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.Identity, nn.Dropout, nn.Flatten, nn.Unflatten)
 
@@ -35,7 +35,7 @@ class Forward:
     Raises
     ------
     ModelError
-        When `model` is none of these, or what it returns is no table of probabilities.
+        When `model` is none of these, or its output is no table of probabilities.
     """
 
     def __init__(self, model):
@@ -75,35 +75,35 @@ class Forward:
         if self.module is not None:
             return self._around_by_parts(spectra, noise)
         together = max(1, self.block // len(noise))  # spectra that share one call of the model
-        found = []
+        parts = []
         for k in range(0, len(spectra), together):
             rows = spectra[k : k + together, None, :].astype(np.float64) + noise
-            found.append(self(rows.reshape(-1, noise.shape[1])).reshape(len(rows), len(noise), -1))
-        return np.concatenate(found)
+            parts.append(self(rows.reshape(-1, noise.shape[1])).reshape(len(rows), len(noise), -1))
+        return np.concatenate(parts)
 
     def _around_by_parts(self, spectra, noise):
         spectra, noise = torch.as_tensor(spectra).to(self._like), torch.as_tensor(noise).to(self._like)
         total = None
         with evaluating(self.module), torch.no_grad():
-            for affine, rest in self._parts:
+            for affine, remainder in self._parts:
                 base = affine(spectra)
                 run = max(1, RESPONSE_VALUES // base[0].numel())
                 for start in range(0, len(noise), run):
                     change = response(affine, noise[start : start + run])
                     for k in range(len(spectra)):
                         for first in range(0, len(change), self.block):
-                            answer = rest(base[k] + change[first : first + self.block])
+                            probabilities = remainder(base[k] + change[first : first + self.block])
                             if total is None:
-                                total = np.zeros((len(spectra), len(noise), answer.shape[1]))
-                            here = slice(start + first, start + first + len(answer))
-                            total[k, here] += answer.cpu().numpy()
+                                total = np.zeros((len(spectra), len(noise), probabilities.shape[1]))
+                            rows = slice(start + first, start + first + len(probabilities))
+                            total[k, rows] += probabilities.cpu().numpy()
         total /= len(self._parts)
         check_probabilities(total.reshape(-1, total.shape[2]), total.shape[0] * total.shape[1])
         return total
 
 
 def check_probabilities(values, n_rows: int) -> np.ndarray:
-    """The values as float64 (n_rows, n_classes), or a ModelError that says why they are no probabilities."""
+    """The values as float64 (n_rows, n_classes); a ModelError where they are no probabilities."""
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or len(values) != n_rows or values.shape[1] < 2:
         raise ModelError(
@@ -144,7 +144,7 @@ def as_differentiable(model) -> nn.Module:
 
 @contextmanager
 def evaluating(module: nn.Module):
-    """Run `module` in evaluation mode, and leave every part in the mode it was found in."""
+    """Run `module` in evaluation mode, then restore the mode of every part."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:
@@ -155,14 +155,10 @@ def evaluating(module: nn.Module):
 
 
 def parts_of(module: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
-    """Pairs (affine, rest) such that the module's output is the mean over pairs of ``rest(affine(spectra))``.
+    """Pairs (affine, remainder): the module's output is the mean over them of ``remainder(affine(spectra))``.
 
-    A module may name its own with a method ``parts``, as `ftirlib.classify.vote.Vote` does; a `torch.nn.Sequential`
-    is cut after its leading affine layers; of any other the affine part is the identity.
-
-    Parameters
-    ----------
-    module : nn.Module
+    A module may give its own by a method ``parts``; a `torch.nn.Sequential` is cut after its leading affine layers; of
+    any other module the affine part is the identity.
     """
     if hasattr(module, "parts"):
         return module.parts()
@@ -183,28 +179,23 @@ def _layers(module):
 
 
 def response(affine: nn.Module, noise: torch.Tensor) -> torch.Tensor:
-    """What noise (n, n_wavenumbers) adds to the output of the affine map, whatever it is added to."""
+    """Change of the affine map's output by noise (n, n_wavenumbers), the same at every spectrum."""
     return affine(noise) - affine(torch.zeros_like(noise[:1]))
 
 
 def pull_back(affine: nn.Module, gradient: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Gradient with respect to the spectra, (n, n_wavenumbers), of one with respect to the map's output (n, ...).
+    """Gradient with respect to the spectra, (n, n_wavenumbers), from the gradient at the map's output (n, ...).
 
-    Parameters
-    ----------
-    affine : nn.Module
-    gradient : tensor
-    like : (any, n_wavenumbers) tensor
-        Whose type and device the spectra have.
+    `like` (any, n_wavenumbers) has the type and device of the spectra.
     """
     if isinstance(affine, nn.Identity):
         return gradient
     with torch.enable_grad():
-        anywhere = like.new_zeros(len(gradient), like.shape[1], requires_grad=True)  # its slope is the same everywhere
+        anywhere = like.new_zeros(len(gradient), like.shape[1], requires_grad=True)  # the slope is the same everywhere
         return torch.autograd.grad(affine(anywhere), anywhere, gradient)[0]
 
 
 def first_tensor(module: nn.Module) -> torch.Tensor:
     """A tensor whose type and device the module's input must share: its first floating weight or buffer."""
-    found = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
-    return next(found, torch.zeros(()))
+    tensors = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
+    return next(tensors, torch.zeros(()))
