@@ -24,13 +24,14 @@ from machine import machine
 from shown.scale import cohort_memory
 
 from ftirlib.classify.boosting import boost
-from ftirlib.classify.codes import Codes
-from ftirlib.classify.walk import Walk
 from ftirlib.engine.store import peak_memory_mb
-from ftirlib.method import tasks
-from ftirlib.method.arrays import StoredArrays
+from ftirlib.files import write_json
+from ftirlib.method import data as data_stages
+from ftirlib.method import models, reasons
+from ftirlib.method import scores as score_stages
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.rows import Rows
 from ftirlib.spectra.writer import SpectraWriter
 
 PIXELS = 115**2  # of an image, as published
@@ -48,7 +49,7 @@ NETWORK = {  # a few weights
     "leak": 0.38,
 }
 TRAINING = {"epochs": 1, "batch_size": 16384, "learning_rate": 1e-3}
-EXPLAINED = {"mode": "limit", "samples": 4, "tolerance": None, "most": 2000, "background": 100, "rows": (0, 1000)}
+EXPLAINED = {"mode": "limit", "samples": 4, "tolerance": None, "spectra": 2000, "background": 100}
 SEED = 0
 
 
@@ -82,21 +83,21 @@ def opened(folder: Path, common: dict) -> None:
 
 
 def folds(folder: Path, common: dict) -> None:
-    tasks.fold(_made(folder / "folds"), folder, spectra=common["spectra"], seed=SEED)
+    data_stages.split(_made(folder / "folds"), folder, spectra=common["spectra"], seed=SEED)
 
 
 def baseline(folder: Path, common: dict) -> None:
-    tasks.baseline(_made(folder / "baseline"), folder, **common, fold=0, model="mean-mse", components=2)
+    models.baseline(_made(folder / "baseline"), folder, **common, fold=0, model="mean-mse", components=2)
 
 
 def trees(folder: Path, common: dict) -> None:
     """Two of the rounds that boosting takes, as the memory of each is the same."""
-    data, rows = open_spectra(common["spectra"], codes=False), tasks.read_fold(common["folds"], 0).runs["train"]
-    boost(Walk.over(data, rows), Codes(rows.column(data.label.variable)), len(CLASSES), rounds=2)
+    data, rows = open_spectra(common["spectra"], codes=False), data_stages.read_fold(common["folds"], 0).train
+    boost(Rows.of(data, rows), data.label.values[rows], len(CLASSES), rounds=2)
 
 
 def network(folder: Path, common: dict) -> None:
-    tasks.member(
+    models.member(
         _made(folder / "member"),
         _made(folder / "work"),
         **common,
@@ -110,26 +111,27 @@ def network(folder: Path, common: dict) -> None:
 
 def ensemble(folder: Path, common: dict) -> None:
     out = _made(folder / "ensemble")
-    tasks.ensemble(out, folder, members=[[str(folder / "member")]], threshold=None, voting="hard")
+    models.vote_together(out, folder, members=[[str(folder / "member")]], threshold=None, voting="hard")
     write_json(out / "manifest.json", {"key": "of this benchmark"})
 
 
 def explanations(folder: Path, common: dict) -> None:
-    tasks.explain(
+    reasons.explain(
         _made(folder / "explained"),
         folder,
         **common,
-        ensemble=str(folder / "ensemble"),
+        voters=str(folder / "ensemble" / "fold0"),
         fold=0,
         side="test",
         device="cpu",
         seed=SEED,
-        **EXPLAINED,
+        rows=(0, 1000),
+        settings=EXPLAINED,
     )
 
 
 def scores(folder: Path, common: dict) -> None:
-    tasks.scores(
+    score_stages.score(
         _made(folder / "scores"),
         folder,
         **common,
@@ -142,8 +144,8 @@ def scores(folder: Path, common: dict) -> None:
 
 def driver(folder: Path, common: dict) -> None:
     """What the driver keeps from stage to stage: the data set, the four folds, and where the answers of a model lie."""
-    held = [open_spectra(common["spectra"]), StoredArrays(folder / "ensemble" / "fold0" / "probabilities.npz")]
-    held += [tasks.read_fold(common["folds"], k) for k in range(N_SETS)]
+    held = [open_spectra(common["spectra"]), np.load(folder / "ensemble" / "fold0" / "probabilities.npz")]
+    held += [data_stages.read_fold(common["folds"], k) for k in range(N_SETS)]
 
 
 PARTS = {

@@ -23,7 +23,7 @@ from shown import fusion as fusion_views
 from ftirlib.errors import DataError
 from ftirlib.method import fusion, open_run
 from ftirlib.method.settings import read_settings
-from ftirlib.sources.public_sets import get_public_set
+from ftirlib.sources.packages import get_public_set
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.importing.readers import import_spectra
 

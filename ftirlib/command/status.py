@@ -42,14 +42,13 @@ def status_text(root: str | os.PathLike) -> str:
 
 def _order(stages, found) -> list[str]:
     """The stages of the method in their order, then those of the second paper's that were begun, then whatever else."""
-    from ftirlib.method.fusion_stages import PLACES
-    from ftirlib.method.preparation import PARTS
-    from ftirlib.method.stages import PREPARED, STAGES
+    from ftirlib.method.data import PARTS
+    from ftirlib.method.stages import FUSION_STAGES, STAGES
 
     begun = stages.keys() | found.keys()
-    first = [name for stage in STAGES for name in ((PARTS, stage) if stage == PREPARED else (stage,))]
+    first = [name for stage in STAGES for name in ((PARTS, stage) if stage == "prepared" else (stage,))]
     first = [name for name in first if name != PARTS or name in begun]
-    second = [name for name in map(stage_of, PLACES) if name in begun]
+    second = [name for name in ("fusion-spectra", "fusion-prepared", *list(FUSION_STAGES)[1:]) if name in begun]
     return [*first, *second, *sorted(begun - {*first, *second})]
 
 

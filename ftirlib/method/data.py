@@ -11,8 +11,7 @@ from ftirlib.engine.driver import Artefact, Driver, Task, once, untracked
 from ftirlib.errors import DataError
 from ftirlib.method.run import Run
 from ftirlib.spectra.folds import N_SETS, SIDES, Fold
-from ftirlib.spectra.model import iter_coordinates, open_spectra
-from ftirlib.spectra.runs import Runs
+from ftirlib.spectra.model import open_spectra
 
 FOLDS = range(N_SETS)
 SHOWN = 0  # where one fold has to stand for all in a picture: the first, whatever it looks like
@@ -24,7 +23,7 @@ PARTS = "preparation"  # folder of prepared parts, until they are joined
 def raw(run: Run) -> Artefact:
     """The user's data set, or the simulated cohort."""
     settings = run.settings
-    simulation = Task("spectra", simulate, phantom=settings.phantom, seed=settings.seed)
+    simulation = Task("spectra", simulate, phantom=settings.phantom.model_dump(), seed=settings.seed)
     return given_or_made(run, settings.data, simulation)
 
 
@@ -41,7 +40,7 @@ def simulate(out, work, *, phantom, seed):
     from ftirlib.spectra.simulate.colon import simulate_colon
     from ftirlib.spectra.simulate.settings import PhantomSettings
 
-    simulate_colon(out / STORE, settings=PhantomSettings(**phantom.model_dump()), seed=seed)
+    simulate_colon(out / STORE, settings=PhantomSettings(**phantom), seed=seed)
 
 
 @once
@@ -120,22 +119,22 @@ def split(out, work, *, spectra, seed):
     from ftirlib.spectra.folds import check_fold, four_way_folds
 
     data = open_spectra(spectra, codes=False)
-    if not any((part["label"] >= 0).any() for part in iter_coordinates(data, ["label"])):
+    label, group = data.label.values, data.group.values
+    if (label < 0).all():
         raise DataError("the data set has no labels; give them when importing (--label), or use 'ftirlib predict'.")
-    label, group = data.label.variable, data.group.variable
     made = four_way_folds(label, group, class_names=data.attrs["class_names"], random_state=seed)
     for fold in made:
         check_fold(fold, group)
     np.savez(
         out / "folds.npz",
-        **{f"{side}_{k}": fold.runs[side].bounds for k, fold in enumerate(made) for side in SIDES},
+        **{f"{side}_{k}": getattr(fold, side) for k, fold in enumerate(made) for side in SIDES},
     )
 
 
 def read_fold(folder: str | Path, fold: int) -> Fold:
     """One fold of those that `split` wrote."""
     with np.load(Path(folder) / "folds.npz", allow_pickle=False) as arrays:
-        return Fold(**{side: Runs(arrays[f"{side}_{fold}"]) for side in SIDES})
+        return Fold(**{side: arrays[f"{side}_{fold}"] for side in SIDES})
 
 
 @once

@@ -17,7 +17,6 @@ import xarray as xr
 from ftirlib.engine.driver import Artefact, Task, once, untracked
 from ftirlib.engine.store import folder_fingerprint
 from ftirlib.files import read_json, write_json
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.data import FOLDS, STORE, given_or_made, prepare, read_fold, split
 from ftirlib.method.models import PROBABILITIES, baseline, full_probabilities, member
 from ftirlib.method.run import Run
@@ -217,7 +216,7 @@ def fused(run: Run, names: list[str]) -> Answers:
 def _probabilities(made: dict[tuple[str, int], Artefact]) -> Answers:
     """Probabilities in the folders of (model, fold)."""
     names = dict.fromkeys(name for name, _ in made)
-    return {name: [StoredArrays(made[name, k].path / PROBABILITIES) for k in FOLDS] for name in names}
+    return {name: [np.load(made[name, k].path / PROBABILITIES) for k in FOLDS] for name in names}
 
 
 def _fused_tasks(run: Run, names: list[str]) -> dict[tuple[str, int], Task]:
@@ -355,7 +354,7 @@ def leak(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
         for oversampled, splitting in PROTOCOLS
     }
     made = run.make_all("fusion: leak", tasks)
-    return {protocol: StoredArrays(one.path / "predictions.npz") for protocol, one in made.items()}
+    return {protocol: np.load(one.path / "predictions.npz") for protocol, one in made.items()}
 
 
 def leak_under(out, work, *, spectra, features, protocol, head, splits, seed):
@@ -391,7 +390,7 @@ def leak_under(out, work, *, spectra, features, protocol, head, splits, seed):
 def tsne(run: Run) -> np.ndarray:
     """Places (n_spectra, 2) of all spectra by their fused features."""
     made = run.make(Task("fusion/map", map_features, features=features(run), seed=run.settings.seed))
-    return StoredArrays(made.path / "map.npz")["places"]
+    return np.load(made.path / "map.npz")["places"]
 
 
 def map_features(out, work, *, features, seed):

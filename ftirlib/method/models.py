@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ftirlib.engine.driver import Artefact, Task, once
 from ftirlib.files import write_json
-from ftirlib.method.arrays import StoredArrays, write_arrays
 from ftirlib.method.data import FOLDS, folds, prepared, prepared_spectra, read_fold
 from ftirlib.method.run import Run
 from ftirlib.spectra.folds import SIDES, Fold
-from ftirlib.spectra.model import iter_blocks, open_spectra
-from ftirlib.spectra.rowfile import RowFile
-from ftirlib.spectra.runs import PART
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.rows import Rows
 
 LEAST_STEPS, LEAST_BATCH = 16, 8  # of an epoch of training; spectra in a step
 PROBABILITIES = "probabilities.npz"
@@ -47,12 +44,10 @@ def baselines(run: Run) -> dict[tuple[str, int], Artefact]:
 def baseline(out, work, *, spectra, folds, fold, model, components):
     """Train a baseline on one fold and keep its probabilities of the validation and the test set."""
     from ftirlib.classify.baselines import make_baseline
-    from ftirlib.classify.walk import Walk
 
     data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
-    train = rows.runs["train"]
     estimator = make_baseline(model, n_components=components)
-    estimator.fit(Walk.over(data, train), train.column(data.label.variable))
+    estimator.fit(Rows.of(data, rows.train), data.label.values[rows.train])
     save_probabilities(out, estimator, data, rows)
 
 
@@ -88,25 +83,20 @@ def task_seed(run: Run, *parts: int) -> int:
 
 def member(out, work, *, spectra, folds, fold, training, network, device, seed):
     """Train one MSCNN and keep its probabilities; an interrupted training goes on from its checkpoint."""
-    from ftirlib.classify.codes import distinct
     from ftirlib.classify.device import choose_device
     from ftirlib.classify.mscnn import MSCNNSettings
     from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
     from ftirlib.spectra.prepare.prepared import recipe_of
 
     data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
-    wavenumber = data.wavenumber.values
-    stored, label = {}, {}  # nothing that grows with the cohort is in memory
-    for side in SIDES[:2]:
-        blocks = (block for _, block in iter_blocks(data, rows.runs[side]))
-        stored[side] = RowFile.write(work / f"{side}.spectra", blocks, wavenumber.size)
-        blocks = (block[:, None] for _, block in rows.runs[side].take_parts(data.label.variable))
-        label[side] = RowFile.write(work / f"{side}.labels", blocks, 1, data.label.dtype)
+    sides = {side: getattr(rows, side) for side in SIDES[:2]}
+    stored = {side: Rows.of(data, chosen).to_file(work / f"{side}.npy") for side, chosen in sides.items()}
+    label = {side: data.label.values[chosen] for side, chosen in sides.items()}
     # a small data set still gets some steps in every epoch
     batch_size = min(training["batch_size"], max(LEAST_BATCH, len(label["train"]) // LEAST_STEPS))
     classifier = MSCNNClassifier(
-        wavenumber,
-        network=MSCNNSettings(n_classes=len(distinct(label["train"])), **network),
+        data.wavenumber.values,
+        network=MSCNNSettings(n_classes=len(np.unique(label["train"])), **network),
         training=TrainingSettings(**training | {"batch_size": batch_size}),
         random_state=seed,
         device=str(choose_device(device)),
@@ -140,7 +130,7 @@ def ensemble(run: Run) -> Artefact:
 
 def vote_together(out, work, *, members, threshold, voting):
     """Choose the voters of all folds, as the threshold may look across folds, and add up their votes."""
-    from ftirlib.classify.ensemble import EMSCNN
+    from ftirlib.classify.ensemble import EMSCNN, vote
     from ftirlib.classify.training import MSCNNClassifier
 
     networks = [[MSCNNClassifier.load(Path(path) / "model") for path in paths] for paths in members]
@@ -155,39 +145,23 @@ def vote_together(out, work, *, members, threshold, voting):
             warnings.warn(f"fold {k + 1}: {str(note.message).replace(' of fold 0', '')}", stacklevel=1)
         target = out / f"fold{k}"
         voters.save(target / "model")
-        known = [StoredArrays(Path(path) / PROBABILITIES) for path in members[k]]  # what each has answered
-        answers = [one for one, chosen in zip(known, voters.selected_) if chosen]
-        sides = {side: [one.on_disk(side) for one in answers] for side in SIDES[1:]}
-        write_arrays(
-            target / PROBABILITIES,
-            {side: (stored[0].shape, np.float32, _votes(stored, voting)) for side, stored in sides.items()},
-        )
+        chosen = [path for path, is_chosen in zip(members[k], voters.selected_) if is_chosen]
+        votes = {
+            side: vote((read_probabilities(path, side) for path in chosen), voting).astype(np.float32)
+            for side in SIDES[1:]
+        }
+        np.savez(target / PROBABILITIES, **votes)
         selection.append({"scores": scores[k], "voting": voters.selected_.tolist(), "threshold": voters.threshold_})
     write_json(out / "selection.json", selection)
 
 
-def _votes(answers, voting: str) -> Iterator[np.ndarray]:
-    """Votes of the members whose answers (n, n_classes) are given, a part of the spectra at a time."""
-    from ftirlib.classify.ensemble import vote
-
-    for start in range(0, len(answers[0]), PART):
-        yield vote([one[start : start + PART] for one in answers], voting)
-
-
 def save_probabilities(out: Path, estimator, data, fold: Fold) -> None:
-    """Write the probabilities (n, n_classes) of the validation and the test set."""
-    from ftirlib.classify.streaming import iter_predictions
+    """Write the probabilities (n, n_classes) of the validation and the test set, whose spectra are read in blocks."""
+    from ftirlib.classify.streaming import predict_blocks
 
     n_classes = len(data.attrs["class_names"])
-
-    def blocks(rows):
-        return (full_probabilities(estimator, one, n_classes) for one in iter_predictions(estimator, data, rows=rows))
-
-    sides = {side: fold.runs[side] for side in SIDES[1:]}
-    write_arrays(
-        out / PROBABILITIES,
-        {side: ((len(rows), n_classes), np.float32, blocks(rows)) for side, rows in sides.items()},
-    )
+    known = {side: predict_blocks(estimator, data, rows=getattr(fold, side)) for side in SIDES[1:]}
+    np.savez(out / PROBABILITIES, **{side: full_probabilities(estimator, p, n_classes) for side, p in known.items()})
 
 
 def full_probabilities(estimator, probabilities: np.ndarray, n_classes: int) -> np.ndarray:

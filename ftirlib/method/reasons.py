@@ -11,14 +11,13 @@ import numpy as np
 
 from ftirlib.engine.driver import Artefact, Task, key_of, once
 from ftirlib.files import write_json
-from ftirlib.method.arrays import StoredArrays, write_arrays
 from ftirlib.method.data import FOLDS, SHOWN, fold_rows, folds, prepared, prepared_spectra, read_fold
 from ftirlib.method.explained import Explained
 from ftirlib.method.models import ensemble, read_probabilities, task_seed
 from ftirlib.method.run import Run
 from ftirlib.spectra.folds import SIDES
 from ftirlib.spectra.model import has_truth, iter_blocks, open_spectra, read_absorbance
-from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.rows import Rows
 
 EXPLAINED_SIDES = SIDES[1:]
 CONTEXT_SEED = 2000  # apart from the seeds of networks and autoencoders
@@ -242,18 +241,15 @@ def _explained_sides(spectra, explanations, voters, folds, fold, labels) -> tupl
         places |= {
             f"{side}_rows": one.rows,
             f"{side}_predicted": one.predicted(voters, fold, side),
-            f"{side}_labelled": one.take(data.label.variable).astype(np.int64),
+            f"{side}_labelled": data.label.values[one.rows].astype(np.int64),
         }
     return data, found, places, places["validation_predicted" if labels == "model" else "validation_labelled"]
 
 
-def _on_disk(found: Explained, work: Path, side: str) -> tuple[RowFile, RowFile]:
+def _on_disk(found: Explained, work: Path, side: str) -> tuple[Rows, Rows]:
     """Spectra and weights of one side, float32 in files: in a random order chunks of a store would be read for each."""
     halves = {"absorbance": found.absorbance, "weights": found.weights}
-    return tuple(
-        RowFile.write(work / f"{side}-{name}.float32", (block for _, block in walk), walk.shape[1])
-        for name, walk in halves.items()
-    )
+    return tuple(half.to_file(work / f"{side}-{name}.npy") for name, half in halves.items())
 
 
 def _fit(model, known: Explained, halves, labels, data, stability_floor, work: Path):
@@ -261,7 +257,7 @@ def _fit(model, known: Explained, halves, labels, data, stability_floor, work: P
         *halves,
         labels=labels,
         n_classes=len(data.attrs["class_names"]),
-        groups=known.take(data.group.variable),
+        groups=data.group.values[known.rows],
         stability=None if stability_floor is None else known.stability,
         stability_floor=stability_floor,
         checkpoint=work / "training.safetensors",
@@ -296,7 +292,7 @@ def find(out, work, *, spectra, explanations, folds, fold, vae, settings, seed):
     from ftirlib.spectra.prepare.prepared import recipe_of
 
     data = open_spectra(spectra, codes=False)
-    places = StoredArrays(Path(vae) / "latent.npz")
+    places = np.load(Path(vae) / "latent.npz")
     known = Explained.of(spectra, explanations["validation"])
     points = {side: latent_points(places, side, settings["latent"]) for side in EXPLAINED_SIDES}
     count, floor = settings["count"], settings["stability_floor"]
@@ -319,13 +315,11 @@ def find(out, work, *, spectra, explanations, folds, fold, vae, settings, seed):
     )
     linear.save(out / "linear.json")
     assigned = {side: groups.assign(points[side]) for side in EXPLAINED_SIDES}
-    rows = {side: read_fold(folds, fold).runs[side] for side in EXPLAINED_SIDES}
-    answers = {side: (linear.predict(block) for _, block in iter_blocks(data, one)) for side, one in rows.items()}
-    write_arrays(
-        out / "assigned.npz",
-        {side: (one.shape, one.dtype, [one]) for side, one in assigned.items()}
-        | {f"linear_{side}": ((len(rows[side]),), linear.labels.dtype, one) for side, one in answers.items()},
-    )
+    sides = read_fold(folds, fold)
+    for side in EXPLAINED_SIDES:
+        blocks = iter_blocks(data, getattr(sides, side))
+        assigned[f"linear_{side}"] = np.concatenate([linear.predict(block) for _, block in blocks])
+    np.savez(out / "assigned.npz", **assigned)
 
 
 def latent_points(places, side: str, latent: str) -> np.ndarray:
@@ -364,7 +358,7 @@ def controls(run: Run) -> list[dict[str, np.ndarray]]:
     shares = max(run.settings.vaes.supervision)
     trained = [control for control in TRAINED if shares > 0 or control != "permuted labels"]
     tasks = {(k, control): _control_task(run, k, control) for k in FOLDS for control in ["plain", *trained]}
-    made = {key: StoredArrays(one.path / "assigned.npz") for key, one in run.make_all("controls", tasks).items()}
+    made = {key: np.load(one.path / "assigned.npz") for key, one in run.make_all("controls", tasks).items()}
     assigned = []
     for k in FOLDS:
         plain = {name.removesuffix("|test"): made[k, "plain"][name] for name in made[k, "plain"] if "|test" in name}
@@ -443,7 +437,7 @@ def plain_controls(out, work, *, spectra, explanations, contexts, n_contexts, se
     from ftirlib.explain.crime.context_controls import Assigned, context_controls
 
     known, tried = (_on_disk(Explained.of(spectra, explanations[side]), work, side) for side in EXPLAINED_SIDES)
-    real = StoredArrays(Path(contexts) / "assigned.npz")
+    real = np.load(Path(contexts) / "assigned.npz")
     made = context_controls(
         *known,
         n_contexts=n_contexts,
@@ -462,7 +456,7 @@ def embeddings(run: Run) -> dict[str, np.ndarray]:
     """UMAP of the latent means of the shown fold's test spectra, for the pictures: name -> (n_test, 2)."""
     models = {name: vaes(run)[SHOWN, name] for name in vae_names(run, replicates=False)}
     made = run.make(Task("embeddings", embed_latents, vaes=models, seed=run.settings.seed))
-    return StoredArrays(made.path / "embeddings.npz")
+    return np.load(made.path / "embeddings.npz")
 
 
 def embed_latents(out, work, *, vaes, seed):
@@ -470,7 +464,6 @@ def embed_latents(out, work, *, vaes, seed):
     from ftirlib.explain.crime.contexts import embed
 
     places = {
-        name: embed(StoredArrays(Path(path) / "latent.npz")["test_mean"], random_state=seed)
-        for name, path in vaes.items()
+        name: embed(np.load(Path(path) / "latent.npz")["test_mean"], random_state=seed) for name, path in vaes.items()
     }
     np.savez(out / "embeddings.npz", **places)

@@ -10,10 +10,9 @@ import xarray as xr
 
 from ftirlib.engine.driver import Artefact, Task, once
 from ftirlib.files import read_json, write_json
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.data import FOLDS, folds, prepared, read_fold
 from ftirlib.method.explained import Explained
-from ftirlib.method.models import PROBABILITIES, baselines, ensemble, members
+from ftirlib.method.models import baselines, ensemble, members, read_probabilities
 from ftirlib.method.reasons import contexts, describe, explanations, vae_names, vaes
 from ftirlib.method.run import Run
 from ftirlib.report.scores import classification_scores
@@ -69,15 +68,15 @@ def predictions(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
     }
 
 
-def read_answer(folder: str | Path, *, linear: bool = False, rows: slice = slice(None)) -> dict[str, np.ndarray | None]:
-    """Answer of one fold's model, or of its linear model, to the test set or to some rows of it.
+def read_answer(folder: str | Path, *, linear: bool = False) -> dict[str, np.ndarray | None]:
+    """Answer of one fold's model, or of its linear model, to the test set.
 
     ``predicted`` (n,) and ``probabilities`` (n, n_classes), or None of a linear model.
     """
     if linear:
-        predicted = StoredArrays(Path(folder) / "assigned.npz").on_disk("linear_test")[rows].astype(int)
+        predicted = np.load(Path(folder) / "assigned.npz")["linear_test"].astype(int)
         return {"predicted": predicted, "probabilities": None}
-    probabilities = StoredArrays(Path(folder) / PROBABILITIES).on_disk("test")[rows]
+    probabilities = read_probabilities(folder, "test")
     return {"predicted": probabilities.argmax(1), "probabilities": probabilities}
 
 
@@ -89,21 +88,18 @@ def score(out, work, *, spectra, folds, model, answers, ensemble, bootstrap):
     from ftirlib.report.comparison import score_table
     from ftirlib.report.tally import Tally
 
-    data, sets = open_spectra(spectra, codes=False), [read_fold(folds, k).runs for k in range(len(answers))]
+    data, sets = open_spectra(spectra, codes=False), [read_fold(folds, k) for k in range(len(answers))]
     names = {name: data.attrs[name] for name in ("class_names", "positive_classes")}
-    label, group, n_groups = data.label.variable, data.group.variable, len(data.attrs["group_names"])
+    label, group, n_groups = data.label.values, data.group.values, len(data.attrs["group_names"])
     train_counts = np.zeros((len(sets), len(names["class_names"])), np.int64)
     targets = ["labels"] if ensemble is None else ["labels", "ensemble"]
     tallies = {target: [Tally(**names, n_groups=n_groups) for _ in sets] for target in targets}
     for k, rows in enumerate(sets):
-        for _, labels in rows["train"].take_parts(label):
-            train_counts[k] += np.bincount(labels, minlength=train_counts.shape[1])
-        for here, labels, groups in rows["test"].take_parts(label, group):
-            given = read_answer(answers[k], linear=ensemble is not None, rows=here)
-            tallies["labels"][k].add(labels, **given, groups=groups)
-            if ensemble is not None:
-                voted = read_answer(ensemble[k], rows=here)["predicted"]
-                tallies["ensemble"][k].add(voted, **given, groups=groups)
+        train_counts[k] = np.bincount(label[rows.train], minlength=train_counts.shape[1])
+        given, groups = read_answer(answers[k], linear=ensemble is not None), group[rows.test]
+        tallies["labels"][k].add(label[rows.test], **given, groups=groups)
+        if ensemble is not None:
+            tallies["ensemble"][k].add(read_answer(ensemble[k])["predicted"], **given, groups=groups)
     table = score_table({model: tallies}, train_counts, **bootstrap)
     write_json(out / "scores.json", table.to_dict("list"))
 
@@ -122,8 +118,8 @@ def validation_scores(folders: list[Path], folds: list[Fold], data: xr.Dataset) 
     names = {key: data.attrs[key] for key in ("class_names", "positive_classes")}
     found = []
     for folder, fold in zip(folders, folds):
-        predicted = StoredArrays(folder / "assigned.npz")["linear_validation"].astype(int)
-        label = fold.runs["validation"].take(data.label.variable).astype(int)
+        predicted = np.load(folder / "assigned.npz")["linear_validation"].astype(int)
+        label = data.label.values[fold.validation].astype(int)
         found.append(classification_scores(label, predicted, **names)["balanced_accuracy"])
     return float(np.mean(found))
 
@@ -157,7 +153,7 @@ def write_cards(out, work, *, spectra, folds, explanations, voters, vaes, contex
             target.mkdir()
             text = (Path(path) / "linear.json").read_text(encoding="utf-8")
             (target / "linear.json").write_text(text, encoding="utf-8")
-            agreement = _agreement(spectra, read_fold(folds, fold).runs["test"], path, voters[fold], bootstrap)
+            agreement = _agreement(spectra, read_fold(folds, fold).test, path, voters[fold], bootstrap)
             page = _card(spectra, known, Path(vaes[fold][name]), Path(path), name, fold, about, agreement)
             (target / "card.html").write_text(page, encoding="utf-8")
 
@@ -174,7 +170,7 @@ def _card(spectra, known: Explained, vae: Path, path: Path, name, fold, about, a
     return model_card(
         LinearClassifier.load(path / "linear.json"),
         title=f"Linear model of {name}, fold {fold + 1}",
-        table=describe(Contexts.load(path / "contexts.npz"), known, StoredArrays(vae / "latent.npz"), data),
+        table=describe(Contexts.load(path / "contexts.npz"), known, np.load(vae / "latent.npz"), data),
         agreement=agreement,
         made_from=f"Made from {len(known):,} explained spectra {about}.",
         limits=limits,
@@ -193,10 +189,9 @@ def _agreement(spectra, rows, path, voters, bootstrap) -> dict[str, tuple[float,
     names = {key: data.attrs[key] for key in ("class_names", "positive_classes")}
     targets = ("the labels", "the ensemble")
     tallies = {target: Tally(**names, n_groups=len(data.attrs["group_names"])) for target in targets}
-    for here, labels, groups in rows.take_parts(data.label.variable, data.group.variable):
-        predicted = read_answer(path, linear=True, rows=here)["predicted"]
-        for target, truth in zip(targets, (labels, read_answer(voters, rows=here)["predicted"])):
-            tallies[target].add(truth, predicted, groups=groups)
+    predicted = read_answer(path, linear=True)["predicted"]
+    for target, truth in zip(targets, (data.label.values[rows], read_answer(voters)["predicted"])):
+        tallies[target].add(truth, predicted, groups=data.group.values[rows])
     if tallies["the labels"].confusion.any(axis=(1, 2)).sum() < 2:
         return {}
     intervals = {}

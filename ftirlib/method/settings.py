@@ -10,29 +10,24 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from ftirlib.engine.places import place_name, resolved
 from ftirlib.errors import SettingsError
 from ftirlib.settings import Group
 from ftirlib.spectra.model import CHUNK
+from ftirlib.spectra.simulate.settings import CohortSize
 
 PROFILES = Path(__file__).resolve().parent / "profiles"
 
 
-class PhantomGroup(Group):
-    """The simulated cohort, used when no data set is given."""
-
-    images: int = Field(ge=4, description="number of images")
-    side: int = Field(ge=4, description="rows and columns of an image, pixels")
-    images_per_patient: int = Field(ge=1, description="images of one patient")
-
-
 class PreparationGroup(Group):
     """From raw absorbance to what the models see; nothing here is learned from the data."""
+
+    group: ClassVar[str] = "preparation"
 
     recipe: list[dict[str, dict[str, Any]]] = Field(description="steps in order, each {name: parameters}")
     quality: Literal["auto", "none", "tissue"] = Field(description="which pixels to keep; auto: tissue in raw images")
@@ -51,12 +46,16 @@ class PreparationGroup(Group):
 class BaselinesGroup(Group):
     """The five models of Figure 2a."""
 
+    group: ClassVar[str] = "baselines"
+
     models: list[Literal["mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb"]] = Field(min_length=1)
     components: int = Field(ge=1, description="PCA components")
 
 
 class MembersGroup(Group):
     """The MSCNNs of one fold and how each is trained."""
+
+    group: ClassVar[str] = "members"
 
     count: int = Field(ge=1, description="networks per fold")
     epochs: int = Field(ge=1, le=100, description="most epochs")
@@ -80,6 +79,8 @@ class MembersGroup(Group):
 class EnsembleGroup(Group):
     """Which networks vote, and how."""
 
+    group: ClassVar[str] = "ensemble"
+
     threshold: float | Literal["fold_median"] | None = Field(
         description="validation balanced accuracy that a member must exceed"
     )
@@ -88,6 +89,8 @@ class EnsembleGroup(Group):
 
 class ExplanationsGroup(Group):
     """LIME of the ensemble."""
+
+    group: ClassVar[str] = "explanations"
 
     mode: Literal["instance", "mean", "quartile", "decile", "limit"]
     samples: int = Field(ge=2, description="perturbed spectra; in mode limit, most gradients")
@@ -99,6 +102,8 @@ class ExplanationsGroup(Group):
 
 class VaesGroup(Group):
     """The autoencoders of CRIME."""
+
+    group: ClassVar[str] = "vaes"
 
     variants: list[Literal["CP", "CT", "TT"]] = Field(min_length=1)
     supervision: list[float] = Field(min_length=1, description="shares of spectra whose label the objective sees")
@@ -131,6 +136,8 @@ class VaesGroup(Group):
 class ContextsGroup(Group):
     """K-means of the latent space."""
 
+    group: ClassVar[str] = "contexts"
+
     latent: Literal["mean", "mean+log_variance"] = Field(description="what of the latent space is clustered")
     count: int | Literal["auto"] = Field(description="contexts; auto: the stated rule for small data")
     stability_floor: float | None = Field(description="least stability of the weights; null takes any")
@@ -138,6 +145,8 @@ class ContextsGroup(Group):
 
 class FusionGroup(Group):
     """The fusion classifier of the second paper: its data, features and network."""
+
+    group: ClassVar[str] = "fusion"
 
     data: str | None = Field(description="a path or address; null: simulated complexes")
     preparations: int = Field(ge=24, description="simulated powders, over all six classes")
@@ -179,6 +188,8 @@ class FusionGroup(Group):
 class ScoresGroup(Group):
     """Uncertainty of every score."""
 
+    group: ClassVar[str] = "scores"
+
     resamples: int = Field(ge=100, description="bootstrap resamples of groups")
     confidence: float = Field(gt=0, lt=1)
 
@@ -194,7 +205,7 @@ class Settings(Group):
     tls: dict[Literal["ca", "cert", "key"], str] | None = None  # PEM files for a tls:// scheduler
     workers: int = Field(ge=1)
     device: Literal["cpu", "cuda"] = "cpu"  # of workers: where networks train, explain and encode
-    phantom: PhantomGroup
+    phantom: CohortSize
     preparation: PreparationGroup
     baselines: BaselinesGroup
     members: MembersGroup
@@ -265,10 +276,8 @@ def read_settings(
         "scheduler": scheduler or None,
         "tls": dict(tls) if tls else None,
     }
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise SettingsError(_explain(error, path)) from None
+    _check_names(values, path)
+    return Settings(**values)
 
 
 def _change(values: dict, name: str, value) -> None:
@@ -283,12 +292,11 @@ def _change(values: dict, name: str, value) -> None:
 
 def setting_names() -> list[str]:
     """Every name that ``--set`` takes."""
-    names = []
-    for field, info in Settings.model_fields.items():
-        kind = info.annotation
-        is_group = isinstance(kind, type) and issubclass(kind, Group)
-        names += [f"{field}.{n}" for n in kind.model_fields] if is_group else [field]
-    return names
+    return [name for field in Settings.model_fields for name in _dotted(field)]
+
+
+def _dotted(field: str) -> list[str]:
+    return [f"{field}.{inner}" for inner in _fields(field)] or [field]
 
 
 def _nearest(name: str) -> str:
@@ -296,12 +304,24 @@ def _nearest(name: str) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; the settings are {', '.join(setting_names())}"
 
 
-def _explain(error: ValidationError, path: Path) -> str:
-    """The first complaint as one sentence; pydantic's own report is a page."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"'{name}' is not a setting{_nearest(name)}."
-    if first["type"] == "missing":
-        return f"'{path}' does not state '{name}'; a profile states every setting."
-    return f"setting '{name}' cannot be {first['input']!r}: {first['msg']}."
+def _check_names(values: dict, path: Path) -> None:
+    """Refuse a setting that does not exist, and a profile that does not state every setting."""
+    for name, value in values.items():
+        fields = _fields(name)
+        unknown = [name] if name not in Settings.model_fields else []
+        if fields and isinstance(value, dict):
+            unknown += [f"{name}.{inner}" for inner in value if inner not in fields]
+        if unknown:
+            raise SettingsError(f"'{unknown[0]}' is not a setting{_nearest(unknown[0])}.")
+    for name, info in Settings.model_fields.items():
+        missing = [name] if name not in values and (_fields(name) or info.is_required()) else []
+        if isinstance(values.get(name), dict):
+            missing += [f"{name}.{inner}" for inner in _fields(name) if inner not in values[name]]
+        if missing:
+            raise SettingsError(f"'{path}' does not state '{missing[0]}'; a profile states every setting.")
+
+
+def _fields(name: str) -> list[str]:
+    """Settings of a group; none of a name that is no group's."""
+    kind = Settings.model_fields[name].annotation if name in Settings.model_fields else None
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, Group) else []

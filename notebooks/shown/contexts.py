@@ -13,7 +13,6 @@ from ftirlib.explain.crime.contexts import Contexts, ContextTable, extreme_conte
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.explain.linear.naming import name_peaks, naming_table
 from ftirlib.method import SHOWN, Run
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.spectra.model import as_image, iter_blocks
 from shown.data_and_models import Picture, absorbance_picture, explained
 from shown.sweep import validation_table
@@ -60,10 +59,10 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
     """Contexts of an autoencoder of one fold; see `ContextView`."""
 
     def make():
-        latent = StoredArrays(method.vaes(run)[fold, name].path / "latent.npz")
+        latent = np.load(method.vaes(run)[fold, name].path / "latent.npz")
         folder = method.contexts(run)[fold, name].path
         contexts = Contexts.load(folder / "contexts.npz")
-        assigned = StoredArrays(folder / "assigned.npz")
+        assigned = np.load(folder / "assigned.npz")
         n_classes = len(method.prepared_spectra(run).attrs["class_names"])
         tables = {}
         for side in ("validation", "test"):
@@ -236,8 +235,8 @@ def linear_size_kb(run: Run, name: str) -> float:
 
 def linear_reproduces(run: Run, name: str) -> bool:
     """Whether the JSON, read back, predicts the test set as the run stored it."""
-    stored = StoredArrays(method.contexts(run)[SHOWN, name].path / "assigned.npz").on_disk("linear_test")
-    model, rows = linear_model(run, name), method.fold_rows(run)[SHOWN].runs["test"]
+    stored = np.load(method.contexts(run)[SHOWN, name].path / "assigned.npz")["linear_test"]
+    model, rows = linear_model(run, name), method.fold_rows(run)[SHOWN].test
     blocks = iter_blocks(method.prepared_spectra(run), rows)
     return all(np.array_equal(model.predict(b), stored[start : start + len(b)]) for start, b in blocks)
 

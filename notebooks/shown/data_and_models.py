@@ -284,8 +284,8 @@ def package_comparison(run: Run) -> PackageComparison:
     settings = run.settings.explanations
     mode = "decile" if settings.mode == "limit" else settings.mode
     data = method.prepared_spectra(run)
-    validation = method.fold_rows(run)[SHOWN].runs["validation"]
-    rows = method.explained_rows(data.image.variable, validation, settings.background, run.settings.seed)
+    validation = method.fold_rows(run)[SHOWN].validation
+    rows = method.explained_rows(data.image.values, validation, settings.background, run.settings.seed)
     background = read_absorbance(data, rows).astype(np.float64)
     voters = EMSCNN.load(method.ensemble(run).path / f"fold{SHOWN}" / "model")
     spectrum = read_absorbance(data, explained(run).rows[:1]).astype(np.float64)

@@ -13,7 +13,6 @@ from ftirlib import method
 from ftirlib.explain.crime.context_controls import PLAIN, cluster, nearest, plain_points
 from ftirlib.explain.crime.contexts import find_contexts
 from ftirlib.method import Run
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.reasons import latent_points
 from ftirlib.report.truth.pathway_agreement import pathway_agreement
 from shown.data_and_models import explained
@@ -47,7 +46,7 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
         sizes = [len(one) for one in (*tested, *(explained(run, "validation", k) for k in method.FOLDS))]
         counts = [n for n in COUNTS if LEAST * n <= min(sizes)]
         pathway, group = (
-            np.concatenate([one.take(data[key].variable) for one in tested]).astype(int)
+            np.concatenate([data[key].values[one.rows] for one in tested]).astype(int)
             for key in ("truth_pathway", "group")
         )
         folds = np.repeat(method.FOLDS, [len(one) for one in tested])
@@ -83,7 +82,7 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
 def _assigned(run: Run, name: str, counts: list[int], k: int) -> dict[tuple[str, int], np.ndarray]:
     """Contexts of the test spectra of a fold, (n_spectra,) int by kind and number of contexts."""
     seed, sides = run.settings.seed, ("validation", "test")
-    places = StoredArrays(method.vaes(run)[k, name].path / "latent.npz")
+    places = np.load(method.vaes(run)[k, name].path / "latent.npz")
     points = {side: latent_points(places, side, run.settings.contexts.latent) for side in sides}
     found = {}
     for n in counts:
