@@ -32,8 +32,8 @@ from shown import your_data as your_data_views
 
 from ftirlib.method.run import open_run
 from ftirlib.report import figures
-from ftirlib.report.check.store_walk import SNR_EDGES
-from ftirlib.report.figures.store_check import draw_snr
+from ftirlib.report.check.store_page import draw_snr
+from ftirlib.report.check.store_sums import SNR_EDGES
 from ftirlib.sources.catalogue import list_sets
 from ftirlib.spectra.prepare.quality import MINIMUM_SNR
 

@@ -11,7 +11,7 @@ from ftirlib.report.check.confounds import cramers_v, predict_batch
 from ftirlib.report.check.duplicates import Signatures, find_duplicates, standardised
 from ftirlib.report.check.store_check import check_store
 from ftirlib.report.check.store_page import report_page, report_text
-from ftirlib.report.check.store_walk import gases_in
+from ftirlib.report.check.store_sums import gases_in
 from ftirlib.spectra.model import make_spectra, open_spectra
 from ftirlib.spectra.writer import save_spectra
 

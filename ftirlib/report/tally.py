@@ -192,25 +192,41 @@ def confusion_counts(y_true, predicted, *, class_names: Sequence[str]) -> np.nda
            [0, 1]])
     """
     y_true, predicted = check_codes(y_true, predicted, class_names)
-    return count_pairs(y_true, predicted, (len(class_names), len(class_names)))
+    return contingency_table(y_true, predicted, shape=(len(class_names), len(class_names)))
 
 
-def count_pairs(rows, columns, shape: tuple[int, int]) -> np.ndarray:
-    """Contingency table: how many spectra have each pair of codes.
+def contingency_table(*codes, shape: tuple[int, ...]) -> np.ndarray:
+    """How often each combination of codes occurs, int64 of a shape.
 
     Parameters
     ----------
-    rows, columns : (n_spectra,) int
-        From 0.
-    shape : (int, int)
-        Numbers of codes.
+    *codes : (n,) int
+        From 0; several of one length.
+    shape : tuple of int
+        Number of different codes of each.
 
-    Returns
-    -------
-    int64 array of that shape
+    Examples
+    --------
+    >>> contingency_table([0, 0, 1], [2, 2, 0], shape=(2, 3)).tolist()
+    [[0, 0, 2], [1, 0, 0]]
     """
-    cells = np.asarray(rows, np.int64) * shape[1] + columns
-    return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+    cells = np.ravel_multi_index([np.asarray(each, np.int64) for each in codes], shape)
+    return np.bincount(cells, minlength=np.prod(shape)).reshape(shape)
+
+
+def sums_by_code(codes, values, n_codes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of the rows of each code, (n_codes, n_columns) float64, and their number, (n_codes,) int64.
+
+    Parameters
+    ----------
+    codes : (n,) int
+        From 0.
+    values : (n, n_columns) array
+    n_codes : int
+    """
+    n = len(codes)
+    member = sparse.csr_array((np.ones(n), (codes, np.arange(n))), shape=(n_codes, n))
+    return member @ values, np.bincount(codes, minlength=n_codes)
 
 
 def scores_from_confusion(confusion, *, positive) -> dict[str, np.ndarray]:
