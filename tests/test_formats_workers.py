@@ -92,7 +92,7 @@ def test_errors_and_bad_files_are_those_of_one_process(folder, pools, tmp_path):
 
 @pytest.mark.parametrize("first, then", [(0, 2), (2, 0)])
 def test_what_was_begun_without_workers_goes_on_with_them_and_back(first, then, folder, pools, tmp_path, monkeypatch):
-    for module in ("ftirlib.spectra.importing.blocks.CHUNK", "ftirlib.spectra.model.CHUNK"):
+    for module in ("ftirlib.spectra.importing.blocks.CHUNK", "ftirlib.spectra.writer.CHUNK"):
         monkeypatch.setattr(module, 8)
     monkeypatch.setattr(blocks, "PART", 8)
     out, options = tmp_path / "out.zarr", {"invalid": "drop"}
