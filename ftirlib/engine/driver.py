@@ -19,12 +19,11 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
-from ftirlib.engine.cluster import open_executor, wait_for
 from ftirlib.engine.lock import Hold, hold
 from ftirlib.engine.places import resolved
 from ftirlib.engine.progress import Progress, stage_of
 from ftirlib.engine.store import MANIFEST, Store, folder_fingerprint
-from ftirlib.engine.worker import one_thread
+from ftirlib.engine.workers import one_thread, open_executor, wait_for
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.files import fingerprint, plain, read_json
 
@@ -204,6 +203,8 @@ class Driver:
         Small files written beside the artefacts, name to content: what they are of.
     code : callable, optional
         From a task's function to what of the library's source its result depends on, as a mapping.
+    studies : collection of str
+        See `ftirlib.engine.progress.stage_of`.
     workers : int
         Local processes.
     scheduler : str, optional
@@ -228,6 +229,7 @@ class Driver:
         about: Mapping[str, str],
         workers: int,
         code: Callable[[Callable], Mapping[str, Any]] = lambda function: {},
+        studies: Collection[str] = (),
         scheduler: str | None = None,
         tls: Mapping[str, str] | None = None,
         report: Callable[[str], None] | None = None,
@@ -237,7 +239,7 @@ class Driver:
         self.report = report or (lambda line: None)
         self.made: list[str] = []
         self.results: dict[Hashable, Any] = {}  # of stages, see `once`
-        self._about, self._code, self._bar = about, code, bar
+        self._about, self._code, self._studies, self._bar = about, code, studies, bar
         self._workers, self._scheduler, self._tls = workers, scheduler, tls
         self._entered = False
         self._lock, self._held = ExitStack(), None
@@ -317,7 +319,7 @@ class Driver:
         calls = {key: self._call(task) for key, task in tasks.items()}
         waiting = [call for call in calls.values() if not self._is_current(call)]
         if waiting:
-            stage, earlier = stage_of(waiting[0].task.name), len(calls) - len(waiting)
+            stage, earlier = stage_of(waiting[0].task.name, self._studies), len(calls) - len(waiting)
             with (
                 self.driving() as progress,
                 progress.stage(stage, len(calls), earlier=earlier, title=title) as advance,

@@ -32,8 +32,8 @@ Answers = dict[str, list[dict[str, np.ndarray]]]  # model -> fold -> {"validatio
 
 
 @once
-def prepared(run: Run) -> Artefact:
-    """Spectra as every model of this chapter sees them."""
+def raw(run: Run) -> Artefact:
+    """The data set that ``fusion.data`` names, or the simulated ligands and complexes."""
     settings = run.settings.fusion
     simulation = Task(
         "fusion/spectra",
@@ -43,10 +43,15 @@ def prepared(run: Run) -> Artefact:
         step=settings.step,
         seed=run.settings.seed,
     )
-    source = given_or_made(run, settings.data, simulation)
+    return given_or_made(run, settings.data, simulation)
+
+
+@once
+def prepared(run: Run) -> Artefact:
+    """Spectra as every model of this chapter sees them."""
     # powders have no amide band to judge by: all spectra are kept
-    steps = {"recipe": settings.recipe, "quality": "none", "limits": None}
-    return run.make(Task("fusion/prepared", prepare, source=source, steps=steps)) / STORE
+    steps = {"recipe": run.settings.fusion.recipe, "quality": "none", "limits": None}
+    return run.make(Task("fusion/prepared", prepare, source=raw(run), steps=steps)) / STORE
 
 
 def simulate(out, work, *, preparations, replicates, step, seed):

@@ -14,6 +14,7 @@ from ftirlib.errors import StoreError
 from ftirlib.method.settings import Settings, read_settings
 
 SETTINGS = "settings.json"
+STUDIES = ("fusion",)  # folders of artefacts with stages of their own
 ROOMS = ("spectra", "sources", "classify", "explain", "report")  # each may import from those before it
 PACKAGES = {
     "spectra": ["numpy", "scipy", "xarray", "zarr", "pybaselines"],
@@ -57,6 +58,7 @@ class Run(Driver):
             settings.out,
             about={SETTINGS: settings.model_dump_json(indent=1, exclude={"tls"})},
             code=code_behind,
+            studies=STUDIES,
             workers=settings.workers,
             scheduler=settings.scheduler,
             tls=settings.tls,

@@ -22,7 +22,8 @@ STAGES = {
     "scores": scores.model_scores,
 }
 FUSION_STAGES = {
-    "fusion-spectra": fusion.prepared,
+    "fusion-spectra": fusion.raw,
+    "fusion-prepared": fusion.prepared,
     "fusion-folds": fusion.folds,
     "fusion-features": fusion.features,
     "fusion-models": fusion.models,
