@@ -237,7 +237,7 @@ def _recoveries(run: Run) -> pd.DataFrame:
     folds = [explained(run, fold=k) for k in stages.FOLDS]
     rows = np.concatenate([found.rows for found in folds])
     pathway, truth = (
-        np.concatenate([found.take(data[key].variable) for found in folds]).astype(int)
+        np.concatenate([data[key].values[found.rows] for found in folds]).astype(int)
         for key in ("truth_pathway", "truth_class")
     )
     predicted = np.concatenate([ensemble_classes(run, found, k) for k, found in enumerate(folds)])
