@@ -18,7 +18,6 @@ from ftirlib.explain.crime.contexts import (
     embed,
     extreme_contexts,
     find_contexts,
-    mislabel_scores,
     opposing_context,
 )
 from ftirlib.spectra.model import CHUNK
@@ -153,7 +152,6 @@ def test_a_table_done_by_hand():
     np.testing.assert_allclose(found.mean_spectra, [[3, 5], [np.nan, np.nan], [0, 0]])
     np.testing.assert_allclose(found.mean_weights, -found.mean_spectra)
     np.testing.assert_allclose(found.sd_spectra[0], spectra[:3].std(0), rtol=1e-6)
-    np.testing.assert_allclose(mislabel_scores(found, [2, 0, 1]), [0, 0.5, np.nan])
     frame = found.frame(["normal", "adenomatous", "cancerous"])
     assert frame.index.name == "context"
     assert frame.label.tolist() == ["adenomatous", "", "cancerous"]

@@ -67,11 +67,7 @@ def mislabel_tables(run: Run) -> pd.DataFrame:
         for name in stages.vae_names(run, replicates=False):
             found = mislabel_scores(run, name)
             one = mislabel_table(
-                *(found[key] for key in ("assigned", "predicted", "labelled", "truth")),
-                group[found["rows"]],
-                n_contexts=len(found["score"]),
-                score=found["score"],
-                **bootstrap,
+                *(found[key] for key in ("assigned", "score", "truth")), group[found["rows"]], **bootstrap
             )
             tables.append(one.assign(suspicion=contexts_of(name)))
         interval = over_groups(run, _qualities, found["rows"], found["ensemble"], found["truth"])

@@ -441,11 +441,6 @@ def opposing_context(table: ContextTable, *, positive) -> int | None:
     return int(gap.argmax()) if np.isfinite(gap.max()) else None
 
 
-def mislabel_scores(table: ContextTable, assigned) -> np.ndarray:
-    """Mislabel score of each spectrum's context, (n_spectra,); NaN where the context has no labelled spectra."""
-    return table.mislabel_score[np.asarray(assigned)]
-
-
 def _counts(assigned, classes, n_contexts, n_classes) -> np.ndarray:
     return np.bincount(assigned * n_classes + classes, minlength=n_contexts * n_classes).reshape(n_contexts, n_classes)
 
