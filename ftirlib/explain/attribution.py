@@ -345,11 +345,9 @@ def weight_rows(paths: Sequence[str | os.PathLike]) -> Rows:
 
     def stored(path) -> Rows:
         n, _, n_wavenumbers = Attribution._read(path, lambda data: data.weights.shape)
-
-        def read(rows):
-            return Attribution._read(path, lambda data: data.weights.variable[rows, 0].values)
-
-        return Rows(read, (n, n_wavenumbers))
+        return Rows(
+            lambda rows: Attribution._read(path, lambda data: data.weights.variable[rows, 0].values), (n, n_wavenumbers)
+        )
 
     return vstack([stored(path) for path in paths])
 

@@ -210,7 +210,7 @@ def context_controls(
     for halves in (known, other):
         check_halves(*halves)
     if other[0].shape[1] != known[0].shape[1]:
-        raise DataError(f"contexts are made at {known[0].shape[1]} wavenumbers but tried at {other[0].shape[1]}.")
+        raise DataError(f"contexts are found at {known[0].shape[1]} wavenumbers but tried at {other[0].shape[1]}.")
     if not 1 <= n_contexts <= len(known[0]):
         raise DataError(f"{n_contexts} contexts were asked of {len(known[0])} spectra; ask for fewer, at least one.")
     out = {}

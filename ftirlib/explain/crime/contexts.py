@@ -254,7 +254,7 @@ def _latent(latent, n_dimensions: int | None = None) -> np.ndarray:
         raise DataError(f"the latent space is not finite for {bad.sum()} spectra, the first being {np.argmax(bad)}.")
     if n_dimensions not in (None, latent.shape[1]):
         raise ModelError(
-            f"the latent space has {latent.shape[1]} dimensions but the contexts were made in {n_dimensions}; "
+            f"the latent space has {latent.shape[1]} dimensions but the contexts were found in {n_dimensions}; "
             "encode with the autoencoder they belong to."
         )
     return latent
