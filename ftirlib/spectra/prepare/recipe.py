@@ -31,7 +31,6 @@ from ftirlib.spectra.model import (
     CHUNK,
     SPECTRUM_COORDS,
     has_images,
-    iter_coordinates,
     open_spectra,
     read_absorbance,
     validate_spectra,
@@ -421,8 +420,7 @@ class Preparation:
                     "are normalised already."
                 )
             present = np.zeros(len(names), bool)
-            for part in iter_coordinates(data, ["image"]):
-                present[part["image"]] = True
+            present[data.image.values] = True
             writer.attrs["quality"] = {
                 "test": self._test,
                 "limits": self._limits,
