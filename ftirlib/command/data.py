@@ -9,15 +9,14 @@ from inspect import signature
 from pathlib import Path
 
 from ftirlib.command.commands import describe
-from ftirlib.engine.cluster import Attended, open_executor
+from ftirlib.engine.workers import open_executor
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.files import write_text
 from ftirlib.sources.catalogue import SETS, RecordSet, find_set, list_sets
 from ftirlib.sources.colorectal import CLASSES, is_colorectal
 from ftirlib.sources.colorectal_store import import_colorectal, survey_colorectal
-from ftirlib.sources.packages import get_package_set
-from ftirlib.sources.public_sets import fetch_set
-from ftirlib.sources.zenodo import get_colorectal
+from ftirlib.sources.download import get_colorectal
+from ftirlib.sources.packages import get_package_set, get_public_set, import_options
 from ftirlib.spectra.importing.formats.labels import read_labels
 from ftirlib.spectra.importing.readers import import_spectra, plan_import
 from ftirlib.spectra.model import open_spectra
@@ -58,8 +57,8 @@ def import_store(
             "(TMA<n>/TMA<n>_core_metadata.csv)."
         )
     if len(sources) == 1 and sources[0] in SETS and not Path(sources[0]).exists():
-        source, known = fetch_set(sources[0])
-        given = known | given
+        source = get_public_set(sources[0])
+        given = import_options(sources[0]) | given
     else:
         source = sources[0] if len(sources) == 1 else sources
     if dry_run:
@@ -78,9 +77,9 @@ def _readers(workers: int, scheduler: str | None, tls, report: Callable[[str], N
     if workers == 1 and not scheduler and not tls:
         yield {}
         return
-    with open_executor(scheduler or None, workers, tls=tls) as executor:
+    with open_executor(scheduler or None, workers, tls=tls, report=report) as executor:
         ahead = 2 * max(workers, executor.count)  # the next image is there when a worker is done with one
-        yield {"executor": Attended(executor, report) if scheduler else executor, "ahead": ahead}
+        yield {"executor": executor, "ahead": ahead}
 
 
 def _import_cohort(folder: str, out: str, dry_run: bool, workplace: tuple, report, given: dict) -> str:

@@ -12,7 +12,6 @@ from ftirlib.explain.crime.contexts import Contexts, ContextTable, extreme_conte
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.explain.linear.naming import name_peaks, naming_table
 from ftirlib.method import stages
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.run import Run
 from ftirlib.method.stages import SHOWN
 from ftirlib.spectra.model import as_image, iter_blocks
@@ -61,10 +60,10 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
     """Contexts of an autoencoder of one fold; see `ContextView`."""
 
     def make():
-        latent = StoredArrays(stages.vaes(run)[fold][name] / "latent.npz")
+        latent = np.load(stages.vaes(run)[fold][name] / "latent.npz")
         folder = stages.contexts(run)[fold][name]
         contexts = Contexts.load(folder / "contexts.npz")
-        assigned = StoredArrays(folder / "assigned.npz")
+        assigned = np.load(folder / "assigned.npz")
         n_classes = len(stages.prepared(run).attrs["class_names"])
         tables = {}
         for side in ("validation", "test"):
@@ -237,8 +236,8 @@ def linear_size_kb(run: Run, name: str) -> float:
 
 def linear_reproduces(run: Run, name: str) -> bool:
     """Whether the JSON, read back, predicts the test set as the run stored it."""
-    stored = StoredArrays(stages.contexts(run)[SHOWN][name] / "assigned.npz").on_disk("linear_test")
-    model, rows = linear_model(run, name), stages.folds(run)[SHOWN].runs["test"]
+    stored = np.load(stages.contexts(run)[SHOWN][name] / "assigned.npz")["linear_test"]
+    model, rows = linear_model(run, name), stages.folds(run)[SHOWN].test
     blocks = iter_blocks(stages.prepared(run), rows)
     return all(np.array_equal(model.predict(b), stored[start : start + len(b)]) for start, b in blocks)
 

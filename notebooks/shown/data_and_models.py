@@ -284,8 +284,8 @@ def package_comparison(run: Run) -> PackageComparison:
     settings = run.settings.explanations
     mode = "decile" if settings.mode == "limit" else settings.mode
     data = stages.prepared(run)
-    validation = stages.folds(run)[SHOWN].runs["validation"]
-    rows = tasks.explained_rows(data.image.variable, validation, settings.background, run.settings.seed)
+    validation = stages.folds(run)[SHOWN].validation
+    rows = tasks.explained_rows(data.image.values, validation, settings.background, run.settings.seed)
     background = read_absorbance(data, rows).astype(np.float64)
     voters = EMSCNN.load(stages.ensemble_path(run) / f"fold{SHOWN}" / "model")
     spectrum = read_absorbance(data, explained(run).rows[:1]).astype(np.float64)

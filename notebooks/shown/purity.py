@@ -12,7 +12,6 @@ import numpy as np
 from ftirlib.explain.crime.context_controls import PLAIN, cluster, nearest, plain_points
 from ftirlib.explain.crime.contexts import find_contexts
 from ftirlib.method import stages
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.context_tasks import latent_points
 from ftirlib.method.run import Run
 from ftirlib.report.truth.pathway_agreement import pathway_agreement
@@ -47,7 +46,7 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
         sizes = [len(one) for one in (*tested, *(explained(run, "validation", k) for k in stages.FOLDS))]
         counts = [n for n in COUNTS if LEAST * n <= min(sizes)]
         pathway, group = (
-            np.concatenate([one.take(data[key].variable) for one in tested]).astype(int)
+            np.concatenate([data[key].values[one.rows] for one in tested]).astype(int)
             for key in ("truth_pathway", "group")
         )
         folds = np.repeat(stages.FOLDS, [len(one) for one in tested])
@@ -83,7 +82,7 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
 def _assigned(run: Run, name: str, counts: list[int], k: int) -> dict[tuple[str, int], np.ndarray]:
     """Contexts of the test spectra of a fold, (n_spectra,) int by kind and number of contexts."""
     seed, sides = run.settings.seed, ("validation", "test")
-    places = StoredArrays(stages.vaes(run)[k][name] / "latent.npz")
+    places = np.load(stages.vaes(run)[k][name] / "latent.npz")
     points = {side: latent_points(places, side, run.settings.contexts.latent) for side in sides}
     found = {}
     for n in counts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ftirlib.explain.attribution import walk_weights
+from ftirlib.explain.attribution import weight_rows
 from ftirlib.method import stages
 from ftirlib.method.run import Run
 from ftirlib.report.truth.mislabels import OPPOSING, QUALITIES, detection, mislabel_table
@@ -233,13 +233,13 @@ def _recoveries(run: Run) -> pd.DataFrame:
     folds = [explained(run, fold=k) for k in stages.FOLDS]
     rows = np.concatenate([found.rows for found in folds])
     pathway, truth = (
-        np.concatenate([found.take(data[key].variable) for found in folds]).astype(int)
+        np.concatenate([data[key].values[found.rows] for found in folds]).astype(int)
         for key in ("truth_pathway", "truth_class")
     )
     predicted = np.concatenate([ensemble_classes(run, found, k) for k, found in enumerate(folds)])
     shards = [shard for k in stages.FOLDS for shard in stages.explanations(run)[k]["test"]]
-    weights = walk_weights([shard / "attribution.zarr" for shard in shards])
-    vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights])
+    weights = weight_rows([shard / "attribution.zarr" for shard in shards])
+    vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights.blocks()])
     kind = np.where((truth == predicted) & vary, pathway, UNKNOWN)
     names = pathway_names(run)
     masks = {code: band_mask(axis, bands, name) for code, name in enumerate(names)}
@@ -248,7 +248,7 @@ def _recoveries(run: Run) -> pd.DataFrame:
     for code in masks:
         shift[kind == code] = rng.integers(0, axis.size, (kind == code).sum())
     auroc, moved = np.full((2, len(rows)), np.nan)
-    for at, block in weights:
+    for at, block in weights.blocks():
         # as numpy.roll, each by its own distance
         rolled = np.take_along_axis(block, (np.arange(axis.size) - shift[at, None]) % axis.size, axis=1)
         for code in np.intersect1d(kind[at], list(masks)):
