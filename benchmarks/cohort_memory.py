@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 from machine import machine
-from shown.scale import cohort_memory
 
 from ftirlib.classify.boosting import boost
 from ftirlib.classify.codes import Codes
@@ -29,6 +28,7 @@ from ftirlib.classify.walk import Walk
 from ftirlib.engine.memory import peak_memory_mb
 from ftirlib.method import tasks
 from ftirlib.method.arrays import StoredArrays
+from ftirlib.report.memory import cohort_memory
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import SpectraWriter, open_spectra
 

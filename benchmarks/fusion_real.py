@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from machine import machine
-from shown import fusion as fusion_views
 
 from ftirlib.errors import DataError
 from ftirlib.method import fusion_stages
 from ftirlib.method.run import open_run
 from ftirlib.method.settings import read_settings
+from ftirlib.report.gain import gain, leak_intervals
 from ftirlib.sources.public_sets import get_public_set
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.importing.readers import import_spectra
@@ -131,6 +131,10 @@ def measure(name: str, source: Source, store: Path, out: Path, profile: str) -> 
         data = fusion_stages.spectra(run)
         table, found = fusion_stages.scores(run), fusion_stages.models(run)
         axis, label = data.wavenumber.values, data.label.values
+        options = {"class_names": data.attrs["class_names"], **run.settings.bootstrap}
+        rows = np.concatenate([fold.test for fold in fusion_stages.folds(run)])
+        predicted = {model: np.concatenate([fold["test"].argmax(1) for fold in per]) for model, per in found.items()}
+        truth, group, ours = label[rows].astype(int), data.group.values[rows], predicted.pop(fusion_stages.FUSION)
         wanted = table[table.score.isin(SCORES)]
         columns = ("mean", "sd", "low", "high", "majority")
         return {
@@ -148,12 +152,10 @@ def measure(name: str, source: Source, store: Path, out: Path, profile: str) -> 
                 model: {row["score"]: {c: number(row[c]) for c in columns} for row in rows.to_dict("records")}
                 for model, rows in wanted.groupby("model", sort=False)
             },
-            "gains": {
-                other: plain(fusion_views.gain(run, found, fusion_stages.FUSION, other)) for other in list(found)[1:]
-            },
+            "gains": {other: plain(gain(truth, ours, theirs, group, **options)) for other, theirs in predicted.items()},
             "protocols": [
                 {"over-sampled": when, "split": split} | {score: plain(scores[score]) for score in SCORES}
-                for (when, split), scores in fusion_views.leak_intervals(run).items()
+                for (when, split), scores in leak_intervals(fusion_stages.leak(run), **options).items()
             ],
         }
 

@@ -6,18 +6,18 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from shown.scale import (
+from shown.scale import limit_text
+
+from ftirlib.classify import codes, loop, order
+from ftirlib.method import tasks
+from ftirlib.report.memory import (
     ARCHIVES,
     COHORT_PARTS,
     cohort_memory,
     first_beyond,
-    limit_text,
     memory_line,
     memory_needed,
 )
-
-from ftirlib.classify import codes, loop, order
-from ftirlib.method import tasks
 from ftirlib.spectra import folds, model, runs
 from ftirlib.spectra.folds import four_way_folds
 from ftirlib.spectra.model import SpectraWriter, open_spectra
