@@ -19,9 +19,8 @@ import numpy as np
 import torch
 from machine import machine
 
-from ftirlib.engine.memory import peak_memory_mb
-from ftirlib.explain.crime.decoders import TransformerDecoder
-from ftirlib.explain.crime.m2 import M2, M2Settings
+from ftirlib.engine.store import peak_memory_mb
+from ftirlib.explain.crime.m2 import M2, M2Settings, TransformerDecoder
 
 N_CLASSES, THREADS = 4, 1
 

@@ -33,7 +33,7 @@ from xgboost import XGBClassifier
 from ftirlib.classify import boosting
 from ftirlib.classify.baselines import make_baseline
 from ftirlib.classify.walk import Walk
-from ftirlib.engine.memory import peak_memory_mb
+from ftirlib.engine.store import peak_memory_mb
 from ftirlib.spectra.rowfile import RowFile
 
 WAVENUMBERS, CLASSES, BANDS, BLOCK = 801, 4, 30, 4096

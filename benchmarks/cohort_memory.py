@@ -25,12 +25,13 @@ from machine import machine
 from ftirlib.classify.boosting import boost
 from ftirlib.classify.codes import Codes
 from ftirlib.classify.walk import Walk
-from ftirlib.engine.memory import peak_memory_mb
+from ftirlib.engine.store import peak_memory_mb
 from ftirlib.method import tasks
 from ftirlib.method.arrays import StoredArrays
 from ftirlib.report.memory import cohort_memory
 from ftirlib.spectra.folds import N_SETS
-from ftirlib.spectra.model import SpectraWriter, open_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import SpectraWriter
 
 PIXELS = 115**2  # of an image, as published
 IMAGES_PER_PATIENT = 3

@@ -23,7 +23,7 @@ from ftirlib.errors import DataError
 from ftirlib.method import fusion_stages
 from ftirlib.method.run import open_run
 from ftirlib.method.settings import read_settings
-from ftirlib.report.gain import gain, leak_intervals
+from ftirlib.report.scores import multiclass_intervals
 from ftirlib.sources.public_sets import get_public_set
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.importing.readers import import_spectra
@@ -152,10 +152,14 @@ def measure(name: str, source: Source, store: Path, out: Path, profile: str) -> 
                 model: {row["score"]: {c: number(row[c]) for c in columns} for row in rows.to_dict("records")}
                 for model, rows in wanted.groupby("model", sort=False)
             },
-            "gains": {other: plain(gain(truth, ours, theirs, group, **options)) for other, theirs in predicted.items()},
+            "gains": {
+                other: plain(multiclass_intervals(truth, ours, group, less=theirs, **options)["mcc"])
+                for other, theirs in predicted.items()
+            },
             "protocols": [
                 {"over-sampled": when, "split": split} | {score: plain(scores[score]) for score in SCORES}
-                for (when, split), scores in leak_intervals(fusion_stages.leak(run), **options).items()
+                for (when, split), leak in fusion_stages.leak(run).items()
+                for scores in [multiclass_intervals(leak["y_true"], leak["predicted"], leak["group"], **options)]
             ],
         }
 

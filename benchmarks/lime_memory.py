@@ -19,7 +19,7 @@ from machine import machine
 from prediction import CHUNK, EMSCNN, open_spectra, write_ensemble, write_store
 
 from ftirlib import SpectralLime
-from ftirlib.engine.memory import peak_memory_mb
+from ftirlib.engine.store import peak_memory_mb
 from ftirlib.spectra.model import read_absorbance
 
 

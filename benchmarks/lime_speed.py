@@ -19,8 +19,8 @@ from lime_subject import SAMPLED, by_package, make_subject, relative, timed
 from machine import machine
 
 from ftirlib import SpectralLime
+from ftirlib.explain.lime.forward import parts_of
 from ftirlib.explain.lime.limit import GradientForward
-from ftirlib.explain.lime.parts import parts_of
 
 TARGET = 0.1  # relative error at which `limit` and the package are compared in time
 N_CLASSES = 4

@@ -18,8 +18,8 @@ from ftirlib.classify.training import TrainingSettings
 from ftirlib.method.settings import read_settings
 from ftirlib.spectra.model import read_absorbance
 from ftirlib.spectra.prepare.preprocess import prepare_spectra
-from ftirlib.spectra.simulate.phantom import simulate_colon
-from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
+from ftirlib.spectra.simulate.colon import simulate_colon
+from ftirlib.spectra.simulate.settings import PhantomSettings
 
 SAMPLED = ("instance", "mean", "quartile", "decile")
 BACKGROUND = 1000  # spectra, as in the quick profile

@@ -22,10 +22,9 @@ from sklearn.metrics import adjusted_rand_score
 from ftirlib import CrimeVAE, SpectralLime, find_contexts
 from ftirlib.explain.crime.contexts import default_n_contexts
 from ftirlib.explain.faithfulness import perturbation_curves
-from ftirlib.explain.lime.bins import BinnedNoise
 from ftirlib.explain.lime.limit import GradientForward
 from ftirlib.explain.lime.local import squared_distance
-from ftirlib.explain.lime.noise import GaussianNoise
+from ftirlib.explain.lime.noise import BinnedNoise, GaussianNoise
 from ftirlib.explain.lime.ridge import kernel
 from ftirlib.report.truth.band_recovery import band_recovery_table
 

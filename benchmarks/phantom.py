@@ -19,7 +19,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from ftirlib.spectra.model import validate_spectra
-from ftirlib.spectra.simulate.phantom import PhantomSettings, simulate_colon
+from ftirlib.spectra.simulate.colon import PhantomSettings, simulate_colon
 
 PAPER = PhantomSettings(images=90, side=115, images_per_patient=3)
 

@@ -20,8 +20,9 @@ from ftirlib.classify.ensemble import EMSCNN
 from ftirlib.classify.loop import TrainingSettings
 from ftirlib.classify.streaming import predict_blocks
 from ftirlib.classify.training import MSCNNClassifier
-from ftirlib.engine.memory import peak_memory_mb
-from ftirlib.spectra.model import CHUNK, SpectraWriter, open_spectra
+from ftirlib.engine.store import peak_memory_mb
+from ftirlib.spectra.model import CHUNK, open_spectra
+from ftirlib.spectra.writer import SpectraWriter
 
 WAVENUMBER = np.arange(1000.0, 1801.0)
 CLASSES = ["normal", "hyperplastic", "adenomatous", "cancerous"]

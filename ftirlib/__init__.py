@@ -9,9 +9,10 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "ftirlib.errors": ["FtirlibError", "DataError", "SettingsError", "ModelError", "StoreError"],
-    "ftirlib.spectra.model": ["make_spectra", "open_spectra", "save_spectra", "validate_spectra"],
+    "ftirlib.spectra.model": ["make_spectra", "open_spectra", "validate_spectra"],
+    "ftirlib.spectra.writer": ["save_spectra"],
     "ftirlib.spectra.importing.readers": ["import_spectra", "plan_import"],
-    "ftirlib.spectra.simulate.phantom": ["simulate_colon"],
+    "ftirlib.spectra.simulate.colon": ["simulate_colon"],
     "ftirlib.spectra.simulate.complexes": ["simulate_complexes"],
     "ftirlib.spectra.folds": ["Fold", "four_way_folds"],
     "ftirlib.sources.public_sets": ["get_public_set", "import_public_set"],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -42,17 +43,28 @@ def written(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def put_in_place(draft: Path, path: Path) -> None:
-    """Rename a finished file or folder, in the place of what has that name."""
+    """Rename a finished file or folder, in the place of what has that name.
+
+    Two processes may finish the same folder at once: either of them stays, whole.
+    """
+    occupied = (errno.ENOTEMPTY, errno.EEXIST)
     if not path.is_dir() or path.is_symlink():
-        os.replace(draft, path)
-        return
+        try:
+            os.replace(draft, path)
+            return
+        except OSError as error:
+            if error.errno not in occupied:
+                raise
     old = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}")
-    os.replace(path, old)
+    with suppress(FileNotFoundError):  # the other process has moved it
+        os.replace(path, old)
     try:
         os.replace(draft, path)
-    except BaseException:
-        os.replace(old, path)
-        raise
+    except OSError as error:
+        if error.errno not in occupied:
+            with suppress(FileNotFoundError):
+                os.replace(old, path)
+            raise
     remove(old)
 
 

@@ -41,4 +41,7 @@ class Group(BaseModel):
             return f"'{name}' is not a setting of {cls.__name__}; it has {', '.join(cls.model_fields)}."
         if first["type"] == "missing":
             return f"the setting '{name}' is not given."
+        if first["type"] == "value_error":  # a check of the class itself
+            complaint = str(first["ctx"]["error"])
+            return complaint if not first["loc"] else f"setting '{name}' cannot be {first['input']!r}: {complaint}."
         return f"setting '{name}' cannot be {first['input']!r}: {first['msg']}."

@@ -33,8 +33,8 @@ from shown.cells import glue_all, say, shown
 
 from ftirlib.method.run import open_run
 from ftirlib.report import figures
-from ftirlib.report.check.store_walk import SNR_EDGES
-from ftirlib.report.figures.store_check import draw_snr
+from ftirlib.report.check.store_page import draw_snr
+from ftirlib.report.check.store_sums import SNR_EDGES
 from ftirlib.sources.catalogue import list_sets
 from ftirlib.spectra.prepare.quality import MINIMUM_SNR
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import Store
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 TINY = {
@@ -42,5 +42,5 @@ def run(out, *options, environment=None, **changes):
 
 def checksums(root):
     """What a run's artefacts hold: names and hashes of files, without the times in the manifests."""
-    store = open_store(root)
+    store = Store(root)
     return {name: {f: v["sha256"] for f, v in store.manifest(name)["files"].items()} for name in store.names()}

@@ -10,7 +10,7 @@ from ftirlib.errors import DataError, SettingsError
 from ftirlib.report.truth.band_recovery import COLUMNS, band_recovery_table
 from ftirlib.report.truth.truth import band_mask, band_recovery
 from ftirlib.report.uncertainty import grouped_bootstrap
-from ftirlib.spectra.simulate.phantom import PhantomSettings, planted_bands
+from ftirlib.spectra.simulate.colon import PhantomSettings, planted_bands
 
 AXIS = np.arange(1000.0, 1101.0)
 BANDS = [

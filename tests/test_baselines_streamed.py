@@ -9,9 +9,10 @@ from ftirlib.classify import walk
 from ftirlib.classify.baselines import PCALDA, make_baseline
 from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError
-from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
+from ftirlib.spectra.model import make_spectra, open_spectra
 from ftirlib.spectra.rowfile import RowFile
 from ftirlib.spectra.runs import Runs
+from ftirlib.spectra.writer import save_spectra
 
 NAMES = ["mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb"]
 WIDTH = 6

@@ -20,7 +20,8 @@ from ftirlib.report.memory import (
 )
 from ftirlib.spectra import folds, model, runs
 from ftirlib.spectra.folds import four_way_folds
-from ftirlib.spectra.model import SpectraWriter, open_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import SpectraWriter
 
 PART = 1 << 14  # smaller than in use, so that a cohort of many parts is written soon
 LEAST = 0.3  # bytes: what is held of a part comes to .15, a class of each spectrum trained on would be .5

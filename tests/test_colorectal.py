@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError, FtirlibError, SettingsError
-from ftirlib.sources import colorectal_store
+from ftirlib.sources import colorectal, colorectal_store
 from ftirlib.sources.colorectal import (
     is_colorectal,
     list_cores,
     normalise_patient,
     read_core,
     read_metadata,
+    read_numbers,
     read_spectra,
 )
 from ftirlib.sources.colorectal_store import (
@@ -29,7 +30,6 @@ from ftirlib.sources.colorectal_store import (
     survey_colorectal,
     tissue_by_kmeans,
 )
-from ftirlib.sources.decimals import parse_numbers
 from ftirlib.spectra.model import open_spectra, read_absorbance, validate_spectra
 
 pytestmark = pytest.mark.filterwarnings("ignore:patient .* is taken for one")
@@ -54,6 +54,11 @@ def spectra_file(root, name):
 
 # --- decimal text ----------------------------------------------------------------------------------------------------
 
+
+def numbers_of(text, n_columns):
+    return read_numbers(io.BytesIO(text), n_columns)
+
+
 numbers = st.one_of(
     st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr),
     st.floats(allow_nan=False, allow_infinity=False, max_value=1e38, min_value=-1e38).map(repr),
@@ -62,13 +67,13 @@ numbers = st.one_of(
 )
 
 
-@given(st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=1, max_size=6), st.integers(1, 3), st.booleans())
+@given(st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=1, max_size=6), st.booleans())
 @settings(max_examples=80, deadline=None)
-def test_numbers_are_to_the_bit_what_python_reads(rows, threads, ended):
+def test_numbers_are_to_the_bit_what_python_reads(rows, ended):
     text = "\n".join(",".join(row) for row in rows) + "\n" * ended
     with np.errstate(over="ignore"):
         expected = np.array([[np.float32(float(cell)) for cell in row] for row in rows], np.float32)
-    found = parse_numbers(text.encode(), 3, threads=threads)
+    found = numbers_of(text.encode(), 3)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
 
@@ -77,7 +82,7 @@ def test_number_between_two_float32_is_rounded_once():
     # Half a unit above 1 in float32, and a hair more: rounded by way of float64 both would be ties to even.
     half = "1.00000005960464477539"
     text = f"{half}0625,{half}0626,16777217.0,16777217.00000001\n".encode()
-    found = parse_numbers(text, 4)[0]
+    found = numbers_of(text, 4)[0]
     assert found.tolist() == [np.float32(float(cell)) for cell in text.decode().split(",")]
 
 
@@ -88,14 +93,14 @@ def test_number_that_two_roundings_would_get_wrong():
     expected = np.array([float(text) for text in digits]).astype(np.float32)
     twice = np.array([float(int(text.replace(".", ""))) / 1e17 for text in digits]).astype(np.float32)
     assert (twice != expected).sum() > 100
-    np.testing.assert_array_equal(parse_numbers("\n".join(digits).encode(), 1)[:, 0], expected)
+    np.testing.assert_array_equal(numbers_of("\n".join(digits).encode(), 1)[:, 0], expected)
 
 
 @given(st.binary(max_size=60))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_read_or_refused(text):
     try:
-        found = parse_numbers(text, 2, threads=2)
+        found = numbers_of(text, 2)
     except DataError:
         return
     assert found.shape[1] == 2 and len(found) == text.count(b"\n") + bool(text and not text.endswith(b"\n"))
@@ -115,23 +120,24 @@ def test_any_bytes_are_read_or_refused(text):
         (b"1,2\n" * 9 + b"3,x\n", "cell 2 of line 10"),
     ],
 )
-@pytest.mark.parametrize("threads", [1, 3])
-def test_wrong_cell_is_named(text, message, threads):
+def test_wrong_cell_is_named(text, message):
     with pytest.raises(DataError, match=message):
-        parse_numbers(text, 2, threads=threads)
+        numbers_of(text, 2)
 
 
 def test_line_of_too_few_cells_is_written_nowhere():
     with pytest.raises(DataError, match="fewer than 817"):
-        parse_numbers(b"1\n", 817)
+        numbers_of(b"1\n", 817)
 
 
 def test_windows_line_ends_and_spaces_are_read():
-    np.testing.assert_array_equal(parse_numbers(b"1, 2\r\n3,4 \r\n", 2), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(numbers_of(b"1, 2\r\n3,4 \r\n", 2), [[1, 2], [3, 4]])
 
 
-def test_more_threads_than_lines():
-    np.testing.assert_array_equal(parse_numbers(b"1,2\n", 2, threads=4), [[1, 2]])
+def test_file_of_several_parts_is_read_whole(monkeypatch):
+    monkeypatch.setattr(colorectal, "LINES", 4)
+    text = "".join(f"{k},{k / 7}\n" for k in range(11))
+    np.testing.assert_array_equal(numbers_of(text.encode(), 2), [[np.float32(k), np.float32(k / 7)] for k in range(11)])
 
 
 # --- layout ----------------------------------------------------------------------------------------------------------
@@ -307,7 +313,7 @@ def test_mutated_table_or_description_is_read_or_refused(small_cohort, data):
     try:
         survey = survey_colorectal(root)
         for core in survey.cores:
-            read_core(core, threads=1)
+            read_core(core)
     except FtirlibError:
         return
     finally:

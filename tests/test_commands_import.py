@@ -16,7 +16,8 @@ from ftirlib.command import cli
 from ftirlib.command import data as data_commands
 from ftirlib.method import stages
 from ftirlib.method.run import open_run
-from ftirlib.spectra.model import open_spectra, save_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 CLASSES = ("NC", "CRC", "CRLM")
 # All classes in each of three arrays, and enough patients for folds; one of them lies in two arrays.

@@ -5,9 +5,10 @@ import pytest
 
 from ftirlib.errors import SettingsError
 from ftirlib.spectra.folds import check_fold, four_way_folds
-from ftirlib.spectra.model import open_spectra, save_spectra, validate_spectra
+from ftirlib.spectra.model import open_spectra, validate_spectra
 from ftirlib.spectra.simulate.complexes import CLASS_NAMES, INSTRUMENTS, ComplexesSettings, simulate_complexes
 from ftirlib.spectra.simulate.ligands import LIGANDS, METALS
+from ftirlib.spectra.writer import save_spectra
 
 CLEAN = {
     "n_replicates": 1,

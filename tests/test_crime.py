@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError, StoreError
-from ftirlib.explain.crime.context_table import ContextTable, context_moments, describe_contexts
 from ftirlib.explain.crime.contexts import (
     Contexts,
+    ContextTable,
     check_stability,
+    context_moments,
     default_n_contexts,
+    describe_contexts,
     embed,
     extreme_contexts,
     find_contexts,

@@ -470,7 +470,7 @@ def test_bad_input_is_named(spectra, explained, tmp_path):
     shifted = make_spectra(spectra, AXIS + 2, label=["a"] * 9, class_names=["a", "b"])
     two = attribute(np.ones((9, 1, 2)), axis=None)
     cases = [
-        (DataError, "12 wavenumbers .* 11", lambda: curves(data=spectra[:, :-1])),
+        (DataError, "11 wavenumbers .* 12", lambda: curves(data=spectra[:, :-1])),
         (DataError, "different axes", lambda: curves(data=shifted)),
         (DataError, r"rows 0\.\.8, but there are 5", lambda: curves(data=spectra[:5])),
         (DataError, "no explanations", lambda: curves(explained.select(slice(0)))),
@@ -507,7 +507,7 @@ def test_bad_input_is_named(spectra, explained, tmp_path):
         (ModelError, "NaN", lambda: curves(model=lambda x: np.nan * logistic(x))),
         (ModelError, "no classifier", lambda: curves(model=3)),
         (StoreError, "no explanations", lambda: curves(tmp_path / "none.zarr")),
-        (SettingsError, "'decile' foretell", lambda: foretold(decile)),
+        (SettingsError, "'decile' predict no", lambda: foretold(decile)),
         (SettingsError, "give its scale", lambda: foretold(limit, BandRemoval(zero))),
         (SettingsError, "leave scale out", lambda: foretold(decile, BandRemoval(zero, SCALE))),
         (DataError, "scale has shape", lambda: foretold(perturbation=GaussianShift(SCALE[1:]))),

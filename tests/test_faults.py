@@ -19,10 +19,10 @@ from small_runs import checksums, command, run
 
 from ftirlib.command.commands import verify_run
 from ftirlib.command.status import status_text
-from ftirlib.engine.remote import open_store
 from ftirlib.engine.store import MANIFEST, Store
 from ftirlib.method.explained import Explained
-from ftirlib.spectra.model import open_spectra, save_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 KILLS = 50  # of the long form
 SECONDS = 240  # for one attempt
@@ -257,7 +257,7 @@ def test_a_run_in_a_bucket_is_the_run_in_a_folder(bucket, undisturbed, tmp_path)
 
     again = run(f"{root}/run", environment={"FTIRLIB_MIRROR": str(tmp_path / "other machine")})
     assert "0 artefacts made" in again.stdout, again.stderr
-    store = open_store(f"{root}/run")
+    store = Store(f"{root}/run")
     (name,) = (n for n in store.names() if n == "folds")
     folder = store._folder(name, store.manifest(name)["key"])
     store.fs.pipe_file(f"{folder}/folds.npz", b"rotten")

@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 
 from ftirlib.errors import DataError
 from ftirlib.report import figures
-from ftirlib.report.calibration import reliability
+from ftirlib.report.tally import reliability
 
 CLASSES = ["normal", "hyperplastic", "adenomatous", "cancerous"]
 WAVENUMBER = np.linspace(1000.0, 1800.0, 41)

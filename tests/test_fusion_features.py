@@ -159,7 +159,8 @@ def test_progress_counts_spectra(spectra):
 
 
 def test_a_data_set_is_streamed_as_the_array_in_memory(toy_spectra, tmp_path):
-    from ftirlib.spectra.model import open_spectra, save_spectra
+    from ftirlib.spectra.model import open_spectra
+    from ftirlib.spectra.writer import save_spectra
 
     save_spectra(toy_spectra, tmp_path / "toy.zarr")
     settings = FeatureSettings(families=("scattering", "statistics"))

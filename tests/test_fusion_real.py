@@ -11,7 +11,7 @@ from shown.data import shared_groups
 from test_fusion_stages import open_here
 
 from ftirlib.command.data import import_store
-from ftirlib.engine.cache import cache_folder
+from ftirlib.engine.places import cache_folder
 from ftirlib.errors import DataError
 from ftirlib.method import fusion_stages
 from ftirlib.sources.catalogue import find_set

@@ -15,8 +15,8 @@ from ftirlib.errors import DataError, SettingsError
 from ftirlib.method import fusion_stages, fusion_tasks
 from ftirlib.method.run import open_run
 from ftirlib.method.settings import PROJECT, read_settings
-from ftirlib.report.multiclass import MULTICLASS_TITLES
-from ftirlib.spectra.model import save_spectra
+from ftirlib.report.scores import MULTICLASS_TITLES
+from ftirlib.spectra.writer import save_spectra
 
 TINY = {
     "workers": 1,

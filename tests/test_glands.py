@@ -19,7 +19,7 @@ from ftirlib.spectra.simulate.glands import (
     ranks,
     smooth_field,
 )
-from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
+from ftirlib.spectra.simulate.settings import PhantomSettings
 
 HISTOLOGY = PhantomSettings().histology
 

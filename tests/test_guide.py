@@ -16,7 +16,8 @@ from instrument_files import AXIS, tissue_cube
 from test_commands_import import BALANCED, write_cubes
 from test_sources_zenodo import Repository
 
-from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
+from ftirlib.spectra.model import make_spectra, open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))

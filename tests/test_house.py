@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ftirlib"
 ROOMS = ["engine", "spectra", "sources", "classify", "explain", "report", "method", "command"]
 MAY_IMPORT = {room: set(ROOMS[: k + 1]) for k, room in enumerate(ROOMS)} | {"report": {"engine", "spectra", "report"}}
 MODULES = sorted(p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*.py"))
-GROUND = {"errors", "files", "settings", "__version__"}
+GROUND = {"errors", "files", "page", "settings", "__version__"}
 HEAVY = {"torch", "sklearn", "xgboost", "matplotlib", "zarr", "xarray", "pandas", "umap", "numba", "scipy", "lime"}
 
 
@@ -62,3 +62,22 @@ def test_every_public_name_is_where_it_is_said_to_be():
         assert getattr(ftirlib, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = ftirlib.Nothing
+
+
+def test_an_edit_of_the_engine_or_of_a_command_makes_no_result_again(tmp_path, monkeypatch):
+    """The key of a result knows the rooms it is made in, and those before them."""
+    import shutil
+
+    from ftirlib.method import run
+
+    copy = tmp_path / "ftirlib"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(run, "__file__", str(copy / "method" / "run.py"))
+    fingerprints = run.room_fingerprint.__wrapped__
+    before = {room: fingerprints(room) for room in run.ROOMS}
+    assert [*run.ROOMS] == [room for room in ROOMS if room not in ("engine", "method", "command")]
+    for room in ("engine", "method", "command"):
+        (copy / room / "__init__.py").write_text("changed = True\n")
+    assert {room: fingerprints(room) for room in run.ROOMS} == before
+    (copy / "classify" / "__init__.py").write_text("changed = True\n")
+    assert [room for room in run.ROOMS if fingerprints(room) != before[room]] == ["classify", "explain", "report"]

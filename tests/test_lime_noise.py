@@ -6,9 +6,9 @@ import torch
 from scipy.special import expit
 
 from ftirlib.errors import SettingsError
+from ftirlib.explain.lime.forward import parts_of, pull_back, response
 from ftirlib.explain.lime.lime import SpectralLime
 from ftirlib.explain.lime.noise import GaussianNoise, band_numbers
-from ftirlib.explain.lime.parts import parts_of, pull_back, response
 
 P = 12
 AXIS = 1000.0 + 10 * np.arange(P)

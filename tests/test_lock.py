@@ -14,8 +14,7 @@ import pytest
 import s3_server
 
 from ftirlib.engine import lock
-from ftirlib.engine.lock import LOCK, VARIABLE, Holder, hold, holder_of, place_of
-from ftirlib.engine.lock_places import LocalPlace, RemotePlace
+from ftirlib.engine.lock import LOCK, VARIABLE, Holder, LockFile, hold, holder_of
 from ftirlib.engine.places import file_system
 from ftirlib.errors import StoreError
 
@@ -70,7 +69,7 @@ def test_a_second_driver_is_told_who_holds_it(tmp_path, other_process):
     with pytest.raises(StoreError, match=rf"in use by process {other_process.pid} on {holder.host}, since \d{{4}}-"):
         with hold(tmp_path):
             pass
-    assert Holder.read((tmp_path / LOCK).read_bytes()) == holder
+    assert LockFile(tmp_path).read() == holder
 
 
 def test_a_lock_of_a_process_that_is_gone_is_taken_over(tmp_path, other_process):
@@ -160,15 +159,31 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
         pass
 
 
-def test_without_hard_links_the_file_is_made_exclusively(tmp_path, monkeypatch):
-    def no_links(*_):
-        raise PermissionError(1, "Operation not permitted")
+def test_a_full_disk_leaves_no_lock_behind(tmp_path, monkeypatch):
+    lock_file = LockFile(tmp_path)
 
-    monkeypatch.setattr(os, "link", no_links)
-    place = LocalPlace(tmp_path / LOCK)
-    assert [place.write_new(b"a"), place.write_new(b"b")] == [True, False]
-    assert place.read() == b"a"
-    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+    def full(path, *_, **__):
+        Path(path).touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lock_file.fs, "pipe_file", full)
+    with pytest.raises(StoreError, match="cannot write the lock of .*No space left on device"), hold(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_driver_that_was_killed_while_it_took_a_stale_lock_over_is_in_nobodys_way_for_long(tmp_path):
+    stale = write_lock(tmp_path, age=100, host="elsewhere")
+    claim = tmp_path / f"{LOCK}.{stale.token}"
+    claim.touch()
+    with pytest.raises(StoreError, match="another run that has just begun"), hold(tmp_path):
+        pass
+    os.utime(claim, (time.time() - 100,) * 2)
+    with pytest.raises(StoreError, match="another run that has just begun"), hold(tmp_path):
+        pass
+    with hold(tmp_path):
+        assert holder_of(tmp_path)[0].pid == os.getpid()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -188,14 +203,13 @@ def remote(request):
 
 def write_remote_lock(root, **changes):
     holder = replace(Holder.this_process(), **changes)
-    place_of(root).replace(json.dumps(asdict(holder)).encode())
+    LockFile(root).write(holder)
     return holder
 
 
 def test_an_address_is_held_like_a_folder(remote):
     root, _ = remote
     with hold(root) as held:
-        assert isinstance(place_of(root), RemotePlace)
         assert holder_of(root)[0].token == held.token
         os.environ.pop(VARIABLE)
         with pytest.raises(StoreError, match=f"in use by process {os.getpid()}"), hold(root):
@@ -219,28 +233,28 @@ def test_at_an_address_signs_of_life_are_given_and_a_lock_that_was_taken_is_noti
     root, fs = remote
     monkeypatch.setattr(lock, "REFRESH_SECONDS", 0.05)
     with hold(root) as held:
-        before = fs.modified(place_of(root).path)
-        wait_until(lambda: fs.modified(place_of(root).path) > before)
+        before = fs.modified(LockFile(root).path)
+        wait_until(lambda: fs.modified(LockFile(root).path) > before)
         thief = write_remote_lock(root, host="elsewhere", token="t")
         assert held.lost.wait(10)
         with pytest.raises(StoreError, match=rf"taken over by another run \(process {os.getpid()} on elsewhere"):
             held.check()
     assert holder_of(root)[0] == thief
-    place_of(root).delete()
+    LockFile(root).delete()
 
 
 def test_a_reader_who_may_not_write_takes_its_own_clock(monkeypatch):
     root = "memory://readable/run"
     write_remote_lock(root, host="elsewhere")
-    place = place_of(root)
+    lock_file = LockFile(root)
 
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(place.fs, "pipe_file", refuse)
-    assert 0 <= place.age() < 10
+    monkeypatch.setattr(lock_file.fs, "pipe_file", refuse)
+    assert 0 <= lock_file.age() < 10
     monkeypatch.undo()
-    place.delete()
+    lock_file.delete()
 
 
 def test_a_folder_that_is_removed_under_a_run_is_said_to_be(tmp_path, monkeypatch):
@@ -258,23 +272,19 @@ def test_a_driver_that_comes_to_a_stale_lock_too_late_leaves_the_new_one_alone(t
     write_lock(tmp_path, age=100, host="elsewhere")
     winner = replace(Holder.this_process(), host="faster")
 
-    class Overtaken(LocalPlace):
-        """After it was read, and before anything is done about it, somebody else takes the lock."""
+    class Overtaken(LockFile):
+        """After it was read, and before anything is done about it, another driver takes the lock."""
 
         def age(self):
             age = super().age()
-            if _token(self) != winner.token:
-                lock._take(LocalPlace(self.path), winner, tmp_path)
+            if self.read() != winner:
+                lock._take(LockFile(tmp_path), winner)
             return age
 
     with pytest.raises(StoreError, match="on faster"):
-        lock._take(Overtaken(tmp_path / LOCK), Holder.this_process(), tmp_path)
+        lock._take(Overtaken(tmp_path), Holder.this_process())
     assert holder_of(tmp_path)[0] == winner
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
-
-
-def _token(place):
-    return Holder.read(place.read()).token
 
 
 def race(root, won, rounds, number, start, tried):

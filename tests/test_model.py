@@ -10,16 +10,15 @@ from hypothesis import strategies as st
 from ftirlib.errors import DataError
 from ftirlib.spectra import model
 from ftirlib.spectra.model import (
-    SpectraWriter,
     as_image,
     has_images,
     iter_blocks,
     make_spectra,
     open_spectra,
     read_absorbance,
-    save_spectra,
     validate_spectra,
 )
+from ftirlib.spectra.writer import SpectraWriter, save_spectra
 
 AXIS = np.array([1000.0, 1100.0, 1200.0])
 CODES = {"image": 0, "group": 0, "row": -1, "col": -1, "label": 0}

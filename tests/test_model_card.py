@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ftirlib.errors import DataError
-from ftirlib.explain.crime.context_table import describe_contexts
+from ftirlib.explain.crime.contexts import describe_contexts
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.explain.linear.model_card import model_card, own_limits, recipe
 

@@ -15,13 +15,15 @@ from sklearn.metrics import (
 )
 
 from ftirlib.errors import DataError
-from ftirlib.report.multiclass import (
+from ftirlib.report.comparison import multiclass_table
+from ftirlib.report.scores import (
     MULTICLASS_TITLES,
-    bootstrap_multiclass,
-    multiclass_from_confusion,
+    multiclass,
+    multiclass_intervals,
     multiclass_scores,
-    multiclass_table,
+    score_intervals,
 )
+from ftirlib.report.tally import Tally, scores_from_confusion
 from ftirlib.report.uncertainty import grouped_bootstrap
 from ftirlib.spectra.folds import Fold
 
@@ -75,16 +77,19 @@ def test_undefined_scores_say_why():
 
 def test_many_matrices_at_once(rng):
     matrices = rng.integers(0, 9, (2, 5, 3, 3))
-    together = multiclass_from_confusion(matrices)
+    nothing = np.zeros(3, bool)
+    together = multiclass(scores_from_confusion(matrices, positive=nothing))
     for name, values in together.items():
         assert values.shape == (2, 5)
-        np.testing.assert_array_equal(values[1, 3], multiclass_from_confusion(matrices[1, 3])[name])
+        alone = multiclass(scores_from_confusion(matrices[1, 3], positive=nothing))
+        np.testing.assert_array_equal(values[1, 3], alone[name])
 
 
 def test_bootstrap_is_that_of_the_spectra_themselves(rng):
     y, groups = rng.integers(0, 3, 120), np.repeat(np.arange(12), 10)
     predicted = np.where(rng.random(120) < 0.7, y, rng.integers(0, 3, 120))
-    found = bootstrap_multiclass(y, predicted, groups, class_names=NAMES, n_resamples=200, random_state=3)
+    tally = Tally.of(y, predicted, groups=groups, class_names=NAMES, positive_classes=())
+    found = multiclass(score_intervals(tally, n_resamples=200, random_state=3))
 
     def kappa(a, b):
         return multiclass_scores(a, b, class_names=NAMES)["kappa"]
@@ -124,5 +129,20 @@ def test_table_is_of_each_model_and_score(rng):
 def test_bad_input_is_refused():
     with pytest.raises(DataError, match="negative code"):
         multiclass_scores([0, -1], [0, 1], class_names=NAMES)
-    with pytest.raises(DataError, match=r"groups of shape \(2,\) for 3 spectra"):
-        bootstrap_multiclass([0, 1, 2], [0, 1, 2], [0, 1], class_names=NAMES)
+    with pytest.raises(DataError, match="2 groups for 3 spectra"):
+        Tally.of([0, 1, 2], [0, 1, 2], groups=[0, 1], class_names=NAMES, positive_classes=())
+
+
+def test_interval_of_a_difference_is_that_of_paired_draws(rng):
+    truth, first, second = rng.integers(0, 3, (3, 60))
+    group, bootstrap = np.repeat(np.arange(12), 5), {"n_resamples": 200, "random_state": 3}
+
+    def difference(y, a, b):
+        one, two = (multiclass_scores(y, answers, class_names=["a", "b", "c"])["mcc"] for answers in (a, b))
+        return one - two
+
+    found = multiclass_intervals(truth, first, group, less=second, class_names=["a", "b", "c"], **bootstrap)["mcc"]
+    wanted = grouped_bootstrap(difference, group, truth, first, second, **bootstrap)
+    np.testing.assert_allclose(
+        [found.estimate, found.low, found.high], [wanted.estimate, wanted.low, wanted.high], atol=1e-12
+    )

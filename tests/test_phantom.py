@@ -19,9 +19,9 @@ from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.folds import four_way_folds
 from ftirlib.spectra.model import as_image, open_spectra, validate_spectra
 from ftirlib.spectra.simulate.chemistry import Content, Pathway
+from ftirlib.spectra.simulate.colon import IN_FLIGHT, PhantomSettings, planted_bands, simulate_colon, simulate_image
 from ftirlib.spectra.simulate.glands import LUMEN, NECROSIS, TISSUES
-from ftirlib.spectra.simulate.phantom import IN_FLIGHT, PhantomSettings, planted_bands, simulate_colon, simulate_image
-from ftirlib.spectra.simulate.phantom_image import in_proportion
+from ftirlib.spectra.simulate.image import in_proportion
 
 TINY = PhantomSettings(images=6, side=8, wavenumber_step=10.0)
 # Chemistry alone: no scatter, wax, vapour, baseline or noise, and every patient the same.
@@ -59,7 +59,7 @@ def test_same_seed_same_bytes_and_another_seed_other_bytes():
 def test_an_image_does_not_depend_on_its_cohort():
     whole = simulate_colon(settings=TINY)
     for index in (5, 0, 3):
-        alone = simulate_image(replace(TINY, images=90), 0, index)
+        alone = simulate_image(TINY.model_copy(update={"images": 90}), 0, index)
         rows = whole.image.values == index
         for name in (n for n in alone.variables if n not in ("image", "group", "wavenumber")):
             np.testing.assert_array_equal(alone[name].values, whole[name].values[rows])
@@ -94,7 +94,7 @@ def test_few_images_are_on_their_way_at_a_time():
         started.append(len(indices))
         return [function(k) for k in indices]
 
-    simulate_colon(settings=replace(TINY, images=2 * IN_FLIGHT + 3, side=4), map=eager)
+    simulate_colon(settings=PhantomSettings(images=2 * IN_FLIGHT + 3, side=4, wavenumber_step=10.0), map=eager)
     assert started == [IN_FLIGHT, IN_FLIGHT, 3]
 
 
@@ -310,7 +310,7 @@ def test_pathways_to_cancer_are_distinct(pure):
 
 
 def test_planted_bands_follow_the_settings():
-    plain = replace(PhantomSettings(), pathways=tuple(replace(p, acid=0.0) for p in PhantomSettings().pathways))
+    plain = PhantomSettings(pathways=tuple(replace(p, acid=0.0) for p in PhantomSettings().pathways))
 
     def carboxylate(settings):
         return [b["centre"] for b in planted_bands(settings) if b["pathway"] == "acidic desmoplastic"]
@@ -382,19 +382,19 @@ def test_tissue_tells_the_label_and_permuted_labels_are_not_learned(cohorts):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("images", 0, "images must be a whole number of at least 1"),
-        ("images", 2.5, "images must be a whole number"),
-        ("images", True, "images must be a whole number"),
-        ("side", 1, "side must be a whole number of at least 2"),
-        ("side", "32", "side must be a whole number"),
-        ("pixel_um", 0.0, "pixel_um is 0.0; it must be above 0"),
-        ("pixel_um", (5.0, 6.0), "pixel_um is"),
-        ("noise", (-0.001, 0.003), "noise is .* at least 0"),
-        ("noise", (0.003, 0.001), "noise is .* the least first"),
-        ("noise", 0.003, "noise is 0.003; give two numbers"),
-        ("noise", (0.0, float("nan")), "noise is"),
-        ("scatter_index", (0.9, 1.2), "scatter_index is .* above 1"),
-        ("lesion_share", (0.5, 1.5), "lesion_share is .* 0..1"),
+        ("images", 0, "phantom.images.* greater than or equal to 1"),
+        ("images", 2.5, "phantom.images.* integer"),
+        ("images", True, "phantom.images.* integer"),
+        ("side", 1, "phantom.side.* greater than or equal to 2"),
+        ("side", "32", "phantom.side.* integer"),
+        ("pixel_um", 0.0, "pixel_um.* 0.0.* greater than 0"),
+        ("pixel_um", (5.0, 6.0), "pixel_um.* number"),
+        ("noise", (-0.001, 0.003), "noise.* greater than or equal to 0"),
+        ("noise", (0.003, 0.001), "noise.* the least first"),
+        ("noise", 0.003, "noise.* 0.003.* tuple"),
+        ("noise", (0.0, float("nan")), "noise.* finite"),
+        ("scatter_index", (0.9, 1.2), "scatter_index.* greater than 1"),
+        ("lesion_share", (0.5, 1.5), "lesion_share.* less than or equal to 1"),
         ("shift_correlation", -2.0, "shift_correlation"),
         ("wavenumber_stop", 4000.0, "within 900..1850"),
         ("wavenumber_start", 1800.0, "wavenumbers 1800 to 1800"),
@@ -434,11 +434,15 @@ def test_seed_and_index_are_whole_numbers(seed, index):
 
 def test_a_field_that_shows_no_tissue_is_an_error_not_a_wrong_label():
     with pytest.raises(SettingsError, match="showed no normal tissue"):
-        simulate_image(replace(TINY, edge_share=(1.0, 1.0)), 0, 0)
+        simulate_image(TINY.model_copy(update={"edge_share": (1.0, 1.0)}), 0, 0)
 
 
-NUMBERS = [name for name, value in vars(PhantomSettings()).items() if isinstance(value, float)]
-RANGES = [name for name, kind in PhantomSettings.__annotations__.items() if kind == "tuple[float, float]"]
+NUMBERS = [name for name, value in PhantomSettings() if isinstance(value, float)]
+RANGES = [
+    name
+    for name, value in PhantomSettings()
+    if isinstance(value, tuple) and isinstance(value[0], float) and len(value) == 2
+]
 
 
 @pytest.mark.parametrize("name", [name for name in NUMBERS if not name.startswith("wavenumber")] + RANGES)
@@ -448,5 +452,5 @@ def test_every_number_has_an_effect(name):
     value = getattr(settings, name)
     less = (value[0], value[0] + (value[1] - value[0]) / 2) if name in RANGES else value / 2
     index = in_proportion(settings.class_weights, 8).index(0 if name.startswith("debris") else 3)
-    other = replace(settings, **{name: less})
+    other = settings.model_copy(update={name: less})
     assert fingerprint(simulate_image(settings, 0, index)) != fingerprint(simulate_image(other, 0, index))

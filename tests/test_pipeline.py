@@ -27,7 +27,8 @@ from ftirlib.method import stages
 from ftirlib.method.context_tasks import _autoencoder, token_patch
 from ftirlib.method.predict import EXPLAINED
 from ftirlib.method.run import open_run
-from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
+from ftirlib.spectra.model import make_spectra, open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 SMALL = {

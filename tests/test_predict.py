@@ -14,7 +14,8 @@ from ftirlib.engine.store import MANIFEST
 from ftirlib.errors import DataError, SettingsError, StoreError
 from ftirlib.method import predict
 from ftirlib.method.predict import predict_store
-from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra, save_spectra
+from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 SIDE = 64  # pixels of an image: a chunk of spectra
 IMAGES = 3

@@ -19,9 +19,10 @@ from ftirlib.method import run as runner
 from ftirlib.method.preparation import PARTS, prepared_store
 from ftirlib.method.settings import read_settings
 from ftirlib.spectra.bands import tissue_reference
-from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra, save_spectra
+from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra
 from ftirlib.spectra.prepare import preprocess
 from ftirlib.spectra.prepare.preprocess import prepare_spectra
+from ftirlib.spectra.writer import save_spectra
 
 AXIS = np.arange(1580.0, 1803.0, 4.0)
 RECIPE = [{"emsc": {"order": 1}}, {"vector": {}}]

@@ -8,10 +8,11 @@ import xarray as xr
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.bands import component_spectrum, tissue_reference
-from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
+from ftirlib.spectra.model import make_spectra, open_spectra
 from ftirlib.spectra.prepare import preprocess
 from ftirlib.spectra.prepare.preprocess import STEPS, Preparation, build_recipe, check_recipe, prepare_spectra
 from ftirlib.spectra.prepare.steps import Resample, VectorNormalise
+from ftirlib.spectra.writer import save_spectra
 
 AXIS = np.arange(990.0, 1811.0, 2.0)
 RECIPE = [{"cut": {"low": 1000, "high": 1800}}, {"emsc": {"order": 2, "interferents": ["paraffin"]}}, {"vector": {}}]

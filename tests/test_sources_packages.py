@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ftirlib.engine.cache import cache_folder, written_whole
+from ftirlib.engine.cache import written_whole
+from ftirlib.engine.places import cache_folder
 from ftirlib.errors import DataError
 from ftirlib.sources import packages
 from ftirlib.sources.catalogue import SETS, PackageSet, find_set, list_sets

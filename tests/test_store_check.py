@@ -11,8 +11,9 @@ from ftirlib.report.check.confounds import cramers_v, predict_batch
 from ftirlib.report.check.duplicates import Signatures, find_duplicates, standardised
 from ftirlib.report.check.store_check import check_store
 from ftirlib.report.check.store_page import report_page, report_text
-from ftirlib.report.check.store_walk import gases_in
-from ftirlib.spectra.model import make_spectra, open_spectra, save_spectra
+from ftirlib.report.check.store_sums import gases_in
+from ftirlib.spectra.model import make_spectra, open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 AXIS = np.arange(1000.0, 2500.0, 4.0)
 N_PIXELS = 12  # an image, of which a third is glass

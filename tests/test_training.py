@@ -13,7 +13,8 @@ from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
 from ftirlib.classify.streaming import predict_blocks
 from ftirlib.classify.training import MSCNNClassifier, TrainingResult, TrainingSettings, train
 from ftirlib.errors import DataError, ModelError, SettingsError
-from ftirlib.spectra.model import open_spectra, save_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 QUICK = TrainingSettings(epochs=3, batch_size=32)
 

@@ -8,10 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.report.scores import classification_scores
-from ftirlib.report.uncertainty import bootstrap_scores, fold_summary, grouped_bootstrap, paired_bootstrap
+from ftirlib.report.scores import classification_scores, score_intervals
+from ftirlib.report.tally import Tally
+from ftirlib.report.uncertainty import fold_summary, grouped_bootstrap
 
 NAMES = {"class_names": ["a", "b", "c"], "positive_classes": ["b", "c"]}
+
+
+def bootstrap_scores(y, p, groups, q=None, *, class_names, positive_classes, **bootstrap):
+    """Intervals of all scores of arrays of answers."""
+    tally = Tally.of(y, p, q, groups=groups, class_names=class_names, positive_classes=positive_classes)
+    return score_intervals(tally, **bootstrap)
 
 
 @pytest.fixture
@@ -104,7 +111,8 @@ def test_undefined_resamples_are_counted_and_left_out():
 
 def test_pair_of_equal_models_differs_by_nothing(answers):
     y, p, patient, q = answers
-    pair = paired_bootstrap(y, p, p, patient, first_probabilities=q, second_probabilities=q, n_resamples=60, **NAMES)
+    first, second = (Tally.of(y, p, q, groups=patient, **NAMES) for _ in range(2))
+    pair = score_intervals(first, second, n_resamples=60)
     for name, interval in pair.items():
         assert (interval.estimate, interval.low, interval.high) == (0, 0, 0), name
 
@@ -116,12 +124,13 @@ def test_pairing_sees_a_difference_that_two_intervals_hide(rng):
     draw = rng.random(len(patient))
     better, worse = (draw > chance).astype(int), (draw > chance - 0.08).astype(int)
     options = {"class_names": ["a", "b"], "positive_classes": []}
-    alone = [bootstrap_scores(y, p, patient, **options)["accuracy"] for p in (better, worse)]
-    pair = paired_bootstrap(y, better, worse, patient, **options)["accuracy"]
+    high, low = (Tally.of(y, p, groups=patient, **options) for p in (better, worse))
+    alone = [score_intervals(tally)["accuracy"] for tally in (high, low)]
+    pair = score_intervals(high, low)["accuracy"]
     assert alone[0].low < alone[1].high  # they overlap
     assert pair.low > 0
     assert pair.estimate == pytest.approx(alone[0].estimate - alone[1].estimate)
-    swapped = paired_bootstrap(y, worse, better, patient, **options)["accuracy"]
+    swapped = score_intervals(low, high)["accuracy"]
     assert (swapped.low, swapped.high) == pytest.approx((-pair.high, -pair.low))
 
 
@@ -174,7 +183,7 @@ def test_bad_input_is_refused(answers):
     with pytest.raises(DataError, match="groups for"):
         bootstrap_scores(y, p, patient[1:], q, **NAMES)
     with pytest.raises(DataError, match="both or none"):
-        paired_bootstrap(y, p, p, patient, first_probabilities=q, **NAMES)
+        score_intervals(*(Tally.of(y, p, votes, groups=patient, **NAMES) for votes in (q, None)))
     with pytest.raises(SettingsError, match="between 0 and 1"):
         grouped_bootstrap(np.mean, [0, 1], np.arange(2), confidence=95)
     with pytest.raises(SettingsError, match="40 or more"):

@@ -16,11 +16,19 @@ from sklearn.preprocessing import StandardScaler
 
 from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError
-from ftirlib.explain.crime.attention import Block, sinusoids
-from ftirlib.explain.crime.decoders import ScaledTanh, TransformerDecoder
-from ftirlib.explain.crime.encoders import ConvEncoder, MultiScale, TransformerEncoder, scaled_kernels
 from ftirlib.explain.crime.inputs import ROWS, Scaling, choose_labelled, hold_out
-from ftirlib.explain.crime.m2 import M2, M2Settings
+from ftirlib.explain.crime.m2 import (
+    M2,
+    Block,
+    ConvEncoder,
+    M2Settings,
+    MultiScale,
+    ScaledTanh,
+    TransformerDecoder,
+    TransformerEncoder,
+    scaled_kernels,
+    sinusoids,
+)
 from ftirlib.explain.crime.m2_training import Objective, bound, generator, held_out, spectra_at_once, train
 from ftirlib.explain.crime.vae import CrimeVAE
 from ftirlib.spectra.model import CHUNK

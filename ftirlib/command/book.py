@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ftirlib.command.tables import machine_table, settings_table, time_table
-from ftirlib.engine.store import folder_fingerprint, room_fingerprint
+from ftirlib.engine.store import code_fingerprint, folder_fingerprint
+from ftirlib.engine.worker import library
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.files import file_hash, fingerprint, write_text
 from ftirlib.method.run import Run
@@ -100,7 +101,8 @@ def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
         "fusion": fusion_fingerprint(run),
         "changes": changes,
         "measured": folder_fingerprint(BOOK / "measured"),
-        **room_fingerprint("command"),
+        "shown": code_fingerprint([NOTEBOOKS / "shown"]),
+        **library(),
     }
 
     def build(folder: Path) -> None:
@@ -287,7 +289,7 @@ def _build(run: Run, changes: dict, strict: bool) -> Path:
         {
             "site": {name: folder_fingerprint(site / name) for name in ("notebooks", "book")},
             "config": [file_hash(site / name) for name in SITE_FILES],
-            "code": room_fingerprint("command"),
+            "code": library(),
         }
     )
     stamp = html / ".built-from"

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.engine.memory import peak_memory_mb
 from ftirlib.engine.places import is_remote
-from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import Store, peak_memory_mb
 from ftirlib.errors import StoreError
 from ftirlib.method.run import Run
 from ftirlib.spectra.model import has_images, has_truth
@@ -17,8 +16,8 @@ from ftirlib.spectra.model import has_images, has_truth
 
 def simulate_store(run: Run, out: Path, *, overwrite: bool) -> str:
     """Write a profile's simulated cohort to a store of its own."""
-    from ftirlib.spectra.simulate.phantom import simulate_colon
-    from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
+    from ftirlib.spectra.simulate.colon import simulate_colon
+    from ftirlib.spectra.simulate.settings import PhantomSettings
 
     started = time.time()
     settings = PhantomSettings(**run.settings.phantom.model_dump())
@@ -50,7 +49,7 @@ def describe(data) -> str:
 
 def verify_run(root: str | Path) -> tuple[str, bool]:
     """Every artefact of a run against its manifest: the text, and whether all are whole."""
-    store = open_store(root)
+    store = Store(root)
     if not is_remote(root) and not store.root.is_dir():
         raise StoreError(f"there is no run at '{root}'.")
     names = store.names()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ftirlib.command.commands import describe
 from ftirlib.engine.cluster import Attended, open_executor
-from ftirlib.engine.store import write_text
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.files import write_text
 from ftirlib.sources.catalogue import SETS, RecordSet, find_set, list_sets
 from ftirlib.sources.colorectal import CLASSES, is_colorectal
 from ftirlib.sources.colorectal_store import import_colorectal, survey_colorectal

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from ftirlib.engine.lock import holder_of
 from ftirlib.engine.progress import Stage, read_progress, stage_of
-from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import Store
 from ftirlib.errors import StoreError
 
 HEADER = ("stage", "done", "rate", "remaining")
@@ -29,7 +29,7 @@ def status_text(root: str | os.PathLike) -> str:
         When there is no run.
     """
     said, held = read_progress(root), holder_of(root)
-    names = open_store(root).names()
+    names = Store(root).names()
     if said is None and held is None and not names:
         raise StoreError(f"there is no run at '{root}'; make one with 'ftirlib run'.")
     now = time.time()

@@ -1,32 +1,15 @@
-"""Where fetched files are kept, and how one gets there whole or not at all.
-
-The folder follows each system's custom (XDG Base Directory Specification on Linux); FTIRLIB_CACHE names another.
-"""
+"""Files that are fetched get there whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 BLOCK = 1 << 20  # bytes read at a time
-
-
-def cache_folder() -> Path:
-    """The user's folder for fetched data, which may not exist yet."""
-    if named := os.environ.get("FTIRLIB_CACHE"):
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ftirlib"
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:

@@ -16,10 +16,10 @@ from typing import Self
 from ftirlib.engine.cluster import open_executor, wait_for
 from ftirlib.engine.lock import Hold, hold
 from ftirlib.engine.progress import Progress, stage_of
-from ftirlib.engine.remote import open_store
-from ftirlib.engine.store import fingerprint, room_fingerprint
+from ftirlib.engine.store import Store
 from ftirlib.engine.task import Task, execute, sent
 from ftirlib.errors import FtirlibError, StoreError
+from ftirlib.files import fingerprint
 
 DATASET = "spectra.zarr"  # of an artefact that is a data set
 
@@ -40,6 +40,8 @@ class Driver:
         Goes into the key of every artefact.
     workers : int
         Local processes.
+    code : callable, optional
+        From the room of a task to what of the library's source and packages its result depends on.
     scheduler : str, optional
         Address of a Dask scheduler, whose workers are used instead.
     tls : mapping, optional
@@ -57,15 +59,17 @@ class Driver:
         about: Mapping[str, str],
         seed: int,
         workers: int,
+        code: Callable[[str], Mapping] = lambda room: {},
         scheduler: str | None = None,
         tls: Mapping[str, str] | None = None,
         report: Callable[[str], None] | None = None,
         bar: bool = False,
     ):
-        self.store = open_store(out)
+        self.store = Store(out)
         self.report = report or (lambda line: None)
         self.made: list[str] = []
         self._about, self._seed, self._bar = about, seed, bar
+        self._code = code
         self._workers, self._scheduler, self._tls = workers, scheduler, tls
         self._keys: dict[str, str] = {}
         self._entered = False
@@ -202,6 +206,6 @@ class Driver:
             "settings": dict(task.settings),
             "inputs": dict(task.inputs),
             "seed": self._seed,
-            **room_fingerprint(room),
+            **self._code(room),
         }
         return fingerprint(made_from), made_from

@@ -7,9 +7,11 @@ files and environment variables, never from a run's settings, which are written 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from ftirlib.errors import DataError
+from ftirlib.files import files_below
 
 
 def is_remote(address: str | os.PathLike) -> bool:
@@ -41,8 +43,8 @@ def place_name(address: str | os.PathLike) -> str:
     return str(address).rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
 
 
-def file_system(address: str):
-    """The fsspec file system of a remote address, and the path on it.
+def file_system(address: str | os.PathLike):
+    """The fsspec file system of a path or a remote address, and the path on it.
 
     Returns
     -------
@@ -55,9 +57,11 @@ def file_system(address: str):
     """
     import fsspec
 
+    if not is_remote(address):
+        return fsspec.filesystem("file"), Path(str(address).removeprefix("file://")).absolute().as_posix()
     try:
         # another process may have changed what lies there: no listing is kept
-        fs, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
+        fs, path = fsspec.core.url_to_fs(str(address), use_listings_cache=False)
     except (ImportError, ValueError) as error:
         raise DataError(
             f"'{address}' cannot be reached ({error}); for s3:// install the package s3fs (pip install 'ftirlib[s3]')."
@@ -81,8 +85,24 @@ def send_store(folder: Path, address: str) -> None:
         if fs.exists(f"{base}/{root}"):
             fs.rm_file(f"{base}/{root}")
             fs.rm(base, recursive=True)
-        files = sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+        files = [path.relative_to(folder).as_posix() for path in files_below(folder)]
         for file in [*(f for f in files if f != root), root]:
             fs.put_file(str(Path(folder) / file), f"{base}/{file}")
     except Exception as error:  # each protocol's package has its own
         raise DataError(f"'{address}' cannot be written ({type(error).__name__}: {error}).") from error
+
+
+def cache_folder() -> Path:
+    """The user's folder for fetched data, which may not exist yet; FTIRLIB_CACHE names another.
+
+    It follows each system's custom (XDG Base Directory Specification on Linux).
+    """
+    if named := os.environ.get("FTIRLIB_CACHE"):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ftirlib"

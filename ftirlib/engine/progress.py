@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import Store
 from ftirlib.errors import StoreError
 
 PROGRESS = "progress.json"
@@ -78,7 +78,7 @@ class Progress:
     """
 
     def __init__(self, root: str | os.PathLike, *, run: str | None = None, bar: bool = False):
-        self._store = open_store(root)
+        self._store = Store(root)
         self._run = run or uuid.uuid4().hex
         self._bar = bar
         before = read_progress(root)
@@ -162,7 +162,7 @@ class Progress:
 
 def read_progress(root: str | os.PathLike) -> dict | None:
     """What a run's file says, its ``stages`` as `Stage`; None when there is none that can be read."""
-    text = open_store(root).read_text(PROGRESS)
+    text = Store(root).read_text(PROGRESS)
     try:
         said = json.loads(text)
         names = {field.name for field in fields(Stage)}

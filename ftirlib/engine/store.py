@@ -1,149 +1,209 @@
-"""Results on disk that can be trusted: each with a manifest, written whole or not at all.
+"""Results that can be trusted: each with a manifest, written whole or not at all, in a folder or an object store.
 
-An artefact is a folder with a ``manifest.json`` that states the key it was made under, what went into
-the key (settings, inputs, code, package versions) and a checksum of every file. The folder is built
-under another name, flushed, and renamed when complete.
+An artefact is a set of files with a ``manifest.json`` that states the key it was made under, what went into the key
+(settings, inputs, code, package versions) and a checksum of every file.
+
+In a folder, an artefact is built under another name, flushed, and renamed when complete. An object store has no rename,
+but an object appears whole or not at all: there, the files of an artefact lie under its name and key, and its manifest,
+which names the key, is written last. It makes the artefact current, and no manifest names what a killed writer left.
+Each machine works on copies in a folder of its own, the mirror, checked against the manifest when they are fetched.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import getpass
 import hashlib
 import json
 import os
 import shutil
+import sys
+import tempfile
 import time
-import uuid
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ftirlib.engine.memory import peak_memory_mb
-from ftirlib.engine.places import file_system, is_remote
+from ftirlib.engine.places import file_system, is_remote, resolved
 from ftirlib.errors import StoreError
+from ftirlib.files import file_hash, files_below, fingerprint, read_json, remove, write_json, write_text, written
 
 MANIFEST = "manifest.json"
-ROOMS = ("spectra", "sources", "classify", "explain", "report", "method", "command")
-PACKAGES = {
-    "spectra": ["numpy", "scipy", "xarray", "zarr", "pybaselines"],
-    "sources": ["numba"],
-    "classify": ["torch", "scikit-learn", "xgboost-cpu", "xgboost", "kymatio", "imbalanced-learn"],
-    "explain": ["umap-learn"],
-    "report": ["pandas"],
-    "method": [],
-    "command": [],
-}
+KEY = 16  # characters of an artefact's key in the name of its folder in an object store
 
 
-def fingerprint(value) -> str:
-    """Hash of anything JSON can say, the same for equal content in any order of keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@cache
-def room_fingerprint(room: str) -> dict:
-    """Source and package versions of a room and of all rooms above it: what its results depend on."""
-    rooms = ROOMS[: ROOMS.index(room) + 1]
-    package = Path(__file__).resolve().parents[1]
+def code_fingerprint(folders: Sequence[str | os.PathLike], packages: Sequence[str] = ()) -> dict:
+    """Digest of the Python source in folders, and the versions of packages that are installed."""
     digest = hashlib.sha256()
-    for name in rooms:
-        for path in sorted((package / name).rglob("*.py")):
-            digest.update(str(path.relative_to(package)).encode())
+    for folder in map(Path, folders):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{folder.name}/{path.relative_to(folder).as_posix()}".encode())
             digest.update(path.read_bytes())
     versions = {}
-    for name in rooms:
-        for distribution in PACKAGES[name]:
-            try:
-                versions[distribution] = version(distribution)
-            except PackageNotFoundError:
-                continue
+    for name in packages:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
     return {"code": digest.hexdigest(), "packages": versions}
 
 
-def file_hash(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def folder_fingerprint(folder: str | os.PathLike) -> str:
-    """Hash of the names and content of every file under a folder, such as a Zarr store.
+    """Digest of the names and content of every file under a folder, such as a Zarr store.
 
-    Of a remote one, the content is told by what its file system states: size, and tag or time of each object.
+    At an address, the size, and tag or time, that its file system states of each object stand for the content.
     """
     if is_remote(folder):
         fs, base = file_system(str(folder))
-        found = fs.find(base, detail=True)
-        told = {path: {k: facts.get(k) for k in ("size", "ETag", "mtime", "created")} for path, facts in found.items()}
-        return fingerprint({path.removeprefix(f"{base}/"): facts for path, facts in told.items()})
-    files = sorted(p for p in Path(folder).rglob("*") if p.is_file())
-    return fingerprint({str(p.relative_to(folder)): file_hash(p) for p in files})
+        stated = ("size", "ETag", "mtime", "created")
+        objects = fs.find(base, detail=True)
+        return fingerprint({p.removeprefix(f"{base}/"): {k: o.get(k) for k in stated} for p, o in objects.items()})
+    return fingerprint({str(path.relative_to(folder)): file_hash(path) for path in files_below(folder)})
+
+
+def mirror_folder(address: str) -> Path:
+    """This machine's folder for copies of what lies at an address; FTIRLIB_MIRROR names another place for all."""
+    base = os.environ.get("FTIRLIB_MIRROR") or Path(tempfile.gettempdir()) / f"ftirlib-mirror-{getpass.getuser()}"
+    return Path(base) / hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
 class Store:
-    """The artefacts of one run, by name (``members/fold0-seed1``)."""
+    """The artefacts of one run, by name (``members/fold0-seed1``).
 
-    def __init__(self, root: Path):
-        self.root = Path(root)
+    Parameters
+    ----------
+    root : path or fsspec address
+
+    Attributes
+    ----------
+    address : str
+        Path or address of the store.
+    root : Path
+        Its folder on this machine; of a store at an address, the mirror.
+    """
+
+    def __init__(self, root: str | os.PathLike):
+        self.remote = is_remote(root)
+        self.address = resolved(root) if self.remote else str(root).removeprefix("file://")
+        self.root = mirror_folder(self.address) if self.remote else Path(self.address)
+        self.fs, self._base = file_system(self.address)
+        self._mirror = Store(self.root) if self.remote else None
         self._checked: dict[str, str] = {}
 
     def path(self, name: str) -> Path:
+        """Where the artefact lies on this machine, once `fetch` has brought it there."""
         return self.root / name
 
-    @property
-    def address(self) -> str:
-        return str(self.root)
-
-    def fetch(self, name: str) -> Path:
-        """Folder of an artefact; a store that is not on this machine brings a copy first."""
-        return self.path(name)
-
     def dataset(self, name: str, file: str) -> str:
-        """Path of a Zarr store in an artefact."""
-        return str(self.path(name) / file)
+        """Path or address of a Zarr store in an artefact, to be read from where it is."""
+        if not self.remote:
+            return str(self.path(name) / file)
+        return f"{self.address}/{name}/{self._known(name)['key'][:KEY]}/{file}"
 
     def manifest(self, name: str) -> dict | None:
-        """What is known of an artefact, or None when there is none or its manifest is unreadable."""
+        """Manifest of an artefact, None when there is none or it is unreadable."""
         try:
-            return json.loads((self.path(name) / MANIFEST).read_text(encoding="utf-8"))
+            text = self.read_text(f"{name}/{MANIFEST}")
+            return None if text is None else json.loads(text)
         except (OSError, ValueError):
             return None
 
+    def _known(self, name: str) -> dict:
+        manifest = self.manifest(name)
+        if manifest is None:
+            raise StoreError(f"there is no '{name}' at '{self.address}'; run 'ftirlib run' again to make it.")
+        return manifest
+
+    def _folder(self, name: str, key: str) -> str:
+        """Where the files of an artefact lie, on the store's file system."""
+        return f"{self._base}/{name}/{key[:KEY]}" if self.remote else f"{self._base}/{name}"
+
     def is_current(self, name: str, key: str) -> bool:
-        """Whether the artefact was made under `key` and every file is as it was written."""
+        """Whether the artefact was made under `key` and every file is as it was written.
+
+        At an address the files' sizes are compared; their checksums are when they are fetched.
+        """
         if self._checked.get(name) == key:
             return True
         manifest = self.manifest(name)
-        if manifest is None or manifest.get("key") != key or self.damaged(name):
+        if manifest is None or manifest.get("key") != key:
+            return False
+        if self.remote:
+            folder = self._folder(name, key)
+            sizes = {path.removeprefix(f"{folder}/"): facts["size"] for path, facts in self._objects(folder).items()}
+            if any(sizes.get(file) != facts["size"] for file, facts in manifest["files"].items()):
+                return False
+        elif self.damaged(name):
             return False
         self._checked[name] = key
         return True
 
     def damaged(self, name: str) -> list[str]:
-        """Files of an artefact that are missing or differ from their checksum."""
+        """Files of an artefact that are missing or differ from their checksum; each is read."""
         manifest = self.manifest(name)
         if manifest is None:
             return [MANIFEST]
-        folder = self.path(name)
-        wrong = []
-        for file, facts in manifest["files"].items():
-            path = folder / file
-            if not path.is_file() or path.stat().st_size != facts["size"] or file_hash(path) != facts["sha256"]:
-                wrong.append(file)
-        return wrong
+        folder = self._folder(name, manifest["key"])
+        return [file for file, facts in manifest["files"].items() if self._hash(f"{folder}/{file}") != facts["sha256"]]
+
+    def _hash(self, path: str) -> str | None:
+        try:
+            with self.fs.open(path, "rb") as handle:
+                return hashlib.file_digest(handle, "sha256").hexdigest()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def _objects(self, folder: str) -> dict[str, dict]:
+        try:
+            return self.fs.find(folder, detail=True)
+        except FileNotFoundError:
+            return {}
 
     def names(self) -> list[str]:
         """All artefacts of the run."""
-        return sorted(
-            str(p.parent.relative_to(self.root))
-            for p in self.root.rglob(MANIFEST)
-            if not any(part.startswith(".") for part in p.relative_to(self.root).parts)
-        )
+        if self.remote:
+            places = [path.removeprefix(f"{self._base}/") for path in self._objects(self._base)]
+        else:
+            places = [path.relative_to(self.root).as_posix() for path in self.root.rglob(MANIFEST)]
+        manifests = [place for place in places if place.endswith(f"/{MANIFEST}")]
+        return sorted(p.removesuffix(f"/{MANIFEST}") for p in manifests if "/." not in f"/{p}")
+
+    def fetch(self, name: str) -> Path:
+        """Folder of an artefact on this machine; a whole copy is brought first from a store at an address.
+
+        Raises
+        ------
+        StoreError
+            When there is no such artefact at the address, or it is torn.
+        """
+        if not self.remote:
+            return self.path(name)
+        manifest = self._known(name)
+        if self._mirror.is_current(name, manifest["key"]):
+            return self.path(name)
+        with written(self.path(name)) as draft:
+            draft.mkdir()
+            for file, facts in manifest["files"].items():
+                (draft / file).parent.mkdir(parents=True, exist_ok=True)
+                self._download(f"{self._folder(name, manifest['key'])}/{file}", draft / file)
+                if file_hash(draft / file) != facts["sha256"]:
+                    raise StoreError(
+                        f"'{file}' of '{name}' at '{self.address}' is not what was written; "
+                        "run 'ftirlib verify' on it, then 'ftirlib run' to make it again."
+                    )
+            write_json(draft / MANIFEST, manifest)
+        return self.path(name)
+
+    def _download(self, source: str, target: Path) -> None:
+        with self._reaching():
+            try:
+                self.fs.get_file(source, str(target))
+            except FileNotFoundError:
+                target.touch()  # its checksum differs
 
     def make(self, name: str, key: str, made_from: Mapping, build: Callable[[Path], None]) -> Path:
-        """Return the artefact's folder; build it first unless it is there, current and whole.
+        """Return the artefact's folder on this machine; build it first unless it is there, current and whole.
 
         Parameters
         ----------
@@ -158,30 +218,37 @@ class Store:
         Raises
         ------
         StoreError
-            When the disk is full or cannot be written.
+            When the disk is full or cannot be written, or the address cannot be reached.
         """
-        target = self.path(name)
         if self.is_current(name, key):
-            return target
-        temporary = self.root / ".building" / f"{name.replace('/', '-')}-{uuid.uuid4().hex[:8]}"
+            return self.fetch(name)
+        if self.remote:
+            self._send(name, key, self._mirror.make(name, key, made_from, build))
+        else:
+            self._build(name, key, made_from, build)
+        self._checked[name] = key
+        return self.path(name)
+
+    def _build(self, name: str, key: str, made_from: Mapping, build: Callable[[Path], None]) -> None:
         started = time.time()
         try:
-            temporary.mkdir(parents=True)
-            build(temporary)
-            files = {}
-            for path in sorted(p for p in temporary.rglob("*") if p.is_file()):
-                _flush(path)
-                files[str(path.relative_to(temporary))] = {"size": path.stat().st_size, "sha256": file_hash(path)}
-            manifest = {
-                "name": name,
-                "key": key,
-                "made_from": made_from,
-                "seconds": round(time.time() - started, 2),
-                "memory_mb": round(peak_memory_mb(), 1),
-                "files": files,
-            }
-            write_text(temporary / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, default=str))
-            self.place(temporary, name)
+            with written(self.path(name)) as draft:
+                draft.mkdir()
+                build(draft)
+                files = {
+                    path.relative_to(draft).as_posix(): {"size": path.stat().st_size, "sha256": file_hash(path)}
+                    for path in files_below(draft)
+                }
+                manifest = {
+                    "name": name,
+                    "key": key,
+                    "made_from": made_from,
+                    "seconds": round(time.time() - started, 2),
+                    "memory_mb": round(peak_memory_mb(), 1),
+                    "files": files,
+                }
+                text = json.dumps(manifest, indent=1, sort_keys=True, default=str)
+                (draft / MANIFEST).write_text(text, encoding="utf-8")
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
                 raise StoreError(
@@ -189,47 +256,42 @@ class Store:
                     "then run again: what was finished is kept."
                 ) from error
             raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        self._checked[name] = key
-        return target
 
-    def place(self, folder: Path, name: str) -> None:
-        """Give a finished folder the artefact's name, in place of what had it.
-
-        Two tasks may finish the same artefact, as when a worker was thought to be lost: one of them stays.
-        """
-        target = self.path(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.replace(folder, target)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            old = self.root / ".building" / f"old-{uuid.uuid4().hex[:8]}"
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(target, old)  # a rename, so that no moment shows half of it
-            try:
-                os.replace(folder, target)
-            except OSError as again:
-                if again.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-            shutil.rmtree(old, ignore_errors=True)
+    def _send(self, name: str, key: str, folder: Path) -> None:
+        """Bring an artefact of the mirror to the address, its manifest last, and remove what was there before."""
+        here = f"{self._base}/{name}/"
+        with self._reaching():
+            for file in read_json(folder / MANIFEST)["files"]:
+                self.fs.put_file(str(folder / file), f"{self._folder(name, key)}/{file}")
+            self.fs.pipe_file(f"{here}{MANIFEST}", (folder / MANIFEST).read_bytes())
+            for path in self._objects(here.rstrip("/")):
+                old, slash, _ = path.removeprefix(here).partition("/")
+                if slash and old != key[:KEY] and len(old) == KEY and set(old) <= set("0123456789abcdef"):
+                    self.fs.rm_file(path)
 
     def prune(self, folder: str, keep: set[str]) -> None:
         """Remove the artefacts under a folder that are not among `keep`."""
-        for name in {n for n in self.names() if n.startswith(f"{folder}/")} - keep:
-            shutil.rmtree(self.path(name), ignore_errors=True)
+        for name in {name for name in self.names() if name.startswith(f"{folder}/")} - keep:
+            if self.remote:
+                self.fs.rm(f"{self._base}/{name}", recursive=True)
+            remove(self.path(name))
+            self._checked.pop(name, None)
 
     def read_text(self, file: str) -> str | None:
         """A small file beside the artefacts, None when there is none."""
-        try:
-            return (self.root / file).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
+        with self._reaching():
+            try:
+                return self.fs.cat_file(f"{self._base}/{file}").decode()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
 
     def write_text(self, file: str, text: str) -> None:
-        write_text(self.root / file, text)
+        """Write a small file beside the artefacts, whole or not at all."""
+        if not self.remote:
+            write_text(self.root / file, text)
+            return
+        with self._reaching():
+            self.fs.pipe_file(f"{self._base}/{file}", text.encode())
 
     def check_writable(self) -> None:
         """Raise StoreError when nothing can be written there."""
@@ -237,32 +299,50 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot make the results folder '{self.root}': {error.strerror}.") from None
-        if not os.access(self.root, os.W_OK):
+        if self.remote:
+            self.write_text(".writable", "")
+        elif not os.access(self.root, os.W_OK):
             raise StoreError(f"the results folder '{self.root}' cannot be written; choose another --out.")
 
     def work(self, name: str, key: str) -> Path:
-        """Folder for checkpoints of a long task, found again by a task with the same key after a kill."""
-        folder = self.root / ".work" / f"{name.replace('/', '-')}-{key[:16]}"
+        """Folder of this machine for checkpoints of a long task, found again by a task of the same key after a kill."""
+        folder = self._work(name, key)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def done(self, name: str, key: str) -> None:
         """Remove the checkpoints of a finished task."""
-        shutil.rmtree(self.root / ".work" / f"{name.replace('/', '-')}-{key[:16]}", ignore_errors=True)
+        shutil.rmtree(self._work(name, key), ignore_errors=True)
+
+    def _work(self, name: str, key: str) -> Path:
+        return self.root / ".work" / f"{name.replace('/', '-')}-{key[:16]}"
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Put the errors of an address in a sentence: each protocol's package has its own."""
+        try:
+            yield
+        except Exception as error:
+            if not self.remote or isinstance(error, StoreError | UnicodeDecodeError):
+                raise
+            raise StoreError(
+                f"'{self.address}' cannot be reached or written ({type(error).__name__}: {error}); "
+                "check the address and its keys, then run again: what was finished is kept."
+            ) from error
 
 
-def _flush(path: Path) -> None:
-    with open(path, "rb+") as handle:
-        os.fsync(handle.fileno())
+def peak_memory_mb(*, children: bool = False) -> float:
+    """Most memory this process has used since it began, MB (nan where the system cannot tell).
 
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file so that it is either the old one or the new one, never half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with open(temporary, "w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    Parameters
+    ----------
+    children : bool
+        The most of it and of each of its finished children.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024
+    processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) if children else (resource.RUSAGE_SELF,)
+    return max(resource.getrusage(which).ru_maxrss for which in processes) * unit / 1e6

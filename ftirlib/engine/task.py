@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftirlib.engine import worker
-from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import Store
 
 RUN = "{run}"  # stands for the folder of the results
 
@@ -53,7 +53,7 @@ def execute(address: str, task: Task, key: str, made_from: dict) -> list[str]:
     list of str
         What the library warned of, for the driver to tell.
     """
-    store = open_store(address)
+    store = Store(address)
     work = store.work(task.name, key)
     arguments = _with_paths(task.arguments, store, task.inputs)
     with warnings.catch_warnings(record=True) as caught:

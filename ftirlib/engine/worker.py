@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, requires
 from multiprocessing.connection import wait
+from pathlib import Path
 
 from ftirlib.errors import SettingsError
 
 
 @cache
 def library() -> dict:
-    """Version, source and packages of the library in this process; results depend on them.
+    """Version and source of the library in this process, and versions of the packages it depends on.
 
     Kept from the first call on: a worker that lives longer than the files it was started from says what it runs.
     """
-    from ftirlib import __version__
-    from ftirlib.engine.store import room_fingerprint
+    import ftirlib
+    from ftirlib.engine.store import code_fingerprint
 
-    return {"version": __version__, **room_fingerprint("command")}
+    try:
+        stated = [line for line in requires("ftirlib") or () if "extra ==" not in line]
+    except PackageNotFoundError:  # run from its source
+        stated = []
+    packages = [re.match(r"[\w.-]+", line)[0] for line in stated]
+    return {"version": ftirlib.__version__, **code_fingerprint([Path(ftirlib.__file__).parent], packages)}
 
 
 def difference(expected: Mapping, found: Mapping | None) -> str | None:

@@ -27,7 +27,7 @@ def token_patch(variant: str, patch: int, n_wavenumbers: int) -> int:
     >>> token_patch("TT", 89, 801), token_patch("TT", 89, 81), token_patch("CP", 89, 801)
     (89, 9, 1)
     """
-    from ftirlib.explain.crime.encoders import REFERENCE
+    from ftirlib.explain.crime.m2 import REFERENCE
 
     return 1 if variant == "CP" else max(1, round(patch * n_wavenumbers / REFERENCE))
 
@@ -282,8 +282,8 @@ def _agreement(spectra, rows, path, ensemble, bootstrap) -> dict[str, tuple[floa
 
     Empty where there is one group.
     """
+    from ftirlib.report.scores import score_intervals
     from ftirlib.report.tally import Tally
-    from ftirlib.report.uncertainty import bootstrap_tally
 
     data = open_spectra(spectra, codes=False)
     names = {key: data.attrs[key] for key in ("class_names", "positive_classes")}
@@ -297,7 +297,7 @@ def _agreement(spectra, rows, path, ensemble, bootstrap) -> dict[str, tuple[floa
         return {}
     found = {}
     for target, tally in tallies.items():
-        intervals = bootstrap_tally(tally, **bootstrap)
+        intervals = score_intervals(tally, **bootstrap)
         for score in ("accuracy", "balanced_accuracy"):
             one = intervals[score]
             found[f"{score.replace('_', ' ')} against {target}"] = (one.estimate, one.low, one.high)

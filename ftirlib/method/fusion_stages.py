@@ -296,7 +296,7 @@ def ablation(run: Run) -> pd.DataFrame:
 
 def score_variants(run: Run, found: dict[str, list[dict[str, np.ndarray]]]) -> pd.DataFrame:
     """Scores of test-set probabilities by model and fold."""
-    from ftirlib.report.multiclass import multiclass_table
+    from ftirlib.report.comparison import multiclass_table
 
     data = spectra(run)
     return multiclass_table(

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.method.tasks import SIDES, full_probabilities, read_fold, read_json, write_json
-from ftirlib.spectra.model import open_spectra, save_spectra
+from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.writer import save_spectra
 
 FEATURES = "features.json"
 

@@ -18,16 +18,16 @@ import xarray as xr
 from ftirlib.engine.driver import DATASET, Driver
 from ftirlib.engine.lock import holder_of
 from ftirlib.engine.places import is_remote, resolved
-from ftirlib.engine.remote import open_store
-from ftirlib.engine.store import fingerprint, folder_fingerprint
+from ftirlib.engine.store import Store, folder_fingerprint
 from ftirlib.engine.task import Task
 from ftirlib.errors import DataError, SettingsError, StoreError
+from ftirlib.files import fingerprint
 from ftirlib.method import predict_tasks, tasks
 from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.predict_pictures import draw_predictions
 from ftirlib.method.predict_reasons import chosen_autoencoder, described, linear_model
 from ftirlib.method.preparation import prepared_store
-from ftirlib.method.run import read_run_settings
+from ftirlib.method.run import read_run_settings, room_fingerprint
 from ftirlib.method.settings import Settings
 from ftirlib.method.stages import SHOWN
 from ftirlib.method.tasks import explained_rows
@@ -91,7 +91,7 @@ def predict_store(
     if is_remote(out):
         raise SettingsError(f"predictions are written to a folder of this machine, not to '{out}'.")
     out = Path(out)
-    settings, store = read_run_settings(finished), open_store(finished)
+    settings, store = read_run_settings(finished), Store(finished)
     for name in ("prepared", "folds", "ensemble"):
         if store.damaged(name):
             raise StoreError(f"'{finished}' has no whole '{name}'; finish it with 'ftirlib run --out {finished}'.")
@@ -113,6 +113,7 @@ def predict_store(
         about={ABOUT: json.dumps({"run": finished, "data": data, **about}, indent=1)},
         seed=settings.seed,
         workers=workers or settings.workers,
+        code=room_fingerprint,
         scheduler=scheduler,
         tls=tls,
         report=report,

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from ftirlib.engine.driver import DATASET
-from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import Store
 from ftirlib.method.predict_reasons import context_finder, linear_model, linear_reasons
 from ftirlib.method.run import read_run_settings
 from ftirlib.method.tasks import full_probabilities
@@ -54,7 +54,7 @@ def _models(finished, models, autoencoder):
     """Ensembles of all folds, the linear model if there is one, and the number of classes."""
     from ftirlib.classify.ensemble import EMSCNN
 
-    store = open_store(finished)
+    store = Store(finished)
     ensembles = [EMSCNN.load(store.fetch("ensemble") / f"fold{k}" / "model") for k in range(N_SETS)]
     linear = None if autoencoder is None else linear_model(store, autoencoder)
     return ensembles, linear, len(open_spectra(store.dataset("prepared", DATASET)).attrs["class_names"])
@@ -62,7 +62,7 @@ def _models(finished, models, autoencoder):
 
 @lru_cache(maxsize=1)
 def _finder(finished, models, autoencoder):
-    store = open_store(finished)
+    store = Store(finished)
     return context_finder(
         store, read_run_settings(finished), open_spectra(store.dataset("prepared", DATASET)), autoencoder
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ftirlib.engine.driver import Driver
-from ftirlib.engine.store import fingerprint
 from ftirlib.engine.task import Task
+from ftirlib.files import fingerprint
 from ftirlib.method import tasks
 
 PARTS = "preparation"  # where they lie until they are joined

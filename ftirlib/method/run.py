@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ftirlib.engine.driver import Driver
-from ftirlib.engine.remote import open_store
+from ftirlib.engine.store import Store, code_fingerprint
 from ftirlib.errors import StoreError
 from ftirlib.method.settings import Settings, read_settings
 
 SETTINGS = "settings.json"
+ROOMS = ("spectra", "sources", "classify", "explain", "report")  # each may import from those before it
+PACKAGES = {
+    "spectra": ["numpy", "scipy", "xarray", "zarr", "pybaselines"],
+    "sources": ["pandas"],
+    "classify": ["torch", "scikit-learn", "xgboost-cpu", "xgboost", "kymatio", "imbalanced-learn"],
+    "explain": ["umap-learn"],
+    "report": ["pandas"],
+}
+
+
+@cache
+def room_fingerprint(room: str) -> dict:
+    """Source and package versions of a room and of all rooms before it: what a result made with it depends on.
+
+    The engine, the method and the commands are left out: an edit of them makes no result again, save that of the
+    function that makes it, whose own source is in its key.
+    """
+    rooms = ROOMS[: ROOMS.index(room) + 1]
+    package = Path(__file__).resolve().parents[1]
+    return code_fingerprint([package / name for name in rooms], [p for name in rooms for p in PACKAGES[name]])
 
 
 class Run(Driver):
@@ -31,6 +52,7 @@ class Run(Driver):
             about={SETTINGS: settings.model_dump_json(indent=1, exclude={"tls"})},
             seed=settings.seed,
             workers=settings.workers,
+            code=room_fingerprint,
             scheduler=settings.scheduler,
             tls=settings.tls,
             **shown,
@@ -66,7 +88,7 @@ def read_run_settings(root: str | os.PathLike) -> Settings:
     StoreError
         When there is no run, or its settings are of another version of the library.
     """
-    text = open_store(root).read_text(SETTINGS)
+    text = Store(root).read_text(SETTINGS)
     if text is None:
         raise StoreError(f"there is no run at '{root}' (it has no {SETTINGS}); make one with 'ftirlib run'.")
     try:

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ftirlib.engine.store import fingerprint, folder_fingerprint
+from ftirlib.engine.store import folder_fingerprint
 from ftirlib.engine.task import Task
 from ftirlib.explain.crime import context_controls
 from ftirlib.explain.crime.contexts import Contexts
+from ftirlib.files import fingerprint
 from ftirlib.method import context_tasks, tasks
 from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.preparation import prepared_store

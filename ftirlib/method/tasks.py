@@ -62,8 +62,8 @@ def save_probabilities(folder: Path, estimator, data, fold: Fold, n_classes: int
 
 def simulate(folder, work, *, phantom, seed):
     """The simulated cohort."""
-    from ftirlib.spectra.simulate.phantom import simulate_colon
-    from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
+    from ftirlib.spectra.simulate.colon import simulate_colon
+    from ftirlib.spectra.simulate.settings import PhantomSettings
 
     simulate_colon(folder / "spectra.zarr", settings=PhantomSettings(**phantom), seed=seed)
 

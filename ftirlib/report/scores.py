@@ -1,16 +1,18 @@
 """What a classifier is worth: every score under its own name, undefined ones as NaN with the reason.
 
-Scores as in Hartigan, Azevedo & Liò (Figure 2); formulas in `ftirlib.report.confusion`, `calibration` and `ranking`.
+Scores as in Hartigan, Azevedo & Liò (Figure 2), and the eight of Abdo et al. 2024 (10.5815/ijisa.2024.04.02) for many
+classes; formulas in `ftirlib.report.tally`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ftirlib.errors import DataError
-from ftirlib.report.tally import Tally, warn_of_rounding
+from ftirlib.report.tally import Tally
+from ftirlib.report.uncertainty import Interval, grouped_bootstrap
 
 SCORE_TITLES = {
     "accuracy": "Accuracy (SWS)",
@@ -28,10 +30,24 @@ SCORE_TITLES = {
 }
 BINARY_SCORES = ("binary_accuracy", "sensitivity", "specificity", "precision", "f1", "auroc", "auprc")
 PROBABILITY_SCORES = ("auroc", "auprc", "brier", "ece")
-LOWER_IS_BETTER = ("brier", "ece")
+MULTICLASS_TITLES = {
+    "accuracy": "Accuracy",
+    "error": "Error rate",
+    "sensitivity": "Sensitivity (macro)",
+    "precision": "Precision (macro)",
+    "false_positive_rate": "False positive rate (macro)",
+    "f1": "F1 (macro)",
+    "mcc": "MCC",
+    "kappa": "Cohen's kappa",
+}
+LOWER_IS_BETTER = ("brier", "ece", "error", "false_positive_rate")
+
+_MACRO = {"sensitivity": "balanced_accuracy", "precision": "macro_precision", "f1": "macro_f1"}  # of the eight
 
 _UNDEFINED = {  # why a score is 0/0, once its inputs are there
     "mcc": "all labels, or all predictions, are of one class",
+    "kappa": "all labels and all predictions are of one class",
+    "false_positive_rate": "every spectrum is labelled with one class",
     "sensitivity": "no spectrum is labelled positive",
     "specificity": "every spectrum is labelled positive",
     "precision": "no spectrum is predicted positive",
@@ -71,24 +87,21 @@ def classification_scores(
         A dict of float with the keys below. What cannot be computed (0/0, no probabilities, no positive class)
         is NaN, and the attribute ``reasons`` says why.
 
-        Over all classes: ``accuracy``; ``balanced_accuracy``, the plain mean of the sensitivities of the classes
-        that occur in `y_true`; ``mcc``, Gorodkin's R_K; ``sensitivity_<class>`` for every class; ``brier``, the
-        squared distance between probabilities and the one-hot label, summed over classes (0 to 2); ``ece``, the
-        calibration error of the largest probability over 15 equal bins (see `reliability`).
+        Over all classes: ``accuracy``; ``error``, 1 less accuracy; ``balanced_accuracy``, the plain mean of the
+        sensitivities of the classes that occur in `y_true`; ``macro_precision``, ``false_positive_rate`` and
+        ``macro_f1``, such means too; ``mcc``, Gorodkin's R_K; ``kappa``, Cohen's; ``sensitivity_<class>`` for every
+        class; ``brier``, the squared distance between probabilities and the one-hot label, summed over classes
+        (0 to 2); ``ece``, the calibration error of the largest probability over 15 equal bins (see `reliability`).
 
         Binary, after merging the positive classes and the others: ``binary_accuracy``, ``sensitivity``,
         ``specificity``, ``precision``, ``f1``, and on the summed probability of the positive classes ``auroc``
-        and ``auprc`` (average precision, not interpolated).
+        and ``auprc`` (average precision, not interpolated). Both are exact for shares of up to 400 votes; other
+        probabilities are ranked by 8191 bins of their log-odds (see `ftirlib.report.tally.rank_bins`).
 
     Raises
     ------
     DataError
         Unknown labels (-1), codes beyond the classes, shapes that disagree, rows that are no distribution.
-
-    Warns
-    -----
-    UserWarning
-        When there are millions of distinct probabilities, which are then rounded, with the bounds of the error.
 
     Notes
     -----
@@ -107,7 +120,6 @@ def classification_scores(
     """
     tally = Tally(class_names=class_names, positive_classes=positive_classes)
     tally.add(y_true, predicted, probabilities)
-    warn_of_rounding([tally])
     return tally_scores(tally)
 
 
@@ -124,6 +136,117 @@ def tally_scores(tally: Tally) -> Scores:
     scores = Scores({name: float(value[0]) for name, value in tally.scores().items()})
     scores.reasons = _reasons(scores, not tally.with_probabilities, tally.positive)
     return scores
+
+
+def score_intervals(tally: Tally, less: Tally | None = None, **bootstrap) -> dict[str, Interval]:
+    """Interval of every score of a tally over draws of its groups, or of its difference to that of a second tally.
+
+    Both tallies see the same draws of patients, so difficulty that they share cancels; two separate intervals that
+    overlap say little about the difference.
+
+    Parameters
+    ----------
+    tally : Tally
+    less : Tally, optional
+        Of the same labels and groups, answered by another model; its scores are subtracted.
+    **bootstrap
+        ``n_resamples``, ``confidence`` and ``random_state`` of `grouped_bootstrap`.
+
+    Returns
+    -------
+    dict of Interval
+        By the names of `classification_scores`. The result is that of `grouped_bootstrap` over spectra with the same
+        seed, but is computed from counts per group, a hundred times faster.
+
+    Raises
+    ------
+    DataError
+        Spectra of a single group, or of none; or only one of two tallies has probabilities.
+    SettingsError
+        As `grouped_bootstrap`.
+    """
+    tally_scores(tally)  # refuses a tally without spectra
+    if less is not None and tally.with_probabilities != less.with_probabilities:
+        raise DataError("only one of the two models comes with probabilities; give both or none.")
+    present = np.flatnonzero(tally.confusion.any(axis=(1, 2)))
+
+    def scores(drawn):
+        times = np.zeros((len(drawn), tally.n_groups), np.int64)
+        times[:, present] = drawn
+        values = tally.scores(times)
+        if less is None:
+            return values
+        other = less.scores(times)
+        return {name: values[name] - other[name] for name in values}
+
+    return grouped_bootstrap(scores, present, by_counts=True, **bootstrap)
+
+
+def multiclass(scores: Mapping) -> dict:
+    """The eight scores of `MULTICLASS_TITLES` among all scores, or their intervals, by name.
+
+    Sensitivity, precision and F1 are those of the classes, averaged, and not those of the binary view.
+    """
+    return {name: scores[_MACRO.get(name, name)] for name in MULTICLASS_TITLES}
+
+
+def multiclass_scores(y_true, predicted, *, class_names: Sequence[str]) -> Scores:
+    """The eight scores of predictions of many classes against labels.
+
+    Parameters
+    ----------
+    y_true, predicted : (n_spectra,) int
+        Positions in `class_names`.
+    class_names : sequence of str
+
+    Returns
+    -------
+    Scores
+        A dict of float by the names of `MULTICLASS_TITLES`; a score that is 0/0 is NaN, with the reason in
+        ``reasons``.
+
+    Raises
+    ------
+    DataError
+        Unknown labels (-1), codes beyond the classes, shapes that disagree.
+
+    Notes
+    -----
+    Sensitivity, precision, false positive rate and F1 are computed for each class against all others and averaged
+    without weights over the classes that occur in `y_true`; sensitivity is thus the balanced accuracy. A class that is
+    labelled but never predicted has a precision of 0 (not undefined): else a model could gain by never naming it.
+    A false positive rate is small with many classes whatever the model: the negatives of a class are most spectra.
+
+    Examples
+    --------
+    >>> scores = multiclass_scores([0, 0, 1, 2], [0, 1, 1, 2], class_names=["a", "b", "c"])
+    >>> scores["accuracy"], scores["error"], round(scores["kappa"], 3)
+    (0.75, 0.25, 0.636)
+    """
+    scores = classification_scores(y_true, predicted, class_names=class_names, positive_classes=())
+    eight = multiclass(scores)
+    return Scores(eight, {name: scores.reasons[_MACRO.get(name, name)] for name in eight if np.isnan(eight[name])})
+
+
+def multiclass_intervals(
+    y_true, predicted, groups, *, class_names: Sequence[str], less=None, **bootstrap
+) -> dict[str, Interval]:
+    """Intervals of the eight scores over draws of groups, or of their differences to those of other predictions.
+
+    Parameters
+    ----------
+    y_true, predicted : (n_spectra,) int
+    groups : (n_spectra,) array
+        Patient or preparation of each spectrum.
+    class_names : sequence of str
+    less : (n_spectra,) int, optional
+        Predictions of another model, whose scores are subtracted.
+    **bootstrap
+        ``n_resamples``, ``confidence`` and ``random_state`` of `grouped_bootstrap`.
+    """
+    options = {"groups": groups, "class_names": class_names, "positive_classes": ()}
+    tallies = [Tally.of(y_true, answers, **options) for answers in (predicted, less) if answers is not None]
+    return multiclass(score_intervals(*tallies, **bootstrap))
 
 
 def majority_scores(

@@ -1,23 +1,21 @@
 """How far a score can be trusted: spread over folds, and a bootstrap that resamples whole patients.
 
 Percentile bootstrap of Efron & Tibshirani 1993 over clusters (Field & Welsh 2007,
-10.1111/j.1467-9868.2007.00593.x): pixels of one patient are alike, so the patient is what is drawn, never the pixel.
+10.1111/j.1467-9868.2007.00593.x): pixels of one patient are alike, so patients are drawn, never pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.report.scores import tally_scores
-from ftirlib.report.tally import Tally, warn_of_rounding
 
-AT_ONCE = 1 << 22  # counts of groups, over the resamples drawn together: 32 MB
+AT_ONCE = 1 << 22  # numbers held at once for each array of a statistic: 32 MB
+WIDEST = 1 << 13  # numbers that a statistic of counts may hold for each draw, such as bins of probability
 
 
 @dataclass(frozen=True)
@@ -88,13 +86,14 @@ def fold_summary(values) -> FoldSummary:
 
 
 def grouped_bootstrap(
-    statistic: Callable[..., float | np.ndarray],
+    statistic: Callable[..., float | np.ndarray | Mapping],
     groups,
     *arrays,
+    by_counts: bool = False,
     n_resamples: int = 1000,
     confidence: float = 0.95,
     random_state: int | np.random.Generator = 0,
-) -> Interval:
+) -> Interval | dict[str, Interval]:
     """Interval of any statistic, by drawing whole groups with replacement.
 
     Parameters
@@ -105,6 +104,10 @@ def grouped_bootstrap(
         Patient of each spectrum (or image, where patients are not known).
     *arrays : (n_spectra, ...) arrays
         Rows are drawn alike in all of them.
+    by_counts : bool
+        The statistic takes no arrays, but how often each draw holds each group, (n_draws, n_groups) int with groups in
+        ascending order, and returns an array (n_draws, ...), or several such arrays by name. This is much faster for a
+        statistic of sums over groups, as `ftirlib.report.scores.score_intervals` computes them.
     n_resamples : int
     confidence : float
         Between 0 and 1.
@@ -112,7 +115,8 @@ def grouped_bootstrap(
 
     Returns
     -------
-    Interval
+    Interval, or dict of Interval
+        By name, where the statistic returns arrays by name.
 
     Raises
     ------
@@ -120,10 +124,6 @@ def grouped_bootstrap(
         A single group, or arrays of different length.
     SettingsError
         A confidence outside (0, 1), or too few resamples for it.
-
-    See Also
-    --------
-    bootstrap_scores : every classification score at once, from counts, a hundred times faster.
 
     Examples
     --------
@@ -135,157 +135,31 @@ def grouped_bootstrap(
     True
     """
     arrays = [np.asarray(values) for values in arrays]
-    names, codes = _grouped(groups)
-    times = _draw(len(names), n_resamples, confidence, random_state)
-    if not arrays:
+    groups = np.asarray(groups)
+    if groups.ndim != 1:
+        raise DataError(f"groups have shape {groups.shape}; give one group (patient) per spectrum.")
+    names, codes = np.unique(groups, return_inverse=True)
+    draws = _draw(len(names), n_resamples, confidence, random_state)
+    if not arrays and not by_counts:
         raise DataError("no arrays were given to resample; pass the statistic's arguments after the groups.")
     for position, values in enumerate(arrays):
         if values.ndim == 0 or len(values) != len(codes):
             raise DataError(f"array {position} has shape {values.shape} for {len(codes)} spectra; give one row each.")
     rows = np.arange(len(codes))
-    resamples = []
-    for times_each in chain.from_iterable(times):
-        drawn = np.repeat(rows, times_each[codes])
-        resamples.append(statistic(*(values[drawn] for values in arrays)))
-    return _interval(statistic(*arrays), np.asarray(resamples, np.float64), len(names), confidence)
 
+    def of_spectra(times):
+        drawn = (np.repeat(rows, each[codes]) for each in times)
+        return np.array([statistic(*(values[chosen] for values in arrays)) for chosen in drawn], np.float64)
 
-def bootstrap_scores(
-    y_true,
-    predicted,
-    groups,
-    probabilities=None,
-    *,
-    class_names: Sequence[str],
-    positive_classes: Sequence[str],
-    n_resamples: int = 1000,
-    confidence: float = 0.95,
-    random_state: int | np.random.Generator = 0,
-) -> dict[str, Interval]:
-    """Interval of every score of `classification_scores`, over the same draws of groups.
-
-    The result is that of `grouped_bootstrap` with the same seed, but is computed from counts per group.
-
-    Parameters
-    ----------
-    y_true, predicted : (n_spectra,) int
-    groups : (n_spectra,) array
-        Patient of each spectrum.
-    probabilities : (n_spectra, n_classes) array, optional
-    class_names, positive_classes : sequence of str
-        As in `classification_scores`.
-    n_resamples, confidence, random_state
-        As in `grouped_bootstrap`.
-
-    Returns
-    -------
-    dict of Interval
-        By the names of `classification_scores`.
-
-    Raises
-    ------
-    DataError, SettingsError
-        As `classification_scores` and `grouped_bootstrap`.
-    """
-    names, codes = _grouped(groups)
-    tally = Tally(class_names=class_names, positive_classes=positive_classes, n_groups=len(names))
-    tally.add(y_true, predicted, probabilities, groups=codes)
-    warn_of_rounding([tally])
-    return bootstrap_tally(tally, n_resamples=n_resamples, confidence=confidence, random_state=random_state)
-
-
-def bootstrap_tally(
-    tally: Tally,
-    *,
-    n_resamples: int = 1000,
-    confidence: float = 0.95,
-    random_state: int | np.random.Generator = 0,
-) -> dict[str, Interval]:
-    """As `bootstrap_scores`, of answers that were tallied, maybe a part at a time; its groups are what is drawn.
-
-    Raises
-    ------
-    DataError
-        Spectra of a single group, or of none.
-    SettingsError
-        As `grouped_bootstrap`.
-    """
-    estimates = tally_scores(tally)
-    present = np.flatnonzero(tally.confusion.any(axis=(1, 2)))
-    parts = []
-    for drawn in _draw(len(present), n_resamples, confidence, random_state):
-        times = np.zeros((len(drawn), len(tally.confusion)), np.int64)
-        times[:, present] = drawn
-        parts.append(tally.scores(times))
-    resamples = {name: np.concatenate([part[name] for part in parts]) for name in estimates}
-    return {name: _interval(value, resamples[name], len(present), confidence) for name, value in estimates.items()}
-
-
-def paired_bootstrap(
-    y_true,
-    first,
-    second,
-    groups,
-    *,
-    first_probabilities=None,
-    second_probabilities=None,
-    class_names: Sequence[str],
-    positive_classes: Sequence[str],
-    n_resamples: int = 1000,
-    confidence: float = 0.95,
-    random_state: int | np.random.Generator = 0,
-) -> dict[str, Interval]:
-    """Interval of the difference, first minus second, between two models scored on the same spectra.
-
-    Both models see the same draw of patients, so what is hard for both cancels; two separate intervals that overlap
-    say little about the difference.
-
-    Parameters
-    ----------
-    y_true : (n_spectra,) int
-    first, second : (n_spectra,) int
-        Predictions of the two models.
-    groups : (n_spectra,) array
-        Patient of each spectrum.
-    first_probabilities, second_probabilities : (n_spectra, n_classes) array, optional
-        Give both or none; without them the differences of the scores that need them are NaN.
-    class_names, positive_classes : sequence of str
-        As in `classification_scores`.
-    n_resamples, confidence, random_state
-        As in `grouped_bootstrap`.
-
-    Returns
-    -------
-    dict of Interval
-        By the names of `classification_scores`.
-
-    Raises
-    ------
-    DataError, SettingsError
-        As `bootstrap_scores`, and when only one model comes with probabilities.
-    """
-    if (first_probabilities is None) != (second_probabilities is None):
-        raise DataError("only one of the two models comes with probabilities; give both or none.")
-    names, codes = _grouped(groups)
-    tallies = []
-    for predicted, probabilities in ((first, first_probabilities), (second, second_probabilities)):
-        tallies.append(Tally(class_names=class_names, positive_classes=positive_classes, n_groups=len(names)))
-        tallies[-1].add(y_true, predicted, probabilities, groups=codes)
-    warn_of_rounding(tallies)
-    a, b = map(tally_scores, tallies)
-    parts = [
-        [tally.scores(times) for tally in tallies] for times in _draw(len(names), n_resamples, confidence, random_state)
-    ]
-    differences = {name: np.concatenate([of_a[name] - of_b[name] for of_a, of_b in parts]) for name in a}
-    return {name: _interval(a[name] - b[name], differences[name], len(names), confidence) for name in a}
-
-
-def _grouped(groups) -> tuple[np.ndarray, np.ndarray]:
-    """Names of the groups, and the group of each spectrum (n,) as a position among them."""
-    groups = np.asarray(groups)
-    if groups.ndim != 1:
-        raise DataError(f"groups have shape {groups.shape}; give one group (patient) per spectrum.")
-    return np.unique(groups, return_inverse=True)
+    of_draws = statistic if by_counts else of_spectra
+    estimate = of_draws(np.ones((1, len(names)), np.int64))
+    parts = [of_draws(times) for times in draws]
+    if not isinstance(estimate, Mapping):
+        return _interval(estimate[0], np.concatenate(parts), len(names), confidence)
+    return {
+        name: _interval(values[0], np.concatenate([part[name] for part in parts]), len(names), confidence)
+        for name, values in estimate.items()
+    }
 
 
 def _draw(n_groups: int, n_resamples: int, confidence: float, random_state) -> Iterator[np.ndarray]:
@@ -299,7 +173,7 @@ def _draw(n_groups: int, n_resamples: int, confidence: float, random_state) -> I
             f"the spectra come from {n_groups} group(s); resampling patients needs at least two of them, "
             "and pixels of one patient say nothing about the next."
         )
-    rng, size = np.random.default_rng(random_state), max(1, AT_ONCE // n_groups)
+    rng, size = np.random.default_rng(random_state), max(1, AT_ONCE // max(n_groups, WIDEST))
     return (
         rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=min(size, n_resamples - start))
         for start in range(0, n_resamples, size)
@@ -307,7 +181,7 @@ def _draw(n_groups: int, n_resamples: int, confidence: float, random_state) -> I
 
 
 def _interval(estimate, resamples: np.ndarray, n_groups: int, confidence: float) -> Interval:
-    """Percentiles over the first axis of `resamples`, of what is defined."""
+    """Percentiles over the first axis of `resamples`, of the resamples in which the statistic is defined."""
     shape = resamples.shape[1:]
     low, high, error = (np.full(shape, np.nan) for _ in range(3))
     defined = ~np.isnan(resamples)

@@ -9,14 +9,14 @@ import csv
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from ftirlib.errors import DataError
-from ftirlib.sources.decimals import parse_numbers
 
 DOI = "10.5281/zenodo.17790337"
 CLASSES = ("NC", "CRC", "CRLM")  # in order of severity; the table has a few others, such as simple liver
@@ -26,6 +26,7 @@ COLUMNS = ("cores", "cancer", "patient", "has_MIR")
 GEOMETRY = ("n_x", "n_y", "n_z", "x_delta", "y_delta", "x_init", "y_init", "z_start", "z_end", "z_delta")
 HEADER_LIMIT = 1 << 20  # bytes; the longest header known has 6 kB
 OFF_GRID = 0.01  # of a pixel
+LINES = 1024  # of a text file read at a time: 7 MB of float64 at 817 columns
 
 
 @dataclass(frozen=True)
@@ -249,15 +250,94 @@ class CoreSpectra:
     col: np.ndarray
 
 
-def read_spectra(path: str | os.PathLike, *, threads: int | None = None) -> CoreSpectra:
+def read_numbers(file: BinaryIO, n_columns: int, *, name: str = "the text") -> np.ndarray:
+    """Lines of comma-separated numbers as an array.
+
+    Parameters
+    ----------
+    file : binary file
+        Read from where it stands to its end; every line `n_columns` numbers, no header, no empty cells.
+    n_columns : int
+    name : str
+        Of the source, for the errors.
+
+    Returns
+    -------
+    (n_lines, n_columns) float32 array
+        Each the float32 nearest to the float64 nearest to the text.
+
+    Raises
+    ------
+    DataError
+        Naming the line and the cell that is no number, or the line that is too short or too long.
+
+    Examples
+    --------
+    >>> import io
+    >>> read_numbers(io.BytesIO(b"1,2.5\\n-3,4e-1\\n"), 2)
+    array([[ 1. ,  2.5],
+           [-3. ,  0.4]], dtype=float32)
+    """
+    import pandas as pd
+
+    start = file.tell()
+    try:
+        parts = pd.read_csv(
+            file,
+            header=None,
+            dtype=np.float64,
+            chunksize=LINES,
+            na_filter=False,
+            skip_blank_lines=False,
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONE,
+            encoding="latin-1",
+        )
+        numbers = _stacked(part.to_numpy() for part in parts)
+        if numbers.shape[1] == n_columns:
+            return numbers
+    except ValueError:  # which does not say where
+        pass
+    file.seek(start)
+    return _read_lines(file, n_columns, name)
+
+
+def _stacked(parts: Iterable[np.ndarray]) -> np.ndarray:
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as such
+        return np.concatenate([np.asarray(part, np.float64).astype(np.float32) for part in parts])
+
+
+def _read_lines(file: BinaryIO, n_columns: int, name: str) -> np.ndarray:
+    """The numbers as Python reads them, a line at a time: slowly, with errors that name the cell."""
+    lines = [np.empty((0, n_columns))]
+    for k, line in enumerate(file, 1):
+        cells = line.removesuffix(b"\n").split(b",")
+        values = np.empty((1, n_columns))
+        for column, cell in enumerate(cells[:n_columns]):
+            try:
+                values[0, column] = float(cell.replace(b"_", b"?"))  # Python groups digits by it, a table does not
+            except ValueError:
+                cell = cell.strip()
+                shown = repr(cell[:20].decode("ascii", "replace")) if cell else "empty"
+                raise DataError(
+                    f"{name}: cell {column + 1} of line {k} of the numbers is {shown}, no number."
+                ) from None
+        if len(cells) != n_columns:
+            raise DataError(
+                f"{name}: line {k} of the numbers has {'more' if len(cells) > n_columns else 'fewer'} than "
+                f"{n_columns} cells; the file is torn: copy it again."
+            )
+        lines.append(values)
+    return _stacked(lines)
+
+
+def read_spectra(path: str | os.PathLike) -> CoreSpectra:
     """Read the text file of one core.
 
     Parameters
     ----------
     path : path
         Comma-separated: row number, X and Y in um, then one value in per cent for each wavenumber.
-    threads : int, optional
-        See `parse_numbers`.
 
     Returns
     -------
@@ -274,11 +354,9 @@ def read_spectra(path: str | os.PathLike, *, threads: int | None = None) -> Core
         raise DataError(f"there is no file at '{path}'; check the path.")
     with open(path, "rb") as file:
         axis = _axis(file.readline(HEADER_LIMIT), path)
-        start = file.tell()
-    if path.stat().st_size == start:
-        raise DataError(f"'{path}' has a header and no spectra; copy it again.")
-    text = np.memmap(path, np.uint8, "r", offset=start)
-    numbers = parse_numbers(text, axis.size + 3, threads=threads, name=f"'{path.name}'")
+        if path.stat().st_size == file.tell():
+            raise DataError(f"'{path}' has a header and no spectra; copy it again.")
+        numbers = read_numbers(file, axis.size + 3, name=f"'{path.name}'")
     col, row = (numbers[:, 1] - numbers[:, 1].min()) / PITCH_UM, (numbers[:, 2].max() - numbers[:, 2]) / PITCH_UM
     pixel = np.stack([row, col]).round()
     if not np.abs(pixel - [row, col]).max() <= OFF_GRID:  # NaN is off the grid too
@@ -288,7 +366,7 @@ def read_spectra(path: str | os.PathLike, *, threads: int | None = None) -> Core
     return CoreSpectra(axis, numbers[:, 3:], *pixel.astype(np.int64))
 
 
-def read_core(core: Core, *, threads: int | None = None) -> CoreSpectra:
+def read_core(core: Core) -> CoreSpectra:
     """Read a core's spectra and hold them against the instrument's description, where there is one.
 
     Raises
@@ -296,7 +374,7 @@ def read_core(core: Core, *, threads: int | None = None) -> CoreSpectra:
     DataError
         As `read_spectra`; fewer or more pixels than the description says.
     """
-    found = read_spectra(core.spectra, threads=threads)
+    found = read_spectra(core.spectra)
     if core.metadata.is_file():
         geometry = read_metadata(core.metadata)
         stated = geometry.get("n_x", np.nan) * geometry.get("n_y", np.nan)

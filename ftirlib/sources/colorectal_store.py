@@ -33,9 +33,10 @@ from ftirlib.sources.colorectal import (
     read_metadata,
 )
 from ftirlib.spectra.importing.units import SAME_AXIS, to_absorbance
-from ftirlib.spectra.model import CHUNK, SpectraWriter, open_spectra
+from ftirlib.spectra.model import CHUNK, open_spectra
 from ftirlib.spectra.prepare.quality import AMIDE
 from ftirlib.spectra.prepare.steps import Cut, in_window
+from ftirlib.spectra.writer import SpectraWriter
 
 SIGNAL = 1652.0  # cm-1, amide I
 NOISE = (2000.0, 2100.0)  # cm-1, no band of tissue or paraffin
@@ -158,7 +159,7 @@ def import_colorectal(
     report : callable
         Gets a line for each core.
     executor : concurrent.futures.Executor, optional
-        Whose workers read the cores, with one thread each; they see the same file system. The data set is the same
+        Whose workers read the cores; they see the same file system. The data set is the same
         to the byte with any number of them.
     ahead : int
         Cores handed to the workers before the first of them is done.
@@ -200,7 +201,7 @@ def import_colorectal(
     with SpectraWriter(out, survey.wavenumber, attrs, overwrite=overwrite) as writer:
         waiting = out.with_name(out.name + ".cores")
         waiting.mkdir(parents=True, exist_ok=True)
-        options = (tissue, minimum_snr, floor, random_state, None if executor is None else 1)
+        options = (tissue, minimum_snr, floor, random_state)
         tasks = ((core, survey.wavenumber, waiting, *options) for core in survey.cores)
         ready = []
         with closing(outcomes(finished_core, tasks, executor, ahead)) as results:
@@ -258,7 +259,7 @@ def _licence(folder: Path) -> str:
         return ""
 
 
-def finished_core(core: Core, wavenumber, waiting: Path, tissue, snr, floor, seed, threads) -> tuple[Path, bool]:
+def finished_core(core: Core, wavenumber, waiting: Path, tissue, snr, floor, seed) -> tuple[Path, bool]:
     """The file of a core's finished spectra, and whether an earlier call made it: the task of a worker."""
     stat = core.spectra.stat()
     made_from = [core.spectra.name, stat.st_size, stat.st_mtime_ns, wavenumber.tolist(), tissue, snr, floor, seed]
@@ -266,7 +267,7 @@ def finished_core(core: Core, wavenumber, waiting: Path, tissue, snr, floor, see
     path = waiting / f"{core.name}-{digest}.npz"
     if path.is_file():
         return path, True
-    found = read_core(core, threads=threads)
+    found = read_core(core)
     order = np.argsort(found.wavenumber)
     at, there = _nearest(wavenumber, found.wavenumber[order])
     assert there.all()

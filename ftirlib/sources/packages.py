@@ -22,7 +22,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from ftirlib.engine.cache import BLOCK, cache_folder, file_digest, written_whole
+from ftirlib.engine.cache import BLOCK, file_digest, written_whole
+from ftirlib.engine.places import cache_folder
 from ftirlib.errors import DataError
 from ftirlib.sources.catalogue import PackageSet
 

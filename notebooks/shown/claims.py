@@ -14,6 +14,7 @@ import pandas as pd
 
 from ftirlib.method import stages
 from ftirlib.method.run import Run
+from ftirlib.report.tally import contingency_table
 from ftirlib.report.truth.truth import context_agreement
 from ftirlib.spectra.model import has_truth
 from shown.cells import interval, spread
@@ -160,9 +161,8 @@ def _labels_of_contexts(run: Run) -> Claim:
 
 
 def _commonest(assigned, codes) -> np.ndarray:
-    table = np.zeros((assigned.max() + 1, codes.max() + 1), np.int64)
-    np.add.at(table, (assigned, codes), 1)
-    return table.argmax(axis=1)
+    """The commonest code in each context."""
+    return contingency_table(assigned, codes, shape=(assigned.max() + 1, codes.max() + 1)).argmax(axis=1)
 
 
 def _linear(run: Run) -> list[Claim]:

@@ -11,7 +11,7 @@ import xarray as xr
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, layer_table
 from ftirlib.classify.walk import Walk
 from ftirlib.engine.places import place_name
-from ftirlib.explain.crime.context_table import context_moments
+from ftirlib.explain.crime.contexts import context_moments
 from ftirlib.method import stages
 from ftirlib.method.run import Run
 from ftirlib.spectra.folds import Fold

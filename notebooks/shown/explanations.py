@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ftirlib.classify.ensemble import EMSCNN
-from ftirlib.explain.crime.context_table import context_moments
+from ftirlib.explain.crime.contexts import context_moments
 from ftirlib.explain.lime.lime import SpectralLime
 from ftirlib.method import stages, tasks
 from ftirlib.method.run import Run

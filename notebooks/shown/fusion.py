@@ -15,9 +15,8 @@ from ftirlib.files import read_json
 from ftirlib.method import fusion_stages
 from ftirlib.method.fusion_stages import ALL, FUSION, MSCNN
 from ftirlib.method.run import Run
-from ftirlib.report import gain
-from ftirlib.report.confusion import confusion_counts
-from ftirlib.report.multiclass import MULTICLASS_TITLES, multiclass_scores
+from ftirlib.report.scores import MULTICLASS_TITLES, multiclass_intervals, multiclass_scores
+from ftirlib.report.tally import confusion_counts
 from ftirlib.report.uncertainty import Interval, fold_summary
 from ftirlib.spectra.model import read_absorbance
 from ftirlib.spectra.simulate.ligands import LIGANDS
@@ -211,7 +210,8 @@ def gain_over(run: Run, other: str) -> Interval:
     """How much higher the fusion classifier's Matthews correlation is than another model's, paired by group."""
     names = fusion_stages.spectra(run).attrs["class_names"]
     (truth, ours, group), (_, theirs, _) = tested(run, FUSION), tested(run, other)
-    return gain.gain(truth, ours, theirs, group, class_names=names, **run.settings.bootstrap)
+    options = {"class_names": names, **run.settings.bootstrap}
+    return multiclass_intervals(truth, ours, group, less=theirs, **options)["mcc"]
 
 
 def ablated(run: Run, score: str) -> pd.Series:
@@ -259,11 +259,12 @@ def titled(table: pd.DataFrame) -> pd.DataFrame:
 
 def leak_intervals(run: Run) -> dict[tuple[str, str], dict[str, Interval]]:
     """The eight scores with intervals over groups, by when it over-samples and how it splits."""
-    names = fusion_stages.spectra(run).attrs["class_names"]
-    return run.once(
-        "fusion_leak_intervals",
-        lambda: gain.leak_intervals(fusion_stages.leak(run), class_names=names, **run.settings.bootstrap),
-    )
+    options = {"class_names": fusion_stages.spectra(run).attrs["class_names"], **run.settings.bootstrap}
+    leaks = {
+        protocol: (found["y_true"], found["predicted"], found["group"])
+        for protocol, found in fusion_stages.leak(run).items()
+    }
+    return {protocol: multiclass_intervals(*found, **options) for protocol, found in leaks.items()}
 
 
 def leak_table(run: Run) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from ftirlib.explain.linear.naming import name_peaks, naming_table
 from ftirlib.method import stages
 from ftirlib.method.run import Run
 from ftirlib.method.stages import SHOWN
-from ftirlib.report.paired import paired_table
+from ftirlib.report.comparison import paired_table
 from ftirlib.spectra.model import UNKNOWN, iter_blocks
 from shown.cells import interval, span, spread
 from shown.contexts import ContextView, context_view, patches_text

@@ -6,8 +6,7 @@ import numpy as np
 
 from ftirlib.method import stages
 from ftirlib.method.run import Run
-from ftirlib.report.calibration import Reliability, reliability
-from ftirlib.report.confusion import confusion_counts
+from ftirlib.report.tally import Reliability, confusion_counts, reliability
 from ftirlib.spectra.model import UNKNOWN
 from shown.cells import span, spread
 from shown.data import Picture, class_picture, data_name, example_images

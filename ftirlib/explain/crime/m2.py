@@ -1,6 +1,7 @@
-"""The semi-supervised autoencoder and its bounds, in nats per spectrum; unknown classes are summed out exactly.
+"""M2: the semi-supervised autoencoder of spectra and LIME weights, its networks and its bounds in nats per spectrum.
 
-Kingma et al. 2014 (arXiv:1406.5298), model M2, with the networks of Hartigan et al. (paper A).
+Kingma et al. 2014 (arXiv:1406.5298), model M2; unknown classes are summed out exactly. The networks are those of
+Hartigan et al. (paper A), "Modified CRIME Framework"; strides and joined positions follow the paper's MSCNN.
 """
 
 from __future__ import annotations
@@ -12,14 +13,220 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ftirlib.explain.crime.decoders import PerceptronDecoder, TransformerDecoder
-from ftirlib.explain.crime.encoders import ConvEncoder, TransformerEncoder
-
-FEATURES = 64  # what either encoder ends in
+FEATURES = 64  # of a spectrum with its weights, from either encoder
 CLASSIFIER_HIDDEN = 128
+REFERENCE = 801  # wavenumbers of the published axis, for which kernel widths are given
+CHANNELS = 8  # filters per kernel, as in the MSCNN
 VARIANTS = ("CP", "CT", "TT")  # encoder, decoder: Convolutional, Transformer, Perceptron
 DECODER_INPUTS = ("latent", "latent+class")
 SMALLEST_NOISE = 0.01  # of the standard deviation of the data; a half that is constant would send the noise to zero
+
+
+# --- transformer blocks over the points of a spectrum ----------------------------------------------------------------
+
+
+class Block(nn.Module):
+    """Self-attention and a feed-forward layer, each given its input normalised and added to it as it was.
+
+    Attention is `scaled_dot_product_attention`, which never stores the (tokens x tokens) matrix.
+
+    Paper A does not say where the norms stand. After the sums, as in Vaswani et al., they take the amplitude out
+    of the encoder's tokens of four features, and training starts with some hundred steps in which the
+    transformer decodes the mean spectrum whatever z is. Before them, amplitudes pass and those steps are few.
+
+    Parameters
+    ----------
+    width, heads, hidden : int
+        Features per token, attention heads (a divisor of `width`), features of the hidden layer.
+    causal : bool
+        A token sees itself and those before it only.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, *, causal: bool):
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.before_attention, self.before_feed = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.feed = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+
+    def forward(self, x: Tensor) -> Tensor:  # (batch, tokens, width)
+        qkv = self.qkv(self.before_attention(x)).unflatten(-1, (3, self.heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (batch, heads, tokens, width / heads) each
+        seen = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        x = x + self.out(seen.transpose(1, 2).flatten(-2))
+        return x + self.feed(self.before_feed(x))
+
+
+class Transformer(nn.Module):
+    """Sinusoidal positions, then `layers` blocks; (batch, tokens, width) in and out.
+
+    With `bfloat16` the products inside are of bfloat16 numbers, at half the memory; parameters, norms and what
+    comes out stay in the precision of the input.
+    """
+
+    def __init__(
+        self, tokens: int, width: int, *, layers: int, heads: int, hidden: int, causal: bool, bfloat16: bool = False
+    ):
+        super().__init__()
+        self.bfloat16 = bfloat16
+        self.register_buffer("positions", sinusoids(tokens, width), persistent=False)
+        self.blocks = nn.Sequential(*[Block(width, heads, hidden, causal=causal) for _ in range(layers)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.bfloat16:
+            return self.blocks(x + self.positions)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return self.blocks(x + self.positions).to(x.dtype)
+
+
+def sinusoids(tokens: int, width: int) -> Tensor:
+    """Positions as sines and cosines of falling frequency, (tokens, width); width is even."""
+    place = torch.arange(tokens)[:, None]
+    rate = torch.exp(-torch.arange(0, width, 2) / width * torch.log(torch.tensor(10_000.0)))
+    return torch.stack([torch.sin(place * rate), torch.cos(place * rate)], dim=-1).flatten(-2)
+
+
+# --- encoders: a spectrum and its weights, end to end, to 64 features ------------------------------------------------
+
+
+def scaled_kernels(kernels: tuple[int, ...], n_wavenumbers: int) -> list[int]:
+    """Kernel widths in points of an axis of `n_wavenumbers`, given for one of 801.
+
+    A width keeps its share of the spectrum, and is at least three points, the fewest that see a bend.
+
+    Examples
+    --------
+    >>> scaled_kernels((3, 300), 801), scaled_kernels((3, 300), 208)
+    ([3, 300], [3, 78])
+    """
+    return [max(3, round(width * n_wavenumbers / REFERENCE)) for width in kernels]
+
+
+class MultiScale(nn.Module):
+    """The first layer of both encoders: one convolution per kernel width, joined along the positions.
+
+    As in the MSCNN, each has 8 filters, steps by half its width, and pads nothing. The input is one channel
+    of 2 n points, the spectrum followed by its weights.
+    """
+
+    def __init__(self, n_wavenumbers: int, kernels: tuple[int, ...], *, patch: int = 1):
+        super().__init__()
+        widths = [max(width, patch) for width in scaled_kernels(kernels, n_wavenumbers)]
+        strides = [max(width // 2, patch) for width in widths]
+        self.heads = nn.ModuleList(nn.Conv1d(1, CHANNELS, w, s) for w, s in zip(widths, strides))
+        self.positions = sum((2 * n_wavenumbers - w) // s + 1 for w, s in zip(widths, strides))
+
+    def forward(self, x: Tensor) -> Tensor:  # (batch, 2 n)
+        x = x[:, None]  # (batch, 1, 2 n)
+        return torch.cat([head(x) for head in self.heads], dim=-1)  # (batch, 8, positions)
+
+
+class ConvEncoder(nn.Module):
+    """C: multi-scale convolutions, ReLU, one fully connected layer, ReLU."""
+
+    def __init__(self, n_wavenumbers: int, kernels: tuple[int, ...], features: int):
+        super().__init__()
+        self.first = MultiScale(n_wavenumbers, kernels)
+        self.out = nn.Linear(CHANNELS * self.first.positions, features)
+
+    def forward(self, x: Tensor) -> Tensor:  # (batch, 2 n)
+        return torch.relu(self.out(torch.relu(self.first(x)).flatten(1)))  # (batch, features)
+
+
+class TransformerEncoder(nn.Module):
+    """T: the same first layer, each position projected to 4 dimensions, a transformer, one fully connected layer.
+
+    `patch` is the least number of points from one position to the next: 1 as in the paper, more for speed.
+    """
+
+    WIDTH, LAYERS, HEADS, HIDDEN = 4, 3, 4, 64
+
+    def __init__(
+        self, n_wavenumbers: int, kernels: tuple[int, ...], features: int, *, patch: int, bfloat16: bool = False
+    ):
+        super().__init__()
+        self.first = MultiScale(n_wavenumbers, kernels, patch=patch)
+        self.tokens = self.first.positions
+        self.project = nn.Linear(CHANNELS, self.WIDTH)
+        self.transformer = Transformer(
+            self.tokens,
+            self.WIDTH,
+            layers=self.LAYERS,
+            heads=self.HEADS,
+            hidden=self.HIDDEN,
+            causal=False,
+            bfloat16=bfloat16,
+        )
+        self.out = nn.Linear(self.tokens * self.WIDTH, features)
+
+    def forward(self, x: Tensor) -> Tensor:  # (batch, 2 n)
+        tokens = self.project(torch.relu(self.first(x)).transpose(1, 2))  # (batch, tokens, 4)
+        return torch.relu(self.out(self.transformer(tokens).flatten(1)))  # (batch, features)
+
+
+# --- decoders: from the latent space back to a spectrum and its weights ----------------------------------------------
+
+
+class ScaledTanh(nn.Module):
+    """SBT, the scaled and biased tanh: s * tanh(x) + b, with s and b learned for each output feature.
+
+    Starts at b = 0 and s = 3: three standard deviations of the scaled data to each side.
+    """
+
+    def __init__(self, features: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((features,), 3.0))
+        self.bias = nn.Parameter(torch.zeros(features))
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., features)
+        return self.scale * torch.tanh(x) + self.bias
+
+
+class PerceptronDecoder(nn.Module):
+    """P: one fully connected layer and SBT."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.out = nn.Linear(inputs, outputs)
+        nn.init.xavier_uniform_(self.out.weight)  # made for tanh: draws of z begin as small ripples, not as noise
+        self.squash = ScaledTanh(outputs)
+
+    def forward(self, z: Tensor) -> Tensor:  # (..., inputs)
+        return self.squash(self.out(z))  # (..., outputs)
+
+
+class TransformerDecoder(nn.Module):
+    """T: a fully connected layer to the tokens, a causal transformer, `patch` output features per token, SBT."""
+
+    WIDTH, LAYERS, HEADS, HIDDEN = 64, 3, 4, 256
+
+    def __init__(self, inputs: int, outputs: int, *, patch: int, bfloat16: bool = False):
+        super().__init__()
+        self.outputs = outputs
+        self.tokens = math.ceil(outputs / patch)  # the last token's surplus features are cut off
+        self.project = nn.Linear(inputs, self.tokens * self.WIDTH)
+        self.transformer = Transformer(
+            self.tokens,
+            self.WIDTH,
+            layers=self.LAYERS,
+            heads=self.HEADS,
+            hidden=self.HIDDEN,
+            causal=True,
+            bfloat16=bfloat16,
+        )
+        self.out = nn.Linear(self.WIDTH, patch)
+        nn.init.normal_(self.out.weight, std=0.02)  # small, for the same reason
+        self.squash = ScaledTanh(outputs)
+
+    def forward(self, z: Tensor) -> Tensor:  # (..., inputs)
+        lead = z.shape[:-1]
+        tokens = self.project(z).reshape(-1, self.tokens, self.WIDTH)  # (rows, tokens, 64)
+        points = self.out(self.transformer(tokens)).flatten(1)[:, : self.outputs]  # (rows, outputs)
+        return self.squash(points.reshape(*lead, self.outputs))
+
+
+# --- the model -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ from ftirlib.classify.walk import Walk
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.explain.crime.contexts import STABILITY_FLOOR, check_stability
-from ftirlib.explain.crime.encoders import scaled_kernels
 from ftirlib.explain.crime.inputs import UNKNOWN, Scaling, checked_labels, choose_labelled, hold_out, joined
-from ftirlib.explain.crime.m2 import DECODER_INPUTS, M2, VARIANTS, M2Settings
+from ftirlib.explain.crime.m2 import DECODER_INPUTS, M2, VARIANTS, M2Settings, scaled_kernels
 from ftirlib.explain.crime.m2_training import Objective, best_epoch, bound, train
 from ftirlib.spectra.rows import Rows
 

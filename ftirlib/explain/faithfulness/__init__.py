@@ -1,11 +1,11 @@
-"""Do explanations say what the model does? Measures that ask the model again, for any attribution and any model.
+"""Measures of how faithful explanations are: they ask the model again, for any attribution and any model.
 
 Deletion and insertion: Petsiuk, Das & Saenko (2018), arXiv:1806.07421; infidelity and max-sensitivity: Yeh et al.
 (2019), arXiv:1901.09392.
 
-What a weight means decides what can be compared. In the modes ``instance``, ``mean`` and ``limit`` it is the change
-of the label's probability per standard deviation of the background: ``scale_j * df/dx_j``. In the binned modes it is
-what the label gains while the wavenumber *stays in the spectrum's bin*, whichever way it would leave.
+The meaning of the weights decides which measures apply. In the modes ``instance``, ``mean`` and ``limit`` a weight is
+the change of the label's probability per standard deviation of the background: ``scale_j * df/dx_j``. In the binned
+modes it is the gain of the label while the wavenumber *stays in the spectrum's bin*, whichever way it would leave.
 
 =====================================  ==========================  ====================================
 measure                                continuous modes            binned modes
@@ -17,9 +17,9 @@ measure                                continuous modes            binned modes
 `max_sensitivity`                      its relative form           its relative form
 =====================================  ==========================  ====================================
 
-Only contributions are alike in both: continuous weights times ``(spectrum - reference) / scale``, binned ones as they
-are. Compare explainers by the curves made from contributions, and by the scaled infidelity under `BandRemoval`, which
-forgives a common factor; never by raw infidelity, nor by numbers made with another reference.
+Contributions mean the same in both: continuous weights times ``(spectrum - reference) / scale``, or binned weights.
+Compare explainers by the curves made from contributions, and by the scaled infidelity under `BandRemoval`, which
+ignores a common factor; never by raw infidelity, nor by numbers made with another reference.
 """
 
 from ftirlib.explain.faithfulness.changes import BandRemoval, GaussianShift, Infidelity, infidelity

@@ -1,4 +1,4 @@
-"""Deletion and insertion: does the label's probability go with the wavenumbers an explanation ranks first?
+"""Deletion and insertion: the label's probability as the wavenumbers that an explanation ranks first go or come.
 
 Petsiuk, Das & Saenko (2018), RISE, arXiv:1806.07421, adapted from pixels to wavenumbers.
 """
@@ -13,9 +13,9 @@ from typing import ClassVar
 import numpy as np
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.explain.faithfulness.result import LABELLED, Measure
+from ftirlib.explain.attribution import LABELLED, PerRow
 from ftirlib.explain.faithfulness.subject import (
-    Explained,
+    ExplainedSpectra,
     check_count,
     check_units,
     generators,
@@ -24,12 +24,11 @@ from ftirlib.explain.faithfulness.subject import (
 from ftirlib.explain.lime.forward import Forward
 
 CONTROLS = ("random", "moved")
-STEPS = (*LABELLED, "step")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PerturbationCurves(Measure):
-    """Probability of the explained label as wavenumbers are taken away or given back.
+class PerturbationCurves(PerRow):
+    """Probability of the explained label as wavenumbers are deleted or inserted.
 
     Attributes
     ----------
@@ -49,12 +48,9 @@ class PerturbationCurves(Measure):
 
     schema: ClassVar[str] = "ftirlib-perturbation-curves-1"
     dims: ClassVar = {
-        **Measure.dims,
+        **PerRow.dims,
         "share": ("step",),
-        "deletion": STEPS,
-        "insertion": STEPS,
-        "deletion_control": STEPS,
-        "insertion_control": STEPS,
+        **dict.fromkeys(("deletion", "insertion", "deletion_control", "insertion_control"), (*LABELLED, "step")),
     }
 
     def area(self, curve: str) -> np.ndarray:
@@ -85,38 +81,37 @@ def perturbation_curves(
     n_controls: int = 5,
     random_state: int = 0,
 ) -> PerturbationCurves:
-    """Take wavenumbers away, most important first, and give them back to nothing in the same order.
+    """Delete wavenumbers, most important first, and insert them into the reference in the same order.
 
     Parameters
     ----------
     attribution : Attribution, or path of its Zarr store
     model : estimator with predict_proba, callable, or torch.nn.Module
-        The one that was explained.
+        The explained model.
     spectra : (n_spectra, n_wavenumbers) array or data set
-        What was explained; `Attribution.rows` are positions in it.
+        The explained spectra; `Attribution.rows` are positions in it.
     reference : (n_wavenumbers,) array or "interpolate"
-        What stands in a removed wavenumber's place: a spectrum (the background's mean), or the straight line
-        between the nearest wavenumbers that are left. A reference leaves steps where a removed run ends, which no
-        measured spectrum has; the line leaves none, and its spectrum without any wavenumber is the line between the
-        two ends, which are therefore never removed.
+        Values in place of removed wavenumbers: a spectrum (the background's mean), or the straight line between the
+        nearest wavenumbers that are left. A reference leaves steps where a removed run ends, which no measured
+        spectrum has. The line leaves none; when all is removed it runs between the two ends, which therefore stay.
     scale : (n_wavenumbers,) array, optional
         Standard deviation of the background. When given, wavenumbers are ranked by their contribution
-        ``weight * (spectrum - reference) / scale``, what the local model says each adds to the label over the
-        reference; when left out, by the weight itself. A weight per standard deviation is a slope: where the
-        spectrum lies below the reference, taking away a positive one raises the probability, so continuous
-        modes are judged fairly by contribution, and binned ones (whose weights are contributions) as they are.
+        ``weight * (spectrum - reference) / scale``, which each adds to the label in the local model; without it, by
+        the weight itself. A weight per standard deviation is a slope: where the spectrum lies below the reference,
+        removing a wavenumber of positive weight raises the probability. Rank the weights of continuous modes by
+        contribution; the weights of binned modes are contributions.
     absolute : bool
         Rank by size instead of from most for to most against the label.
     n_steps : int
-        Steps from all to nothing; at most one for each wavenumber that can be removed.
+        Steps from all wavenumbers to none; at most one for each wavenumber that can be removed.
     control : {"random", "moved"}
-        What the order is compared with: any order, or the explanation's own order moved along the axis by a random
+        Order to compare with: a random one, or the explanation's own order moved along the axis by a random
         distance (ends joined). Single wavenumbers in random order hardly change a smooth spectrum under
         ``"interpolate"``; the moved order removes runs as wide as the explanation does, elsewhere.
     n_controls : int
         Orders drawn per spectrum.
     random_state : int
-        Each spectrum's draws depend on it and on the spectrum's row alone. They also order equal weights.
+        Each spectrum's draws depend on it and on the spectrum's row alone. The draws also order equal weights.
 
     Returns
     -------
@@ -133,7 +128,7 @@ def perturbation_curves(
 
     Examples
     --------
-    A model that sees wavenumber 0 alone, explained rightly: the first step takes all.
+    A model that uses wavenumber 0 alone, explained correctly: the first step deletes its evidence.
 
     >>> import numpy as np
     >>> from ftirlib.explain.lime.lime import SpectralLime
@@ -142,12 +137,12 @@ def perturbation_curves(
     ...     p = 1 / (1 + np.exp(-spectra[:, 0]))
     ...     return np.stack([p, 1 - p], axis=1)
     >>> spectra = np.array([[2.0, 0.1, -0.3, 0.2]])
-    >>> found = SpectralLime(background, n_samples=500).explain(predict_proba, spectra, labels=0)
-    >>> curves = perturbation_curves(found, predict_proba, spectra, reference=np.zeros(4), n_steps=4)
+    >>> explained = SpectralLime(background, n_samples=500).explain(predict_proba, spectra, labels=0)
+    >>> curves = perturbation_curves(explained, predict_proba, spectra, reference=np.zeros(4), n_steps=4)
     >>> curves.deletion.round(2).tolist()
     [[[0.88, 0.5, 0.5, 0.5, 0.5]]]
     """
-    explained = Explained(attribution, spectra)
+    explained = ExplainedSpectra(attribution, spectra)
     n_controls, random_state = check_count(n_controls, 1, "n_controls"), check_count(random_state, 0, "random_state")
     if control not in CONTROLS:
         raise SettingsError(f"control {control!r} is unknown; choose one of {', '.join(CONTROLS)}.")
@@ -166,17 +161,17 @@ def perturbation_curves(
         "random_state": random_state,
         "attribution": explained.settings,
     }
-    walk = partial(_walk, Forward(model), fill, counts)
+    curves_of = partial(_curves, Forward(model), fill, counts)
     pieces = []
     for piece, block in explained.blocks(explained.n_labels * len(counts)):
-        worth = piece.weights if scale is None else piece.weights * ((block - reference) / scale)[:, None]
-        worth = (np.abs(worth) if absolute else worth)[..., inner]
+        importance = piece.weights if scale is None else piece.weights * ((block - reference) / scale)[:, None]
+        importance = (np.abs(importance) if absolute else importance)[..., inner]
         streams = generators(random_state, piece.rows)
-        rank = _ranks(worth, np.stack([rng.permutation(n_free) for rng in streams])[:, None])
-        deletion, insertion = walk(block, piece.labels, rank)
+        rank = _ranks(importance, np.stack([rng.permutation(n_free) for rng in streams])[:, None])
+        deletion, insertion = curves_of(block, piece.labels, rank)
         sums = np.zeros((2, *deletion.shape))
         for _ in range(n_controls):
-            sums += walk(block, piece.labels, _control(control, rank, streams))
+            sums += curves_of(block, piece.labels, _control(control, rank, streams))
         pieces.append(
             PerturbationCurves(
                 rows=piece.rows,
@@ -192,8 +187,8 @@ def perturbation_curves(
     return PerturbationCurves.concatenate(pieces)
 
 
-def _filling(explained: Explained, reference, scale) -> tuple[Callable, np.ndarray | None, slice]:
-    """How removed wavenumbers are filled, the reference if there is one, and which wavenumbers can be removed."""
+def _filling(explained: ExplainedSpectra, reference, scale) -> tuple[Callable, np.ndarray | None, slice]:
+    """Function that fills removed wavenumbers, the reference or None, and the wavenumbers that can be removed."""
     if not isinstance(reference, str):
         reference = explained.check_vector(reference, "reference")
         return partial(_replace, reference), reference, slice(None)
@@ -218,9 +213,9 @@ def _replace(reference, spectra, removed):
 def _interpolate(axis, spectra, removed):
     """(n, n_labels, n_steps, n_wavenumbers) spectra with straight lines where all but their ends are removed."""
     kept = np.pad(~removed, [(0, 0)] * 3 + [(1, 1)], constant_values=True)
-    place = np.arange(axis.size)
-    left = np.maximum.accumulate(np.where(kept, place, 0), axis=-1)
-    right = np.minimum.accumulate(np.where(kept, place, axis.size - 1)[..., ::-1], axis=-1)[..., ::-1]
+    position = np.arange(axis.size)
+    left = np.maximum.accumulate(np.where(kept, position, 0), axis=-1)
+    right = np.minimum.accumulate(np.where(kept, position, axis.size - 1)[..., ::-1], axis=-1)[..., ::-1]
     ends = np.broadcast_to(spectra[:, None, None], kept.shape)
     low, high = (np.take_along_axis(ends, side, axis=-1) for side in (left, right))
     span = axis[right] - axis[left]
@@ -228,9 +223,9 @@ def _interpolate(axis, spectra, removed):
     return low + along * (high - low)
 
 
-def _ranks(worth: np.ndarray, ties: np.ndarray) -> np.ndarray:
-    """Place of each wavenumber in the order from the largest to the smallest worth, over the last axis."""
-    order = np.lexsort((np.broadcast_to(ties, worth.shape), -worth), axis=-1)
+def _ranks(importance: np.ndarray, ties: np.ndarray) -> np.ndarray:
+    """Rank of each wavenumber along the last axis, 0 for the largest importance."""
+    order = np.lexsort((np.broadcast_to(ties, importance.shape), -importance), axis=-1)
     return np.argsort(order, axis=-1)
 
 
@@ -242,7 +237,7 @@ def _control(kind: str, rank: np.ndarray, streams) -> np.ndarray:
     return np.stack([np.roll(own, rng.integers(n_free), axis=-1) for own, rng in zip(rank, streams)])
 
 
-def _walk(forward, fill, counts, spectra, labels, rank) -> tuple[np.ndarray, np.ndarray]:
+def _curves(forward, fill, counts, spectra, labels, rank) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (n, n_labels, n_steps + 1) along deletion and insertion in the order of `rank`."""
     first = rank[:, :, None, :] < counts[:, None]  # (n, n_labels or 1, n_steps + 1, n_free)
     return tuple(label_probabilities(forward, fill(spectra, removed), labels) for removed in (first, ~first))

@@ -1,4 +1,4 @@
-"""What is judged: explanations beside the spectra they explain, checked against each other and read in blocks.
+"""Explanations beside the spectra they explain, checked against each other and read in blocks.
 
 Units of the weights as in the `lime` package (Ribeiro et al. 2016, doi:10.1145/2939672.2939778).
 """
@@ -13,15 +13,14 @@ import numpy as np
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.explain.attribution import Attribution
 from ftirlib.explain.lime.forward import Forward
-from ftirlib.explain.lime.inputs import SpectraTable, axis_range
-from ftirlib.spectra.importing.units import SAME_AXIS
+from ftirlib.explain.lime.inputs import SpectraTable
 
 ROWS = 4096  # perturbed spectra held at a time: 26 MB of float64 at 801 wavenumbers
 STORED = 1024  # explanations read from disk at a time
 BINNED, CONTINUOUS = ("quartile", "decile"), ("instance", "mean", "limit")
 
 
-class Explained:
+class ExplainedSpectra:
     """Explanations and their spectra.
 
     Parameters
@@ -29,7 +28,7 @@ class Explained:
     attribution : Attribution, or path of its Zarr store
         A store is read piece by piece.
     spectra : (n_spectra, n_wavenumbers) array or data set
-        What was explained: `Attribution.rows` are positions in it.
+        The explained spectra; `Attribution.rows` are positions in it.
 
     Raises
     ------
@@ -42,38 +41,28 @@ class Explained:
         self._table = SpectraTable(spectra, None, "spectra")
         first = next(self._pieces(1), None)
         if first is None:
-            raise DataError("there are no explanations to judge; explain at least one spectrum.")
+            raise DataError("there are no explanations to measure; explain at least one spectrum.")
         self.n_labels, self.n_wavenumbers = first.weights.shape[1:]
         self.settings = dict(first.settings)
         self.axis = first.wavenumber
-        theirs = self._table.axis
-        if self.n_wavenumbers != self._table.n_wavenumbers:
-            raise DataError(
-                f"the explanations have {self.n_wavenumbers} wavenumbers{axis_range(self.axis)} and the spectra "
-                f"{self._table.n_wavenumbers}{axis_range(theirs)}; give the spectra that were explained."
-            )
+        self._table.check_axis("explanations", self.n_wavenumbers, self.axis, "give the spectra that were explained")
         if self.axis is None:
-            self.axis = theirs
-        elif theirs is not None and not np.allclose(self.axis, theirs, rtol=0, atol=SAME_AXIS):
-            raise DataError(
-                f"the explanations{axis_range(self.axis)} and the spectra{axis_range(theirs)} lie on different axes "
-                f"(up to {np.abs(self.axis - theirs).max():.3g} cm-1 apart); give the spectra that were explained."
-            )
+            self.axis = self._table.axis
 
     def _pieces(self, size: int) -> Iterator[Attribution]:
-        """At most `size` explanations at a time; a store's end shows as an empty piece."""
+        """At most `size` explanations at a time."""
         if isinstance(self._attribution, Attribution):
             for start in range(0, len(self._attribution), size):
                 yield self._attribution.select(slice(start, start + size))
             return
         start, read = 0, max(size, STORED)
         while len(stored := Attribution.load(self._attribution, slice(start, start + read))):
-            for here in range(0, len(stored), size):
-                yield stored.select(slice(here, here + size))
+            for begin in range(0, len(stored), size):
+                yield stored.select(slice(begin, begin + size))
             start += read
 
     def blocks(self, rows_each: int) -> Iterator[tuple[Attribution, np.ndarray]]:
-        """Explanations and their (n, n_wavenumbers) float64 spectra, so many that `ROWS` holds `rows_each` for each."""
+        """Blocks of explanations and their (n, n_wavenumbers) float64 spectra, `ROWS` / `rows_each` at a time."""
         for piece in self._pieces(max(1, ROWS // rows_each)):
             if not np.isfinite(piece.weights).all():
                 bad = ~np.isfinite(piece.weights).all(axis=(1, 2))
@@ -90,26 +79,26 @@ class Explained:
             spectra[order] = self._table.read(piece.rows[order])
             yield piece, spectra
 
-    def check_vector(self, values, what: str, *, positive: bool = False) -> np.ndarray:
+    def check_vector(self, values, name: str, *, positive: bool = False) -> np.ndarray:
         """`values` as (n_wavenumbers,) float64, finite and, where asked, positive."""
         values = np.asarray(values, np.float64)
         if values.shape != (self.n_wavenumbers,):
             raise DataError(
-                f"{what} has shape {values.shape}; the explanations ask for ({self.n_wavenumbers},), one value per "
+                f"{name} has shape {values.shape}; the explanations ask for ({self.n_wavenumbers},), one value per "
                 "wavenumber."
             )
         if not np.isfinite(values).all() or (positive and (values <= 0).any()):
-            raise DataError(f"{what} must be {'positive and ' * positive}finite at every wavenumber; this one is not.")
+            raise DataError(f"{name} must be {'positive and ' * positive}finite at every wavenumber; this one is not.")
         return values
 
 
 def check_units(settings: Mapping, scale, *, needed: bool) -> None:
-    """Refuse a scale for weights of a binned mode and, where it is `needed`, none for those of a continuous mode."""
+    """Raise SettingsError for a scale with weights of a binned mode, or a `needed` one missing in a continuous mode."""
     mode = settings.get("mode")
     if mode in BINNED and scale is not None:
         raise SettingsError(
-            f"weights of mode {mode!r} say what staying in a bin is worth, not what a standard deviation is; leave "
-            "scale out (and judge them by curves or by BandRemoval)."
+            f"weights of mode {mode!r} are gains from staying in a bin, not changes per standard deviation; leave "
+            "scale out (and use curves or BandRemoval)."
         )
     if needed and mode in CONTINUOUS and scale is None:
         raise SettingsError(
@@ -118,22 +107,22 @@ def check_units(settings: Mapping, scale, *, needed: bool) -> None:
         )
 
 
-def check_count(value, lowest: int, what: str) -> int:
-    """`value` as int, refused unless it is a whole number of at least `lowest`."""
+def check_count(value, lowest: int, name: str) -> int:
+    """`value` as int, a whole number of at least `lowest`; else a SettingsError."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < lowest:
-        raise SettingsError(f"{what} must be a whole number of at least {lowest}, not {value!r}.")
+        raise SettingsError(f"{name} must be a whole number of at least {lowest}, not {value!r}.")
     return int(value)
 
 
-def check_radius(value, what: str) -> float:
-    """`value` as float, refused unless positive and finite."""
+def check_radius(value, name: str) -> float:
+    """`value` as float, positive and finite; else a SettingsError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
-        raise SettingsError(f"{what} must be a positive number of standard deviations, not {value!r}.")
+        raise SettingsError(f"{name} must be a positive number of standard deviations, not {value!r}.")
     return float(value)
 
 
 def generators(random_state: int, rows: np.ndarray) -> list[np.random.Generator]:
-    """A stream of random numbers per spectrum that depends on nothing but the seed and its row."""
+    """A random generator per spectrum, seeded by the seed and the spectrum's row alone."""
     return [np.random.default_rng([random_state, int(row)]) for row in rows]
 
 
@@ -144,7 +133,7 @@ def label_probabilities(forward: Forward, rows: np.ndarray, labels: np.ndarray) 
     ----------
     forward : Forward
     rows : (n, n_labels or 1, k, n_wavenumbers) array
-        With one in the place of the labels, all labels share the perturbed spectra.
+        Second axis of length 1: all labels share the perturbed spectra.
     labels : (n, n_labels) int
 
     Returns
@@ -152,24 +141,24 @@ def label_probabilities(forward: Forward, rows: np.ndarray, labels: np.ndarray) 
     (n, n_labels, k) array
     """
     n, n_shared, k, p = rows.shape
-    found = forward(rows.reshape(-1, p)).reshape(n, n_shared, k, -1)
-    n_classes = found.shape[-1]
+    probabilities = forward(rows.reshape(-1, p)).reshape(n, n_shared, k, -1)
+    n_classes = probabilities.shape[-1]
     if labels.min() < 0 or labels.max() >= n_classes:
         raise SettingsError(
             f"the explained labels run from {labels.min()} to {labels.max()}, but the model has classes "
             f"0..{n_classes - 1}; give the model that was explained."
         )
-    found = np.broadcast_to(found, (n, labels.shape[1], k, n_classes))
-    return np.take_along_axis(found, labels[:, :, None, None], axis=-1)[..., 0]
+    probabilities = np.broadcast_to(probabilities, (n, labels.shape[1], k, n_classes))
+    return np.take_along_axis(probabilities, labels[:, :, None, None], axis=-1)[..., 0]
 
 
 def reference_and_scale(background) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and spread of a background, as LIME uses them: what to put in a removed wavenumber's place, and the unit.
+    """Mean and standard deviation of a background, as LIME uses them: the reference and the scale of the measures.
 
     Parameters
     ----------
     background : (n_background, n_wavenumbers) array or data set
-        The one the explanations were made with.
+        The background that the explanations were made with.
 
     Returns
     -------
@@ -185,5 +174,5 @@ def reference_and_scale(background) -> tuple[np.ndarray, np.ndarray]:
     """
     from sklearn.preprocessing import StandardScaler
 
-    found = StandardScaler(with_mean=False).fit(SpectraTable(background, None, "background").read(slice(None)))
-    return np.asarray(found.mean_, np.float64), np.asarray(found.scale_, np.float64)
+    scaler = StandardScaler(with_mean=False).fit(SpectraTable(background, None, "background").read(slice(None)))
+    return np.asarray(scaler.mean_, np.float64), np.asarray(scaler.scale_, np.float64)

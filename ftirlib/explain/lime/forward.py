@@ -1,21 +1,26 @@
 """A classifier as the explainers see it: a checked function from spectra to class probabilities.
 
-Accepts what the field passes around: an estimator, a function, or a torch module (PyTorch, arXiv:1912.01703).
+It may be an estimator, a function, or a torch module (PyTorch, arXiv:1912.01703). A module is cut at its first
+non-linearity: an affine map of a perturbed spectrum is its value at the spectrum plus the response to the noise, and
+with one noise bank for all spectra (as `lime` draws it) both are computed once.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain, takewhile
 
 import numpy as np
 import torch
+from torch import nn
 
 from ftirlib.errors import ModelError
-from ftirlib.explain.lime.parts import first_tensor, parts_of, response
 
-PREDICT_ROWS = 8192  # rows handed to a function at a time: 52 MB of float64 at 801 wavenumbers
-MODULE_ROWS = 512  # rows a module sees at a time: its activations then stay near the processor
-RESPONSE_VALUES = 2**25  # of the noise, held at a time: 128 MB in single precision
+PREDICT_ROWS = 8192  # rows given to a function at a time: 52 MB of float64 at 801 wavenumbers
+MODULE_ROWS = 512  # rows given to a module at a time: its activations then stay in the processor's cache
+RESPONSE_VALUES = 2**25  # responses to the noise in memory at a time: 128 MB in single precision
+# In evaluation mode each of these is an affine map of its input.
+AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.Identity, nn.Dropout, nn.Flatten, nn.Unflatten)
 
 
 class Forward:
@@ -23,20 +28,20 @@ class Forward:
 
     Parameters
     ----------
-    model : object with predict_proba, torch.nn.Module, or callable
+    model : object with predict_proba, nn.Module, or callable
         A module maps (n, n_wavenumbers) to probabilities and runs in evaluation mode. An estimator with a method
         ``prediction_module`` names the module that computes its ``predict_proba``.
 
     Raises
     ------
     ModelError
-        When `model` is none of these, or what it returns is no table of probabilities.
+        When `model` is none of these, or its output is no table of probabilities.
     """
 
     def __init__(self, model):
         if hasattr(model, "prediction_module"):
             model = model.prediction_module()
-        self.module = model if isinstance(model, torch.nn.Module) else None
+        self.module = model if isinstance(model, nn.Module) else None
         if self.module is not None:
             self._parts, self._like = parts_of(model), first_tensor(model)
             self._call, self.block = self._from_module, MODULE_ROWS
@@ -70,35 +75,35 @@ class Forward:
         if self.module is not None:
             return self._around_by_parts(spectra, noise)
         together = max(1, self.block // len(noise))  # spectra that share one call of the model
-        found = []
+        parts = []
         for k in range(0, len(spectra), together):
             rows = spectra[k : k + together, None, :].astype(np.float64) + noise
-            found.append(self(rows.reshape(-1, noise.shape[1])).reshape(len(rows), len(noise), -1))
-        return np.concatenate(found)
+            parts.append(self(rows.reshape(-1, noise.shape[1])).reshape(len(rows), len(noise), -1))
+        return np.concatenate(parts)
 
     def _around_by_parts(self, spectra, noise):
         spectra, noise = torch.as_tensor(spectra).to(self._like), torch.as_tensor(noise).to(self._like)
         total = None
         with evaluating(self.module), torch.no_grad():
-            for affine, rest in self._parts:
+            for affine, remainder in self._parts:
                 base = affine(spectra)
                 run = max(1, RESPONSE_VALUES // base[0].numel())
                 for start in range(0, len(noise), run):
                     change = response(affine, noise[start : start + run])
                     for k in range(len(spectra)):
                         for first in range(0, len(change), self.block):
-                            answer = rest(base[k] + change[first : first + self.block])
+                            probabilities = remainder(base[k] + change[first : first + self.block])
                             if total is None:
-                                total = np.zeros((len(spectra), len(noise), answer.shape[1]))
-                            here = slice(start + first, start + first + len(answer))
-                            total[k, here] += answer.cpu().numpy()
+                                total = np.zeros((len(spectra), len(noise), probabilities.shape[1]))
+                            rows = slice(start + first, start + first + len(probabilities))
+                            total[k, rows] += probabilities.cpu().numpy()
         total /= len(self._parts)
         check_probabilities(total.reshape(-1, total.shape[2]), total.shape[0] * total.shape[1])
         return total
 
 
 def check_probabilities(values, n_rows: int) -> np.ndarray:
-    """The values as float64 (n_rows, n_classes), or a ModelError that says why they are no probabilities."""
+    """The values as float64 (n_rows, n_classes); a ModelError where they are no probabilities."""
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or len(values) != n_rows or values.shape[1] < 2:
         raise ModelError(
@@ -119,7 +124,7 @@ def check_probabilities(values, n_rows: int) -> np.ndarray:
     return values
 
 
-def as_differentiable(model) -> torch.nn.Module:
+def as_differentiable(model) -> nn.Module:
     """The torch module inside `model`, for explanations that need its gradient.
 
     Raises
@@ -127,7 +132,7 @@ def as_differentiable(model) -> torch.nn.Module:
     ModelError
         When `model` is no module and has no ``as_module``.
     """
-    if isinstance(model, torch.nn.Module):
+    if isinstance(model, nn.Module):
         return model
     if hasattr(model, "as_module"):
         return model.as_module()
@@ -138,8 +143,8 @@ def as_differentiable(model) -> torch.nn.Module:
 
 
 @contextmanager
-def evaluating(module: torch.nn.Module):
-    """Run `module` in evaluation mode, and leave every part in the mode it was found in."""
+def evaluating(module: nn.Module):
+    """Run `module` in evaluation mode, then restore the mode of every part."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:
@@ -147,3 +152,50 @@ def evaluating(module: torch.nn.Module):
     finally:
         for part in training:
             part.training = True
+
+
+def parts_of(module: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    """Pairs (affine, remainder): the module's output is the mean over them of ``remainder(affine(spectra))``.
+
+    A module may give its own by a method ``parts``; a `torch.nn.Sequential` is cut after its leading affine layers; of
+    any other module the affine part is the identity.
+    """
+    if hasattr(module, "parts"):
+        return module.parts()
+    layers = list(_layers(module))
+    leading = len(list(takewhile(lambda layer: isinstance(layer, AFFINE), layers)))
+    if not leading:
+        return [(nn.Identity(), module)]
+    return [(nn.Sequential(*layers[:leading]), nn.Sequential(*layers[leading:]))]
+
+
+def _layers(module):
+    """The layers of nested `torch.nn.Sequential`s in order, or the module alone."""
+    if type(module) is not nn.Sequential:
+        yield module
+        return
+    for child in module:
+        yield from _layers(child)
+
+
+def response(affine: nn.Module, noise: torch.Tensor) -> torch.Tensor:
+    """Change of the affine map's output by noise (n, n_wavenumbers), the same at every spectrum."""
+    return affine(noise) - affine(torch.zeros_like(noise[:1]))
+
+
+def pull_back(affine: nn.Module, gradient: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Gradient with respect to the spectra, (n, n_wavenumbers), from the gradient at the map's output (n, ...).
+
+    `like` (any, n_wavenumbers) has the type and device of the spectra.
+    """
+    if isinstance(affine, nn.Identity):
+        return gradient
+    with torch.enable_grad():
+        anywhere = like.new_zeros(len(gradient), like.shape[1], requires_grad=True)  # the slope is the same everywhere
+        return torch.autograd.grad(affine(anywhere), anywhere, gradient)[0]
+
+
+def first_tensor(module: nn.Module) -> torch.Tensor:
+    """A tensor whose type and device the module's input must share: its first floating weight or buffer."""
+    tensors = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
+    return next(tensors, torch.zeros(()))

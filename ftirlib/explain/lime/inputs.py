@@ -1,4 +1,4 @@
-"""Spectra and labels as an explainer takes them: arrays or data sets, read in blocks and checked at the door.
+"""Spectra and labels for an explainer: arrays or data sets, checked, and read in blocks.
 
 The layout of a data set is that of `ftirlib.spectra.model`; labels are columns of the model's probabilities.
 """
@@ -9,17 +9,18 @@ import numpy as np
 import xarray as xr
 
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.spectra.importing.units import SAME_AXIS
 from ftirlib.spectra.model import read_absorbance, validate_spectra
 
 
 class SpectraTable:
     """Spectra in an array or a data set, read a few rows at a time and checked as they are read."""
 
-    def __init__(self, data, axis, what: str):
-        self.what, self._is_set = what, isinstance(data, xr.Dataset)
+    def __init__(self, data, axis, name: str):
+        self.name, self._is_set = name, isinstance(data, xr.Dataset)
         if self._is_set:
             if axis is not None:
-                raise SettingsError(f"the {what} is a data set with an axis of its own; leave wavenumber out.")
+                raise SettingsError(f"the {name} is a data set with an axis of its own; leave wavenumber out.")
             self._data = validate_spectra(data, values=False)
             shape, axis = data.absorbance.shape, data.wavenumber.values
         else:
@@ -30,14 +31,14 @@ class SpectraTable:
                 self._data = self._data.astype(np.float64)
             shape = self._data.shape
         if len(shape) != 2 or 0 in shape:
-            raise DataError(f"the {what} must be (n, n_wavenumbers) spectra, at least one; these have shape {shape}.")
+            raise DataError(f"the {name} must be (n, n_wavenumbers) spectra, at least one; these have shape {shape}.")
         self.n, self.n_wavenumbers = shape
         self.axis = None if axis is None else np.asarray(axis, dtype=np.float64)
         if self.axis is not None and self.axis.shape != (self.n_wavenumbers,):
-            raise DataError(f"{self.axis.size} wavenumbers do not fit a {what} of shape {shape}.")
+            raise DataError(f"{self.axis.size} wavenumbers do not fit a {name} of shape {shape}.")
 
     def check_rows(self, rows) -> np.ndarray:
-        """The positions as ascending int64, every one by default."""
+        """The positions as ascending int64, all by default."""
         if rows is None:
             return np.arange(self.n)
         rows = np.asarray(rows)
@@ -50,23 +51,40 @@ class SpectraTable:
             )
         return rows.astype(np.int64)
 
+    def check_axis(self, other: str, n_wavenumbers: int, axis, remedy: str) -> None:
+        """Raise DataError unless the spectra lie on the axis of `other`, as far as both carry one."""
+        if self.n_wavenumbers != n_wavenumbers:
+            raise DataError(
+                f"the {self.name} have {self.n_wavenumbers} wavenumbers{_ends(self.axis)} and the {other} "
+                f"{n_wavenumbers}{_ends(axis)}; {remedy}."
+            )
+        if axis is None or self.axis is None:
+            return
+        if not np.allclose(axis, self.axis, rtol=0, atol=SAME_AXIS):
+            raise DataError(
+                f"the {self.name}{_ends(self.axis)} and the {other}{_ends(axis)} lie on different axes (up to "
+                f"{np.abs(axis - self.axis).max():.3g} cm-1 apart); {remedy}."
+            )
+
     def read(self, rows) -> np.ndarray:
         """Spectra (n_rows, n_wavenumbers) at the given positions, in memory and finite."""
         block = read_absorbance(self._data, rows) if self._is_set else self._data[rows]
         bad = ~np.isfinite(block).all(axis=1)
         if bad.any():
-            where = int(np.argmax(bad)) if isinstance(rows, slice) else rows[int(np.argmax(bad))]
-            raise DataError(f"spectrum {where} of the {self.what} holds NaN or infinite values; drop or mend it first.")
+            number = int(np.argmax(bad)) if isinstance(rows, slice) else rows[int(np.argmax(bad))]
+            raise DataError(
+                f"spectrum {number} of the {self.name} holds NaN or infinite values; drop or mend it first."
+            )
         return block
 
 
-def axis_range(axis) -> str:
-    """The two ends of an axis in brackets, for messages; nothing where there is no axis."""
+def _ends(axis) -> str:
+    """The two ends of an axis in brackets, for messages; empty without an axis."""
     return "" if axis is None else f" ({axis.min():g}..{axis.max():g} cm-1)"
 
 
 def check_labels(labels, n: int):
-    """The words as they are; numbers as int64 (n_labels,) or (n, n_labels)."""
+    """Labels to explain: a word unchanged, numbers as int64 (n_labels,) or (n, n_labels)."""
     if isinstance(labels, str):
         if labels not in ("predicted", "all"):
             raise SettingsError(f"labels must be 'predicted', 'all' or class numbers, not {labels!r}.")
@@ -83,15 +101,15 @@ def check_labels(labels, n: int):
     return labels.astype(np.int64)
 
 
-def choose_labels(labels, own: np.ndarray, here: slice) -> np.ndarray:
-    """(n, n_labels) classes to explain in this block, given its predictions (n, n_classes)."""
-    n, n_classes = own.shape
+def choose_labels(labels, predicted: np.ndarray, rows: slice) -> np.ndarray:
+    """(n, n_labels) classes to explain in a block of rows, given its probabilities (n, n_classes)."""
+    n, n_classes = predicted.shape
     if isinstance(labels, str):
         if labels == "predicted":
-            return own.argmax(1)[:, None]
+            return predicted.argmax(1)[:, None]
         return np.tile(np.arange(n_classes), (n, 1))
     if labels.min() < 0 or labels.max() >= n_classes:
         raise SettingsError(
             f"labels run from {labels.min()} to {labels.max()}, but the model has classes 0..{n_classes - 1}."
         )
-    return np.tile(labels, (n, 1)) if labels.ndim == 1 else labels[here]
+    return np.tile(labels, (n, 1)) if labels.ndim == 1 else labels[rows]

@@ -11,16 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.errors import DataError, SettingsError
-from ftirlib.explain.attribution import Attribution, save_attributions
-from ftirlib.explain.lime.bins import BinnedNoise
+from ftirlib.errors import SettingsError
+from ftirlib.explain.attribution import Attribution, save_pieces
 from ftirlib.explain.lime.forward import Forward
-from ftirlib.explain.lime.inputs import SpectraTable, axis_range, check_labels, choose_labels
+from ftirlib.explain.lime.inputs import SpectraTable, check_labels, choose_labels
 from ftirlib.explain.lime.limit import AveragedGradient, GradientForward
 from ftirlib.explain.lime.local import AroundInstance, AroundMean, Binned
-from ftirlib.explain.lime.noise import KINDS, GaussianNoise, band_numbers
+from ftirlib.explain.lime.noise import KINDS, BinnedNoise, GaussianNoise, band_numbers
 from ftirlib.explain.lime.selection import METHODS, Selection
-from ftirlib.spectra.importing.units import SAME_AXIS
 
 MODES = ("instance", "mean", "quartile", "decile", "limit")
 RIDGE = 1.0  # the package's
@@ -34,12 +32,12 @@ class SpectralLime:
     Parameters
     ----------
     background : (n_background, n_wavenumbers) array or data set
-        Spectra that say how far each wavenumber usually moves; read into memory.
+        Spectra that give the usual variation of each wavenumber; read into memory.
     mode : {"instance", "mean", "quartile", "decile", "limit"}
-        What is sampled. ``instance``: Gaussian noise around the spectrum; ``mean``: around the background's mean
-        (the package's own default without bins); ``quartile``, ``decile``: every wavenumber drawn anew from the
-        background's bins (the published work used deciles); ``limit``: what ``instance`` converges to with ever
-        more samples, by averaged gradients of a differentiable model.
+        Sampling. ``instance``: Gaussian noise around the spectrum; ``mean``: around the background's mean (the
+        package's default without bins); ``quartile``, ``decile``: every wavenumber drawn anew from the background's
+        bins (the published work used deciles); ``limit``: the limit of ``instance`` with ever more samples, by
+        averaged gradients of a differentiable model.
     n_samples : int
         Perturbed spectra per explanation, the spectrum itself included; in ``limit`` the most gradients taken
         (an even number, since they come in opposite pairs).
@@ -47,43 +45,43 @@ class SpectralLime:
         In standard deviations of the background (``instance``, ``mean``, ``limit``) or root of the number of
         wavenumbers that left their bin; default 0.75 times the root of the number of features.
     ridge : float
-        Penalty of the local model, more than 0. In ``limit`` it has vanished, so it cannot be set there.
+        Penalty of the local model, more than 0. It vanishes in ``limit`` and cannot be set there.
     random_state : int
-        Seed of the noise. Every spectrum sees the same noise, so that its explanation does not depend on which
-        others are explained with it.
+        Seed of the noise. Every spectrum gets the same noise, so that its explanation does not depend on the
+        spectra explained with it.
     num_features : int, optional
-        Most features with a weight; the others' is zero. Left out: all have one. Not in ``limit``.
+        Largest number of features with a weight other than zero; default all. Not in ``limit``.
     feature_selection : {"auto", "none", "highest_weights", "forward_selection"}
-        How they are chosen, as in the package; "none" goes with all features.
+        Method of choosing these features, as in the package; "none" goes with all features.
     noise : {"white", "covariance", "bands"}
-        Not in the binned modes. ``white``: every wavenumber by itself, as the package has it, which is like no
-        spectrum; ``covariance``: as the background varies; ``bands``: contiguous wavenumbers move together.
+        Not in the binned modes. ``white``: every wavenumber by itself, as in the package, unlike any spectrum;
+        ``covariance``: as the background varies; ``bands``: contiguous wavenumbers together.
     band_width : float, optional
         cm-1, with ``noise="bands"`` only: bands of this width from the lowest wavenumber on.
     features : {"wavenumbers", "bands"}
-        What gets a coefficient. ``bands`` needs ``noise="bands"``; a band's coefficient is then shared equally among
-        its wavenumbers, so that their weights add up to it.
+        Features of the local model. ``bands`` needs ``noise="bands"``; the weights of a band's wavenumbers are then
+        equal shares of the band's coefficient.
     n_banks : int
         Independent noise banks, seeded ``random_state``, ``random_state + 1``, ... The weights are those of the
         first; with two or more, `Attribution.stability` is the mean correlation of the weights between them.
     tolerance : float, optional
-        Only in ``limit``: stop as soon as the relative standard error is at most this.
+        Only in ``limit``: relative standard error at which to stop.
     wavenumber : (n_wavenumbers,) array, optional
-        cm-1, where the background is an array; a data set brings its own.
+        cm-1, for a background that is an array; a data set has its own.
 
     Raises
     ------
     SettingsError
-        For an unknown mode or a parameter out of its range.
+        An unknown mode or a parameter out of its range.
     DataError
-        For a background that is empty, not finite, or no table of spectra.
+        A background that is empty, not finite, or no table of spectra.
 
     Notes
     -----
     The four sampled modes equal ``lime.lime_tabular.LimeTabularExplainer`` created anew with
     ``random_state=random_state`` for every spectrum: same noise and features, and coefficients, intercept, score and
-    local prediction to rounding. ``mean`` explains mostly the background: its perturbed
-    spectra are the same for all, so explanations differ little between spectra.
+    local prediction to rounding. In ``mean`` the perturbed spectra are the same for all, so explanations differ
+    little between spectra and explain mostly the background.
 
     Examples
     --------
@@ -92,10 +90,10 @@ class SpectralLime:
     >>> def predict_proba(spectra):
     ...     p = 1 / (1 + np.exp(-spectra[:, 0]))
     ...     return np.stack([p, 1 - p], axis=1)
-    >>> found = SpectralLime(background, n_samples=500).explain(predict_proba, background[:4], labels=0)
-    >>> found.weights.shape
+    >>> explained = SpectralLime(background, n_samples=500).explain(predict_proba, background[:4], labels=0)
+    >>> explained.weights.shape
     (4, 1, 3)
-    >>> np.abs(found.weights).argmax(axis=2).ravel()
+    >>> np.abs(explained.weights).argmax(axis=2).ravel()
     array([0, 0, 0, 0])
     """
 
@@ -193,7 +191,7 @@ class SpectralLime:
 
     @property
     def settings(self) -> dict:
-        """What the explanations depend on besides model, background and spectra."""
+        """Settings of the explanations, and the size of the background."""
         names = (
             *("mode", "n_samples", "ridge", "random_state", "n_banks", "tolerance"),
             *("num_features", "feature_selection", "noise", "band_width", "features"),
@@ -225,8 +223,8 @@ class SpectralLime:
         spectra : (n, n_wavenumbers) array or data set
             On the background's axis.
         labels : "predicted", "all", int, (n_labels,) or (n, n_labels) int
-            Classes to explain: the most probable one, every one, the given ones for every spectrum, or the given
-            ones spectrum by spectrum.
+            Classes to explain: the most probable class, all classes, the given classes of every spectrum, or the
+            given classes of each spectrum.
         rows : (n,) int, optional
             Positions of the spectra to explain, in ascending order; default all.
         progress : callable, optional
@@ -268,12 +266,12 @@ class SpectralLime:
             When `path` exists and `overwrite` is false.
         """
         pieces = self.iter_explain(model, spectra, labels, rows=rows, progress=progress)
-        return save_attributions(pieces, path, overwrite=overwrite)
+        return save_pieces(pieces, path, overwrite=overwrite)
 
     def iter_explain(self, model, spectra, labels="predicted", *, rows=None, progress=None) -> Iterator[Attribution]:
         """Yield the explanations of `explain` block by block."""
         table = SpectraTable(spectra, None, "spectra")
-        self._check_axis(table)
+        table.check_axis("background", self._background.shape[1], self._axis, "bring both to one axis")
         rows = table.check_rows(rows)
         labels = check_labels(labels, len(rows))
         forward = GradientForward(model) if self.mode == "limit" else Forward(model)
@@ -281,11 +279,11 @@ class SpectralLime:
         shared = [local.shared(forward) for local in locals_]
         size = min(BLOCK, max(1, BLOCK_VALUES // self.n_samples))
         for start in range(0, len(rows), size):
-            here = rows[start : start + size]
-            block = table.read(here)
-            own = forward(block)  # (n, n_classes)
-            chosen = choose_labels(labels, own, slice(start, start + size))
-            fits = [local.fit(forward, common, block, own, chosen) for local, common in zip(locals_, shared)]
+            block_rows = rows[start : start + size]
+            block = table.read(block_rows)
+            predicted = forward(block)  # (n, n_classes)
+            chosen = choose_labels(labels, predicted, slice(start, start + size))
+            fits = [local.fit(forward, common, block, predicted, chosen) for local, common in zip(locals_, shared)]
             yield Attribution(
                 weights=fits[0].coef,
                 intercept=fits[0].intercept,
@@ -293,16 +291,16 @@ class SpectralLime:
                 local_prediction=fits[0].local_prediction,
                 labels=chosen,
                 wavenumber=self._axis if self._axis is not None else table.axis,
-                rows=here,
+                rows=block_rows,
                 standard_error=getattr(fits[0], "standard_error", None),
                 stability=None if self.n_banks == 1 else correlation([fit.coef for fit in fits]),
                 settings=self.settings,
             )
             if progress is not None:
-                progress(start + len(here), len(rows))
+                progress(start + len(block_rows), len(rows))
 
     def _bank(self, k: int):
-        """The k-th noise bank and all of the solve that spectra share, made when first needed."""
+        """Local model with the k-th noise bank, made at its first use."""
         if k not in self._local:
             seed = int(self.random_state) + k
             if self.mode in ("quartile", "decile"):
@@ -317,24 +315,9 @@ class SpectralLime:
                 self._local[k] = kind(noise, self._width, self.ridge, self._selection)
         return self._local[k]
 
-    def _check_axis(self, table: SpectraTable):
-        ours = self._background.shape[1]
-        if table.n_wavenumbers != ours:
-            raise DataError(
-                f"the spectra have {table.n_wavenumbers} wavenumbers{axis_range(table.axis)} and the background has "
-                f"{ours}{axis_range(self._axis)}; bring both to one axis."
-            )
-        if self._axis is None or table.axis is None:
-            return
-        if not np.allclose(self._axis, table.axis, rtol=0, atol=SAME_AXIS):
-            raise DataError(
-                f"the spectra{axis_range(table.axis)} and the background{axis_range(self._axis)} lie on different axes "
-                f"(up to {np.abs(self._axis - table.axis).max():.3g} cm-1 apart); interpolate one onto the other."
-            )
-
 
 def correlation(weights: list[np.ndarray]) -> np.ndarray:
-    """Mean correlation over wavenumbers between explanations of the same spectra; NaN where one does not vary.
+    """Mean correlation over wavenumbers between explanations of the same spectra; NaN where weights do not vary.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What LIME around a spectrum converges to with ever more samples: the gradient averaged over Gaussian noise.
+"""Limit of LIME around a spectrum with ever more samples: the gradient averaged over Gaussian noise.
 
 Agarwal et al. (2021, arXiv:2102.10618) and Garreau & von Luxburg (2020, arXiv:2001.03447). With a Gaussian
 kernel of width w the weighted noise is again Gaussian, its variance smaller by 1 / (1 + 1 / w^2), and the
@@ -14,13 +14,19 @@ import torch
 
 from ftirlib.errors import ModelError
 from ftirlib.explain.attribution import relative_error
-from ftirlib.explain.lime.forward import Forward, as_differentiable, check_probabilities, evaluating
+from ftirlib.explain.lime.forward import (
+    Forward,
+    as_differentiable,
+    check_probabilities,
+    evaluating,
+    pull_back,
+    response,
+)
 from ftirlib.explain.lime.noise import GaussianNoise
-from ftirlib.explain.lime.parts import pull_back, response
 from ftirlib.explain.lime.ridge import Fit
 
-PAIRS_PER_ROUND = 16  # opposite pairs between two looks at the error
-PAIRS_PER_GROUP = 4  # whose mean gradient is one value of the sample that the error is estimated from
+PAIRS_PER_ROUND = 16  # opposite pairs between two estimates of the error
+PAIRS_PER_GROUP = 4  # the standard error is estimated from the mean gradients of groups
 GRADIENT_ROWS = 512  # rows whose gradients are taken together
 
 
@@ -44,11 +50,11 @@ class GradientForward(Forward):
         super().__init__(as_differentiable(model))
 
     def tensor(self, values) -> torch.Tensor:
-        """The values as the module takes them."""
+        """The values in the type and on the device of the module."""
         return torch.as_tensor(values).to(self._like)
 
     def bases(self, spectra: torch.Tensor) -> list[torch.Tensor]:
-        """What each part's affine map makes of the spectra."""
+        """Values of each part's affine map at the spectra."""
         with evaluating(self.module), torch.no_grad():
             return [affine(spectra) for affine, _ in self._parts]
 
@@ -58,12 +64,12 @@ class GradientForward(Forward):
         Parameters
         ----------
         bases : list of (n, ...) tensor
-            From `bases`, of the spectra concerned.
+            From `bases`.
         noise : (n_pairs, n_wavenumbers) tensor
-            Each is added and taken away.
+            Each is added and subtracted.
         labels : (n, n_labels) tensor
         sizes : list of int
-            How many consecutive pairs are a group.
+            Numbers of consecutive pairs in the groups.
 
         Returns
         -------
@@ -76,7 +82,7 @@ class GradientForward(Forward):
         gradients = np.zeros((n, len(sizes), n_labels, noise.shape[1]))
         whole = None  # probabilities of all classes
         with evaluating(self.module):
-            for (affine, rest), base in zip(self._parts, bases):
+            for (affine, remainder), base in zip(self._parts, bases):
                 with torch.no_grad():
                     change = response(affine, noise)
                 change = torch.cat([change, -change])
@@ -85,12 +91,12 @@ class GradientForward(Forward):
                     n_here = len(rows)
                     rows = rows.flatten(0, 1).requires_grad_(True)
                     label = labels[k : k + together].repeat_interleave(2 * n_pairs, dim=0)
-                    answer, slopes = _slopes(rest, rows, label)
+                    probabilities, slopes = _slopes(remainder, rows, label)
                     if whole is None:
-                        whole = np.zeros((n, 2 * n_pairs, answer.shape[1]))
-                    whole[k : k + together] += answer.cpu().numpy().reshape(n_here, 2 * n_pairs, -1)
+                        whole = np.zeros((n, 2 * n_pairs, probabilities.shape[1]))
+                    whole[k : k + together] += probabilities.cpu().numpy().reshape(n_here, 2 * n_pairs, -1)
                     means = []
-                    for slope in slopes:  # one per label: (n_here * 2 * n_pairs, ...)
+                    for slope in slopes:  # of each label: (n_here * 2 * n_pairs, ...)
                         pairs = slope.view(n_here, 2, n_pairs, *base.shape[1:]).mean(1)
                         means += [group.mean(1) for group in pairs.split(sizes, dim=1)]
                     flat = pull_back(affine, torch.cat(means), noise)  # labels, groups, spectra
@@ -102,41 +108,41 @@ class GradientForward(Forward):
         return np.take_along_axis(whole, labels.cpu().numpy()[:, None, :], axis=2), gradients
 
 
-def _slopes(rest, rows, labels) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Probabilities of all classes, and for each column of labels their gradient with respect to the rows."""
+def _slopes(remainder, rows, labels) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Probabilities of all classes, and their gradients with respect to the rows for each column of labels."""
     with torch.enable_grad():
-        answer = rest(rows)
-        if not answer.requires_grad:
+        probabilities = remainder(rows)
+        if not probabilities.requires_grad:
             raise ModelError(
                 "the module's output does not depend on its input through differentiable steps (a hard vote, "
                 "perhaps); use soft probabilities, or choose mode 'instance'."
             )
-        chosen = answer.gather(1, labels)  # (n, n_labels)
+        chosen = probabilities.gather(1, labels)  # (n, n_labels)
         n_labels = labels.shape[1]
         slopes = [
             torch.autograd.grad(chosen[:, k].sum(), rows, retain_graph=k + 1 < n_labels)[0] for k in range(n_labels)
         ]
-    return answer.detach(), slopes
+    return probabilities.detach(), slopes
 
 
 class AveragedGradient:
-    """Average the gradient over pairs of opposite noise, until the error asked for is met.
+    """The gradient averaged over pairs of opposite noise, until the standard error is small enough.
 
     Parameters
     ----------
     noise : GaussianNoise
-        Of whose `n_samples` half are pairs.
+        Half its `n_samples` is the number of pairs.
     width : float
         Of the kernel.
     tolerance : float or None
-        Stop once the standard errors' norm is at most this share of the coefficients' norm.
+        Stop at this ratio of the norm of the standard errors to the norm of the coefficients.
 
     Notes
     -----
-    The noise is shared by all spectra, so an explanation does not depend on its companions; the errors of
-    different spectra are therefore correlated, which is what the stability over several banks shows. The standard
-    error comes from the variation between means of a few pairs: such a mean passes backwards through the affine
-    part of the model once, not once a gradient.
+    All spectra share the noise, so an explanation does not depend on the spectra explained with it; the errors of
+    different spectra are therefore correlated, as the stability over several banks shows. The standard error comes
+    from the variation between means of a few pairs: a mean, not each gradient, passes backwards through the affine
+    part of the model.
     """
 
     def __init__(self, noise: GaussianNoise, width: float, tolerance: float | None):
@@ -144,9 +150,9 @@ class AveragedGradient:
         self.draws = noise.narrowed(width, noise.n_samples // 2) * noise.scale  # in units of absorbance
 
     def shared(self, forward: GradientForward) -> None:
-        """Nothing: every gradient is taken around a spectrum of its own."""
+        """None: every gradient is taken around a spectrum of its own."""
 
-    def fit(self, forward: GradientForward, shared: None, spectra, own, labels) -> LimitFit:
+    def fit(self, forward: GradientForward, shared: None, spectra, predicted, labels) -> LimitFit:
         noise = forward.tensor(self.draws)
         bases = forward.bases(forward.tensor(spectra))
         label = torch.as_tensor(labels, device=noise.device)
@@ -154,12 +160,12 @@ class AveragedGradient:
         total, squares = np.zeros(shape), np.zeros(shape)  # over groups, of the mean gradient times its pairs
         value, value2 = np.zeros(labels.shape), np.zeros(labels.shape)  # over rows, from the spectrum's own value
         pairs, groups = np.zeros(len(spectra), dtype=np.int64), np.zeros(len(spectra), dtype=np.int64)
-        origin = np.take_along_axis(own, labels, axis=1)  # (n, n_labels)
+        origin = np.take_along_axis(predicted, labels, axis=1)  # (n, n_labels)
         active = np.arange(len(spectra))
         for start in range(0, len(noise), PAIRS_PER_ROUND):
-            here = noise[start : start + PAIRS_PER_ROUND]
-            sizes = _group_sizes(len(here), len(noise))
-            chosen, gradient = forward.group_gradients([base[active] for base in bases], here, label[active], sizes)
+            draws = noise[start : start + PAIRS_PER_ROUND]
+            sizes = _group_sizes(len(draws), len(noise))
+            chosen, gradient = forward.group_gradients([base[active] for base in bases], draws, label[active], sizes)
             gradient = self.noise.averaged(self.noise.scale * gradient)
             weight = np.asarray(sizes, np.float64)[None, :, None, None]
             total[active] += (weight * gradient).sum(1)
@@ -167,7 +173,7 @@ class AveragedGradient:
             change = chosen - origin[active, None]
             value[active] += change.sum(1)
             value2[active] += np.square(change).sum(1)
-            pairs[active] += len(here)
+            pairs[active] += len(draws)
             groups[active] += len(sizes)
             if self.tolerance is not None:
                 coef, error = self._estimate(total[active], squares[active], pairs[active], groups[active])
@@ -194,6 +200,6 @@ class AveragedGradient:
 
 
 def _group_sizes(n_here: int, n_all: int) -> list[int]:
-    """Pairs of each group of a round; single ones where there are few in all."""
+    """Sizes of the groups of pairs in a round; single pairs when there are few in all."""
     size = max(1, min(PAIRS_PER_GROUP, n_all // 8))
     return [size] * (n_here // size) + [n_here % size] * (n_here % size > 0)

@@ -1,6 +1,6 @@
-"""The local models of LIME on spectra: what each mode samples, and what of it all spectra share.
+"""The local models of LIME on spectra, one class a mode, and their parts that all spectra share.
 
-Three readings of Ribeiro, Singh & Guestrin (2016, doi:10.1145/2939672.2939778), each equal to the `lime` package
+Three variants of Ribeiro, Singh & Guestrin (2016, doi:10.1145/2939672.2939778), each equal to the `lime` package
 to rounding: noise around the spectrum, noise around the background's mean, and values drawn from quantile bins.
 """
 
@@ -10,24 +10,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from ftirlib.explain.lime.bins import BinnedNoise
 from ftirlib.explain.lime.forward import Forward
-from ftirlib.explain.lime.noise import GaussianNoise
+from ftirlib.explain.lime.noise import BinnedNoise, GaussianNoise
 from ftirlib.explain.lime.ridge import Fit, RidgeOperator, SharedRows, kernel, weighted_ridge
 from ftirlib.explain.lime.selection import RANKING_RIDGE, Selection
 
 
-def _pick(own: np.ndarray, others: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Targets (n, n_samples, n_labels): the spectrum's own probabilities on top of the perturbed rows'.
+def _targets(predicted: np.ndarray, perturbed: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Targets (n, n_samples, n_labels): probabilities of the spectrum, then of its perturbed copies.
 
-    `own` is (n, n_classes), `others` (n or 1, n_samples - 1, n_classes), `labels` (n, n_labels).
+    `predicted` is (n, n_classes), `perturbed` (n or 1, n_samples - 1, n_classes), `labels` (n, n_labels).
     """
-    others = np.broadcast_to(others, (len(own), *others.shape[1:]))
-    both = np.concatenate([own[:, None], others], axis=1)
+    perturbed = np.broadcast_to(perturbed, (len(predicted), *perturbed.shape[1:]))
+    both = np.concatenate([predicted[:, None], perturbed], axis=1)
     return np.take_along_axis(both, labels[:, None, :], axis=2)
 
 
-def _together(fits: list[Fit]) -> Fit:
+def _joined(fits: list[Fit]) -> Fit:
     return Fit(*(np.concatenate([getattr(fit, name) for fit in fits]) for name in Fit.__dataclass_fields__))
 
 
@@ -42,10 +41,10 @@ class AroundInstance:
             self.operator = RidgeOperator(noise.design, self.weights, alpha).keep_matrix()
 
     def shared(self, forward: Forward) -> None:
-        """Nothing: every spectrum has perturbed spectra of its own."""
+        """None: every spectrum has perturbed spectra of its own."""
 
-    def fit(self, forward: Forward, shared: None, spectra, own, labels) -> Fit:
-        targets = _pick(own, forward.around(spectra, self.noise.scaled[1:]), labels)
+    def fit(self, forward: Forward, shared: None, spectra, predicted, labels) -> Fit:
+        targets = _targets(predicted, forward.around(spectra, self.noise.scaled[1:]), labels)
         first = self.noise.features(spectra)
         fit = self.operator(targets) if self.selection is None else self._selected(targets, first)
         # The shared design is centred on the spectrum; the package's is centred on the background's mean.
@@ -55,10 +54,10 @@ class AroundInstance:
     def _selected(self, targets, first) -> Fit:
         rankings = self.operator(targets).coef if self.selection.is_by_rank else [None] * len(targets)
         design, weights = self.noise.design, self.weights
-        return _together(
+        return _joined(
             [
-                self.selection.fit(design, weights, target, self.ridge, first=own, ranking=ranking)
-                for target, own, ranking in zip(targets, first, rankings)
+                self.selection.fit(design, weights, target, self.ridge, first=row, ranking=ranking)
+                for target, row, ranking in zip(targets, first, rankings)
             ]
         )
 
@@ -75,8 +74,8 @@ class AroundMean:
     def shared(self, forward: Forward) -> np.ndarray:
         return forward(self.rows[1:])[None]
 
-    def fit(self, forward: Forward, shared: np.ndarray, spectra, own, labels) -> Fit:
-        targets, first = _pick(own, shared, labels), self.noise.features(spectra.astype(np.float64))
+    def fit(self, forward: Forward, shared: np.ndarray, spectra, predicted, labels) -> Fit:
+        targets, first = _targets(predicted, shared, labels), self.noise.features(spectra.astype(np.float64))
         weights = kernel(squared_distance(self.noise.design, first), self.width)  # (n_samples, n)
         if self.selection is None:
             fit = self.system.solve(first, weights, targets)
@@ -91,11 +90,11 @@ class AroundMean:
         for k, (target, ranking) in enumerate(zip(targets, rankings)):
             design[0] = first[k]
             fits.append(self.selection.fit(design, weights[:, k], target, self.ridge, ranking=ranking))
-        return _together(fits)
+        return _joined(fits)
 
 
 class Binned:
-    """Every wavenumber drawn anew from the background's bins; the design asks "still in the spectrum's bin?"."""
+    """Every wavenumber drawn anew from the background's bins; the design is 1 in the spectrum's bin, else 0."""
 
     def __init__(self, noise: BinnedNoise, width: float, ridge: float, selection: Selection | None):
         self.noise, self.width, self.ridge, self.selection = noise, width, ridge, selection
@@ -103,8 +102,8 @@ class Binned:
     def shared(self, forward: Forward) -> np.ndarray:
         return forward(self.noise.rows)[None]
 
-    def fit(self, forward: Forward, shared: np.ndarray, spectra, own, labels) -> Fit:
-        targets = _pick(own, shared, labels)
+    def fit(self, forward: Forward, shared: np.ndarray, spectra, predicted, labels) -> Fit:
+        targets = _targets(predicted, shared, labels)
         solve = weighted_ridge if self.selection is None else self.selection.fit
         n_samples, n_wavenumbers = targets.shape[1], spectra.shape[1]
         fits = []
@@ -112,9 +111,9 @@ class Binned:
         for bins, target in zip(self.noise.bins_of(spectra), targets):
             same = self.noise.bins == bins
             design[1:] = same
-            moved = np.append(0, n_wavenumbers - same.sum(1))  # wavenumbers that left the bin: the squared distance
-            fits.append(solve(design, kernel(moved, self.width), target, self.ridge))
-        return _together(fits)
+            changed = np.append(0, n_wavenumbers - same.sum(1))  # wavenumbers that left the bin: the squared distance
+            fits.append(solve(design, kernel(changed, self.width), target, self.ridge))
+        return _joined(fits)
 
 
 def squared_distance(design: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Weighted ridge regression with an intercept, one at a time and many that share their design.
+"""Weighted ridge regression with an intercept: single fits, and many fits that share their design.
 
 The model `lime` fits (Ribeiro, Singh & Guestrin 2016, doi:10.1145/2939672.2939778): minimise
 ``sum_i w_i (y_i - b - D_i c)^2 + ridge |c|^2`` over the coefficients c and the intercept b.
@@ -12,12 +12,12 @@ import numpy as np
 from scipy import linalg
 
 TOLERANCE = 1e-13  # of the preconditioned residual; the solve then stands at rounding error
-MAX_ITERATIONS = 60  # more than a preconditioner worth having needs; beyond it each spectrum is solved alone
+MAX_ITERATIONS = 60  # more than a good preconditioner needs; beyond it each spectrum is solved alone
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Local linear models: `coef` (n, n_labels, n_features), the rest (n, n_labels).
+    """Local linear models: `coef` (n, n_labels, n_features), the other arrays (n, n_labels).
 
     `intercept` is the model's value at design zero, `local_prediction` its value at the spectrum itself (row 0),
     `score` the weighted coefficient of determination.
@@ -30,7 +30,7 @@ class Fit:
 
 
 def kernel(squared_distance: np.ndarray, width: float) -> np.ndarray:
-    """Weight of a perturbed spectrum: the square root of a Gaussian, as `lime` has it."""
+    """Weight of a perturbed spectrum: the square root of a Gaussian, as in `lime`."""
     return np.exp(-0.5 * squared_distance / width**2)
 
 
@@ -61,7 +61,7 @@ def weighted_ridge(design: np.ndarray, weights: np.ndarray, targets: np.ndarray,
 
 
 class RidgeOperator:
-    """The solve of one design and one set of weights, for any number of targets.
+    """Solver of one design and one set of weights, for any number of targets.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class RidgeOperator:
         self.centre = self.weights @ design  # (n_features,)
         self.first = design[0]
         self.design = design - self.centre
-        self.design *= self.root[:, None]  # in place: at full size a copy takes as long as the arithmetic
+        self.design *= self.root[:, None]  # in place: a copy takes as long as the arithmetic
         n_samples, n_features = design.shape
         self.is_primal = n_samples >= n_features
         gram = self.design.T @ self.design if self.is_primal else self.design @ self.design.T
@@ -91,7 +91,7 @@ class RidgeOperator:
         self.matrix = None
 
     def keep_matrix(self) -> RidgeOperator:
-        """Form the solve matrix, so that a further target costs one product."""
+        """Form the solve matrix, so that a further target costs one matrix product."""
         if self.is_primal:
             self.matrix = linalg.cho_solve(self.factor, self.design.T, check_finite=False)
         else:
@@ -102,7 +102,7 @@ class RidgeOperator:
         """Fit targets (n, n_samples, n_labels)."""
         n, n_samples, n_labels = targets.shape
         flat = targets.transpose(1, 0, 2).reshape(n_samples, n * n_labels)
-        origin = flat[0]  # taken off first, so that a constant target is exactly zero
+        origin = flat[0]  # subtracted first, so that a constant target is exactly zero
         flat = flat - origin
         mean = self.weights @ flat
         flat = (flat - mean) * self.root[:, None]  # (n_samples, n * n_labels)
@@ -120,7 +120,7 @@ class RidgeOperator:
 
 
 class SharedRows:
-    """Ridge fits whose design is the same for every spectrum save row 0, while the weights differ.
+    """Solver of ridge fits with the same design for every spectrum save row 0, and different weights.
 
     Conjugate gradients on all spectra and labels at once, preconditioned with the unweighted solve (one
     eigendecomposition for all): weights that vary little make it converge in a few steps.
@@ -136,9 +136,9 @@ class SharedRows:
         self.design = design.copy()
         self.design[0] = 0
         self.ridge = ridge
-        rest = self.design[1:] - self.design[1:].mean(0)
-        values, self.vectors = np.linalg.eigh(rest.T @ rest)
-        self.values = np.maximum(values, 0)  # a Gram matrix: what is below zero is rounding
+        centred = self.design[1:] - self.design[1:].mean(0)
+        values, self.vectors = np.linalg.eigh(centred.T @ centred)
+        self.values = np.maximum(values, 0)  # eigenvalues of a Gram matrix below zero are rounding
 
     def solve(self, first: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> Fit:
         """Fit every spectrum.

@@ -1,4 +1,4 @@
-"""Choosing which features a local model may use, as the `lime` package chooses them.
+"""Choice of the features that a local model may use, as in the `lime` package.
 
 `LimeBase.feature_selection` of `lime` 0.2.0.1 (Ribeiro, Singh & Guestrin 2016, doi:10.1145/2939672.2939778).
 """
@@ -12,21 +12,21 @@ import numpy as np
 from ftirlib.explain.lime.ridge import Fit, weighted_ridge
 
 METHODS = ("none", "auto", "highest_weights", "forward_selection")
-FEW = 6  # up to so many, the package's "auto" adds features one by one
-RANKING_RIDGE = 0.01  # of the fit to all features that "highest_weights" ranks by
-DEPENDENT = 1e-12  # share of a feature's variation below which it adds nothing to those already chosen
+FEW = 6  # largest number of features that the package's "auto" adds one by one
+RANKING_RIDGE = 0.01  # ridge of the fit to all features by which "highest_weights" ranks
+DEPENDENT = 1e-12  # share of a feature's variation below which it depends on the chosen features
 
 
 @dataclass(frozen=True)
 class Selection:
-    """How many features, and how they are chosen.
+    """Number of features, and the method of choosing them.
 
     Parameters
     ----------
     n : int
     method : {"auto", "highest_weights", "forward_selection"}
         Largest ``|coefficient x design at the spectrum|`` of a fit to all features; or one by one, each time the
-        one that leaves the smallest residual. ``auto``: one by one up to six, else the largest.
+        feature that leaves the smallest residual. ``auto``: one by one up to six, else the largest.
     """
 
     n: int
@@ -47,9 +47,9 @@ class Selection:
         targets : (n_samples, n_labels) array
         ridge : float
         first : (n_features,) array, optional
-            The spectrum in the coordinates whose products are ranked; default row 0 of the design.
+            The spectrum in the coordinates of the ranked products; default row 0 of the design.
         ranking : (n_labels, n_features) array, optional
-            Coefficients of all features at `RANKING_RIDGE`; found here if left out.
+            Coefficients of all features at `RANKING_RIDGE`; default: fitted here.
 
         Returns
         -------
@@ -69,17 +69,17 @@ class Selection:
             alone = weighted_ridge(design[:, used], weights, targets[:, [label]], ridge)
             coef[0, label, used] = alone.coef[0, 0]
             parts.append(alone)
-        rest = (
+        others = (
             np.concatenate([getattr(p, name) for p in parts], axis=1) for name in list(Fit.__dataclass_fields__)[1:]
         )
-        return Fit(coef, *rest)
+        return Fit(coef, *others)
 
 
 def _one_by_one(design, weights, targets, n: int) -> np.ndarray:
-    """(n_labels, n) features, each the best addition to those before it; the first of equals.
+    """(n_labels, n) features, each the best addition to the features before it; the first of equals.
 
-    The gain of a feature is its squared product with the residual over its own square, both less what the chosen
-    features explain; these are kept up to date by one product with the design per choice.
+    The gain of a feature is its squared product with the residual over its own square, both without the part that the
+    chosen features explain; one product with the design per choice updates them.
     """
     root = np.sqrt(weights)[:, None]
     share = weights / weights.sum()
@@ -96,7 +96,7 @@ def _one_by_one(design, weights, targets, n: int) -> np.ndarray:
             gain[chosen[label, :k]] = -1
             best = chosen[label, k] = gain.argmax()
             if not is_new[best]:
-                continue  # it depends on those before it and changes nothing
+                continue  # it depends on the features before it
             direction = columns[:, best] - (basis @ columns[:, best]) @ basis
             direction /= np.linalg.norm(direction)
             shadow = direction @ columns

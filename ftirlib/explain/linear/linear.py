@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.errors import DataError, ModelError, SettingsError, StoreError
+from ftirlib.files import write_text
 
 FORMAT = "ftirlib-linear-1"
 WEIGHTINGS = ("signed", "absolute", "none")
-ROWS = 2048  # spectra worked on at once: 6.5 MB at 801 wavenumbers, so that a block stays near the processor
+ROWS = 2048  # spectra at once: 6.5 MB at 801 wavenumbers, so that a block stays in the processor's cache
 COLUMNS = 128  # wavenumbers summed in the spectra's own precision before the sum continues in float64
-EMPTY = -1  # label of a context that holds no spectra
 
 
 @dataclass(frozen=True)
 class Reasons:
-    """Why each spectrum got its class.
+    """Best and second context of each spectrum: the reasons for its class.
 
     Attributes
     ----------
@@ -60,14 +60,14 @@ class LinearClassifier:
     and the class is the label of the context with the largest s. `weighting` sets a:
 
     - ``"signed"`` (default, as in CRIME): a = r(w). Only a squared enters, so the sign itself cancels; what
-      counts is how far a weight lies from the middle of the context's range of weights.
+      counts is the distance of a weight from the middle of the context's range of weights.
     - ``"absolute"``: a = \|w\| / max \|w\|, so that a wavenumber of weight zero counts for nothing.
-    - ``"none"``: a = 1, the plain cosine: the control that shows what the weights add.
+    - ``"none"``: a = 1, the plain cosine, a control without the weights.
 
-    Weights that are all equal favour no wavenumber: a = 1 for that context.
+    A context whose weights are all equal has a = 1.
 
-    Similarities are no probabilities and are not turned into any: there is no ``predict_proba``. Arithmetic
-    is in the precision of the spectra given (float32 or float64), long sums in float64.
+    Similarities are no probabilities, so there is no ``predict_proba``. Arithmetic is in the precision of the spectra
+    (float32 or float64), long sums in float64.
 
     Parameters
     ----------
@@ -78,10 +78,10 @@ class LinearClassifier:
     wavenumber : (n_wavenumbers,) cm-1
     weighting : {"signed", "absolute", "none"}
     context : (n_contexts,) int
-        The number each context bears where it was found.
+        Number of each context in its `Contexts`.
     recipe : list of mappings, optional
-        How the spectra were prepared (`ftirlib.spectra.prepare.prepared.recipe_of` a data set); a data set prepared
-        otherwise is refused. Plain arrays carry no recipe and cannot be checked.
+        Preparation of the spectra (`ftirlib.spectra.prepare.prepared.recipe_of` a data set); a data set with another
+        is refused. Plain arrays carry no recipe and cannot be checked.
 
     Examples
     --------
@@ -140,11 +140,11 @@ class LinearClassifier:
         importance = np.ones_like(weights)
         if self.weighting != "none":
             varied = np.ptp(weights, axis=1) > 0
-            some = weights[varied]
+            varying = weights[varied]
             importance[varied] = (
-                _to_unit_range(some, "the mean weights of context", self.context[varied])
+                _to_unit_range(varying, "the mean weights of context", self.context[varied])
                 if self.weighting == "signed"
-                else np.abs(some) / np.abs(some).max(axis=1, keepdims=True)
+                else np.abs(varying) / np.abs(varying).max(axis=1, keepdims=True)
             )
         return importance
 
@@ -161,7 +161,7 @@ class LinearClassifier:
         context=None,
         recipe=None,
     ) -> LinearClassifier:
-        """Build the model from contexts; those that hold no spectra (label -1) are left out.
+        """Model of the contexts that hold spectra; empty contexts (label -1) are left out.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class LinearClassifier:
         context : (n_contexts,) int, optional
             Numbers of the contexts; default their positions.
         recipe : sequence of mappings, optional
-            How the spectra were prepared; saved with the model.
+            Preparation of the spectra; saved with the model.
 
         Raises
         ------
@@ -192,7 +192,7 @@ class LinearClassifier:
         for name, values in (("mean spectra", mean_spectra), ("mean weights", mean_weights), ("context", context)):
             if len(values) != len(labels):
                 raise DataError(f"there are {len(labels)} labels but {name} has shape {values.shape}.")
-        kept = labels != EMPTY
+        kept = labels != -1  # the label of a context that holds no spectra
         if not kept.any():
             raise DataError("every context is empty (label -1); find contexts on spectra that are described.")
         return cls(
@@ -212,14 +212,14 @@ class LinearClassifier:
         Parameters
         ----------
         spectra : (n_spectra, n_wavenumbers) array, or xarray.Dataset
-            Of a data set the axis and the recipe are checked; an array carries neither.
+            The axis and the recipe of a data set are checked; an array carries neither.
         wavenumber : (n_wavenumbers,) array, cm-1, optional
             Checked against the model's axis when given.
 
         Returns
         -------
         (n_spectra, n_contexts) array in -1..1
-            0 where the spectrum is at its mid-range wherever the context looks.
+            0 where the spectrum is at its mid-range at every wavenumber of weight.
 
         Raises
         ------
@@ -236,7 +236,7 @@ class LinearClassifier:
             unit = _to_unit_range(spectra[rows], "spectrum", np.arange(start, min(start + ROWS, len(spectra))))
             product = _product(unit, template)  # (rows, contexts)
             norm = np.sqrt(_product(np.square(unit, out=unit), energy))
-            # where the norm is zero so is the product
+            # where the norm is zero, the product is zero
             out[rows] = np.divide(product, norm, out=product, where=norm > 0)
         return np.clip(out, -1, 1, out=out)  # rounding alone can carry a cosine past 1
 
@@ -245,19 +245,19 @@ class LinearClassifier:
         return self.labels[self.similarity(spectra, wavenumber=wavenumber).argmax(axis=1)]
 
     def reasons(self, spectra, *, wavenumber=None) -> Reasons:
-        """Best context of each spectrum and how far ahead it is of the best one of another class."""
+        """Best context of each spectrum, and its lead over the best context of another class."""
         similarity = self.similarity(spectra, wavenumber=wavenumber)
         rows, best = np.arange(len(similarity)), similarity.argmax(axis=1)
         largest = similarity[rows, best]
         others = np.where(self.labels[None] == self.labels[best][:, None], -np.inf, similarity)
         rival = others.argmax(axis=1)
-        found = np.isfinite(others[rows, rival])
+        has_rival = np.isfinite(others[rows, rival])
         return Reasons(
             label=self.labels[best],
             context=self.context[best],
             similarity=largest,
-            rival=np.where(found, self.context[rival], -1),
-            margin=np.where(found, largest - others[rows, rival], np.nan),
+            rival=np.where(has_rival, self.context[rival], -1),
+            margin=np.where(has_rival, largest - others[rows, rival], np.nan),
         )
 
     def _check(self, spectra, wavenumber) -> np.ndarray:
@@ -285,14 +285,13 @@ class LinearClassifier:
         return spectra
 
     def save(self, path: str | os.PathLike) -> Path:
-        """Write the whole model to one JSON file that can be read by eye; it appears only when complete."""
-        path = Path(path)
+        """Write the model to one readable JSON file, which appears only when complete."""
         lines = [
             {
                 "context": int(self.context[k]),
                 "label": self.class_names[self.labels[k]],
-                "mean_spectrum": _plain(self.mean_spectra[k]),
-                "mean_weights": _plain(self.mean_weights[k]),
+                "mean_spectrum": _shortest(self.mean_spectra[k]),
+                "mean_weights": _shortest(self.mean_weights[k]),
             }
             for k in range(len(self.labels))
         ]
@@ -309,14 +308,8 @@ class LinearClassifier:
         body = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in head.items()]
         contexts = ",\n".join(f"  {json.dumps(line, ensure_ascii=False)}" for line in lines)
         text = "\n".join(["{", *body, ' "contexts": [', contexts, " ]", "}"]) + "\n"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        with open(partial, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(partial, path)
-        return path
+        write_text(path, text)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> LinearClassifier:
@@ -331,34 +324,34 @@ class LinearClassifier:
         if not path.is_file():
             raise StoreError(f"there is no linear model at '{path}'; check the path or make it with 'ftirlib run'.")
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found["format"] != FORMAT:
-                raise ValueError(f"its format is {found['format']!r}, not {FORMAT!r}")
-            names, contexts = found["class_names"], found["contexts"]
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
+            names, contexts = content["class_names"], content["contexts"]
             parts = {
                 "mean_spectra": [c["mean_spectrum"] for c in contexts],
                 "mean_weights": [c["mean_weights"] for c in contexts],
                 "labels": np.array([names.index(c["label"]) for c in contexts], int),
                 "class_names": names,
-                "wavenumber": found["wavenumber_cm-1"],
-                "weighting": found["weighting"],
+                "wavenumber": content["wavenumber_cm-1"],
+                "weighting": content["weighting"],
                 "context": [c["context"] for c in contexts],
-                "recipe": found.get("recipe"),
+                "recipe": content.get("recipe"),
             }
             return cls.from_contexts(**parts)
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"'{path}' is not a linear model of this library ({error}); make it again.") from error
 
 
-def _to_unit_range(rows: np.ndarray, what: str, numbers) -> np.ndarray:
-    """Each row mapped linearly so that its smallest value is -1 and its largest 1."""
+def _to_unit_range(rows: np.ndarray, name: str, numbers) -> np.ndarray:
+    """Each row mapped linearly from its smallest and largest value to -1 and 1."""
     low, high = rows.min(axis=1, keepdims=True), rows.max(axis=1, keepdims=True)
     span = high - low
     good = np.isfinite(span) & (span > 0)
     if not good.all():
         first = int(np.argmin(good))
         raise DataError(
-            f"{what} {numbers[first]} is {'constant' if span[first] == 0 else 'not finite'}, so its range cannot be "
+            f"{name} {numbers[first]} is {'constant' if span[first] == 0 else 'not finite'}, so its range cannot be "
             "mapped to [-1, 1]; leave it out."
         )
     out = rows - (low + span / 2)
@@ -369,8 +362,7 @@ def _to_unit_range(rows: np.ndarray, what: str, numbers) -> np.ndarray:
 def _product(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Matrix product summed in float64 over pieces of the spectral axis.
 
-    Each piece is multiplied in the precision given; a float32 sum over a whole spectrum would be off by more
-    than 1e-6.
+    A float32 sum over a whole spectrum would be off by more than 1e-6.
     """
     total = np.zeros((len(rows), columns.shape[1]))
     for start in range(0, len(columns), COLUMNS):
@@ -379,7 +371,7 @@ def _product(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return total
 
 
-def _plain(values: np.ndarray) -> list[float]:
+def _shortest(values: np.ndarray) -> list[float]:
     """float32 values as the shortest decimals that give the same float32 back."""
     return [float(str(v)) for v in values]
 

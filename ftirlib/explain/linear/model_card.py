@@ -1,19 +1,20 @@
-"""A linear model on one printed page: what it knows, how far it agrees, how to apply it by hand, where it ends.
+"""Card of a linear model on one printed page: its contexts, its agreement, how to apply it by hand, its limits.
 
 Mitchell et al. 2019, Model cards for model reporting (10.1145/3287560.3287596).
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from ftirlib.errors import DataError
-from ftirlib.explain.crime.context_table import ContextTable
+from ftirlib.explain.crime.contexts import ContextTable
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.explain.linear.naming import name_peaks
+from ftirlib.page import page
 
 FEW = 10  # spectra below which a context's mean is called uncertain
 RECIPE = """import json, numpy as np
@@ -35,16 +36,37 @@ LOOK = {
     "absolute": "the size of its mean weights, divided by the largest",
     "none": "1 everywhere",
 }
-STYLE = """@page { size: A4; margin: 10mm 12mm }
-body { font: 9pt/1.3 sans-serif; max-width: 186mm; margin: 4mm auto; padding: 0 3mm; color: #111 }
-h1 { font-size: 15pt; margin: 0 0 1mm } h2 { font-size: 10.5pt; margin: 3mm 0 1mm; border-bottom: 0.3mm solid #999 }
-p, ol, ul { margin: 1mm 0 } ol, ul { padding-left: 5mm } table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: 0.3mm 2mm 0.3mm 0; vertical-align: middle } th { font-weight: 600 }
-td.n, th.n { text-align: right } tr { border-bottom: 0.1mm solid #ddd; break-inside: avoid }
-pre { font: 7pt/1.25 monospace; background: #f4f4f4; padding: 1.5mm; margin: 1mm 0; white-space: pre-wrap }
-svg { display: block } .two { display: grid; grid-template-columns: 1fr 1fr; gap: 5mm }
-@media print { body { font-size: 8pt; line-height: 1.2; margin: 0; padding: 0 } h1 { font-size: 13pt }
-h2 { font-size: 9pt; margin: 2mm 0 0.5mm } pre { font-size: 6.3pt; line-height: 1.15; padding: 1mm } }"""
+CARD = """<p>{{ facts }} cm<sup>-1</sup>, weighting “{{ weighting }}”. {{ made_from }}</p>
+<div class="two"><div><h2>Classes</h2>
+{{ table(*classes) }}
+</div><div><h2>Agreement</h2>
+{% if agreement %}
+{{ table(["of test spectra", "", "interval"], agreement) }}
+{% else %}
+<p>Not measured.</p>
+{% endif %}
+</div></div>
+<h2>Contexts</h2>
+{{ table(*contexts) }}
+{% if n_contexts > most %}
+<p>The {{ most }} largest of {{ n_contexts }} contexts; every one is in the JSON.</p>
+{% endif %}
+<h2>How to apply it by hand</h2>
+<ol>
+<li>Map the spectrum linearly so that its smallest value is -1 and its largest 1; likewise each context's mean
+spectrum.</li>
+<li>Multiply both, wavenumber by wavenumber, by the context's importance: {{ importance }}.</li>
+<li>The similarity is the cosine of the two: the sum of their products over the root of the product of their sums of
+squares.</li>
+<li>The answer is the class of the context with the largest similarity. {{ check }}.</li>
+</ol>
+<pre>{{ recipe }}</pre>
+<h2>Limits of use</h2>
+<ul>
+{% for limit in limits %}
+<li>{{ limit }}</li>
+{% endfor %}
+</ul>"""
 
 
 def model_card(
@@ -85,33 +107,27 @@ def model_card(
     """
     size, purity = _matched(model, table)
     order = np.arange(len(size)) if table is None else np.argsort(-size, kind="stable")
-    axis = model.wavenumber
-    names, words = model.class_names, html.escape
-    head = (
-        f"{len(model.labels)} contexts, {len(set(model.labels.tolist()))} of {len(names)} classes, {axis.size} "
-        f"wavenumbers from {axis.min():g} to {axis.max():g} cm<sup>-1</sup>, weighting “{model.weighting}”."
+    known, axis = table is not None, model.wavenumber
+    facts = (
+        f"{len(model.labels)} contexts, {len(set(model.labels.tolist()))} of {len(model.class_names)} classes, "
+        f"{axis.size} wavenumbers from {axis.min():g} to {axis.max():g}"
     )
-    parts = [
-        f"<h1>{words(title)}</h1>",
-        f"<p>{head} {words(made_from)}</p>",
-        '<div class="two"><div><h2>Classes</h2>',
-        _classes(model, size, known=table is not None),
-        "</div><div><h2>Agreement</h2>",
-        _agreement(agreement),
-        "</div></div>",
-        "<h2>Contexts</h2>",
-        _contexts(model, order[:most], size, purity, known=table is not None),
-        _left_out(len(order), most),
-        "<h2>How to apply it by hand</h2>",
-        _steps(model),
-        f"<pre>{words(recipe(model))}</pre>",
-        "<h2>Limits of use</h2><ul>",
-        *(f"<li>{words(limit)}</li>" for limit in [*own_limits(model, table), *limits]),
-        "</ul>",
-    ]
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{words(title)}</title>\n'
-        f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(part for part in parts if part) + "\n</body></html>\n"
+    agreed = [[name, f"{e:.2f}", f"{low:.2f} to {high:.2f}"] for name, (e, low, high) in (agreement or {}).items()]
+    return page(
+        title,
+        CARD,
+        facts=facts,
+        weighting=model.weighting,
+        made_from=made_from,
+        classes=_classes(model, size, known=known),
+        agreement=agreed,
+        contexts=_contexts(model, order[:most], size, purity, known=known),
+        n_contexts=len(order),
+        most=most,
+        importance=LOOK[model.weighting],
+        check=_check(model),
+        recipe=recipe(model),
+        limits=[*own_limits(model, table), *limits],
     )
 
 
@@ -153,34 +169,28 @@ def _matched(model: LinearClassifier, table: ContextTable | None) -> tuple[np.nd
     return table.size[model.context], table.purity[model.context]
 
 
-def _classes(model, size, *, known: bool) -> str:
-    rows = []
-    for k, name in enumerate(model.class_names):
-        mine = model.labels == k
-        rows.append([html.escape(name), mine.sum(), size[mine].sum()] if known else [html.escape(name), mine.sum()])
-    return _table(["class", "contexts", "spectra"][: 3 if known else 2], rows)
+def _classes(model, size, *, known: bool) -> tuple[list, list]:
+    """Head and rows of the table of classes; the number of spectra is left out where it is not known."""
+    rows = [
+        [name, (model.labels == k).sum(), size[model.labels == k].sum()] for k, name in enumerate(model.class_names)
+    ]
+    n = 3 if known else 2
+    return ["class", "contexts", "spectra"][:n], [row[:n] for row in rows]
 
 
-def _agreement(agreement) -> str:
-    if not agreement:
-        return "<p>Not measured.</p>"
-    rows = [[html.escape(what), f"{e:.2f}", f"{low:.2f} to {high:.2f}"] for what, (e, low, high) in agreement.items()]
-    return _table(["of test spectra", "", "interval"], rows)
-
-
-def _contexts(model, order, size, purity, *, known: bool) -> str:
+def _contexts(model, order, size, purity, *, known: bool) -> tuple[list, list]:
+    """Head and rows of the table of contexts, with their curves."""
     rows = []
     for k in order:
-        peaks = name_peaks(model.wavenumber, model.mean_weights[k])
-        row = [model.context[k], html.escape(model.class_names[model.labels[k]])]
-        row += [size[k], f"{purity[k]:.2f}"] if known else []
-        heaviest = html.escape("; ".join(map(str, peaks)))
-        rows.append([*row, heaviest, _line(model.mean_spectra[k], "#0072b2"), _line(model.mean_weights[k], "#d55e00")])
+        heaviest = "; ".join(map(str, name_peaks(model.wavenumber, model.mean_weights[k])))
+        curves = _line(model.mean_spectra[k], "#0072b2"), _line(model.mean_weights[k], "#d55e00")
+        counted = [size[k], f"{purity[k]:.2f}"] if known else []
+        rows.append([model.context[k], model.class_names[model.labels[k]], *counted, heaviest, *curves])
     head = ["no.", "class", *(["spectra", "purity"] if known else []), "heaviest weights, cm-1", "spectrum", "weights"]
-    return _table(head, rows)
+    return head, rows
 
 
-def _line(values: np.ndarray, colour: str, width: int = 90, height: int = 15) -> str:
+def _line(values: np.ndarray, colour: str, width: int = 90, height: int = 15) -> Markup:
     """A curve drawn high to low wavenumber, as spectra are, scaled to its own range; zero as a pale line."""
     values = values[np.linspace(0, len(values) - 1, min(len(values), 2 * width)).round().astype(int)]
     low, high = float(min(values.min(), 0)), float(max(values.max(), 0))
@@ -189,44 +199,20 @@ def _line(values: np.ndarray, colour: str, width: int = 90, height: int = 15) ->
     y = (high - values) / span * (height - 2) + 1
     zero = high / span * (height - 2) + 1
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y))
-    return (
+    return Markup(
         f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="curve">'
         f'<path d="M0 {zero:.1f}H{width}" stroke="#ccc"/>'
         f'<polyline points="{points}" fill="none" stroke="{colour}"/></svg>'
     )
 
 
-def _left_out(n: int, most: int) -> str:
-    return f"<p>The {most} largest of {n} contexts; every one is in the JSON.</p>" if n > most else ""
-
-
-def _steps(model: LinearClassifier) -> str:
+def _check(model: LinearClassifier) -> str:
+    """Similarities that a reader who follows the steps can compare with."""
     similarity = model.similarity(model.mean_spectra[:1])[0]
     others = np.flatnonzero(model.labels != model.labels[0])
     check = f"Check: the mean spectrum of context {model.context[0]} has similarity {similarity[0]:.3f} to itself"
-    if len(others):
-        rival = others[similarity[others].argmax()]
-        other = f"context {model.context[rival]}, {model.class_names[model.labels[rival]]}"
-        check += f", and at most {similarity[rival]:.3f} to one of another class ({other})"
-    return (
-        "<ol><li>Map the spectrum linearly so that its smallest value is -1 and its largest 1; likewise each context's "
-        f"mean spectrum.</li><li>Multiply both, wavenumber by wavenumber, by the context's importance: "
-        f"{LOOK[model.weighting]}.</li><li>The similarity is the cosine of the two: the sum of their products over the "
-        "root of the product of their sums of squares.</li><li>The answer is the class of the context with the largest "
-        f"similarity. {html.escape(check)}.</li></ol>"
-    )
-
-
-def _table(head: list, rows: list[list]) -> str:
-    """Rows of ready HTML; columns of numbers are set to the right, their heads too."""
-
-    def is_number(value) -> bool:
-        return isinstance(value, (int, np.integer)) or str(value).replace(".", "", 1).isdigit()
-
-    right = [is_number(value) for value in rows[0]] if rows else [False] * len(head)
-
-    def line(tag, row):
-        cells = "".join(f'<{tag} class="n">{v}</{tag}>' if r else f"<{tag}>{v}</{tag}>" for v, r in zip(row, right))
-        return f"<tr>{cells}</tr>"
-
-    return "<table>" + "\n".join([line("th", head), *(line("td", row) for row in rows)]) + "</table>"
+    if not len(others):
+        return check
+    rival = others[similarity[others].argmax()]
+    other = f"context {model.context[rival]}, {model.class_names[model.labels[rival]]}"
+    return f"{check}, and at most {similarity[rival]:.3f} to one of another class ({other})"

@@ -1,4 +1,4 @@
-"""What a context looks at, in the words of spectroscopy: peaks of its mean weights beside published assignments.
+"""Names of bands for a context: peaks of its mean weights beside published assignments.
 
 The assignments and their sources are those of `ftirlib.spectra.bands`; naming by the strongest weights follows
 Hartigan et al. (paper A), Figure 3d.
@@ -21,13 +21,13 @@ TOLERANCE = 10.0  # cm-1 between a peak of the weights and a band's centre: abou
 
 @dataclass(frozen=True)
 class NamedPeak:
-    """A peak of the weights and the bands that may be meant.
+    """A peak of the weights and the bands near it.
 
     Attributes
     ----------
     wavenumber : float, cm-1
     weight : float
-        Signed: above zero where more absorbance speaks for the class.
+        Signed: above zero where more absorbance raises the probability of the class.
     bands : tuple of Band
         Nearest first; empty when no band of the table is near.
     """
@@ -44,7 +44,7 @@ class NamedPeak:
 def name_peaks(
     wavenumber, weights, *, n_peaks: int = 3, apart: float = 20.0, tolerance: float = TOLERANCE
 ) -> tuple[NamedPeak, ...]:
-    """The largest peaks of one context's mean weights, of either sign, with their bands.
+    """Largest peaks of a context's mean weights, of either sign, with the bands near them.
 
     A peak is a local maximum of the weights' size, the ends of the axis included; a shoulder is none.
 
@@ -54,9 +54,9 @@ def name_peaks(
     weights : (n_wavenumbers,) array
         NaN (an empty context) has no peaks.
     n_peaks : int
-        At most so many, the largest first.
+        Largest number of peaks, the largest peak first.
     apart : float, cm-1
-        Of two peaks nearer than this the larger is named.
+        Least distance between named peaks; of two nearer peaks the larger is named.
     tolerance : float, cm-1
         Largest distance from a peak to a band's centre.
 
@@ -108,14 +108,14 @@ def naming_table(
     apart: float = 20.0,
     tolerance: float = TOLERANCE,
 ) -> pd.DataFrame:
-    """Every context's peaks, a row each, with the nearest band's assignment and where it is published.
+    """Table of the peaks of all contexts, with the nearest band's assignment and its source.
 
     Parameters
     ----------
     wavenumber : (n_wavenumbers,) array, cm-1, ascending
     mean_weights : (n_contexts, n_wavenumbers) array
     labels : (n_contexts,) int
-        Class of each context; -1 for an empty one, which is left out.
+        Class of each context; empty contexts (-1) are left out.
     class_names : sequence of str
     n_peaks, apart, tolerance
         As in `name_peaks`.

@@ -1,4 +1,4 @@
-"""Is the class entangled with the batch, and does the batch show in the spectra?
+"""Whether the class is entangled with the batch, and whether the spectra show the batch.
 
 Cramer's V with Bergsma's correction for small tables (Bergsma 2013, doi:10.1016/j.jkss.2012.10.002); permutation test
 of a cross-validated score (Ojala & Garriga 2010, JMLR 11, 1833).
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+from ftirlib.report.tally import contingency_table, sums_by_code
 
 MOST_COMPONENTS = 10
 N_FOLDS = 4
@@ -25,7 +27,7 @@ class BatchTest:
     shuffled : (n_permutations,) array
         The same with batches shuffled among all images.
     shuffled_in_class : (n_permutations,) array
-        The same with batches shuffled among the images of each class: what class alone tells of the batch.
+        The same with batches shuffled among the images of each class, so that only the class tells the batch.
     """
 
     accuracy: float
@@ -34,12 +36,12 @@ class BatchTest:
 
     @property
     def p_value(self) -> float:
-        """Share of shuffles, the truth counted as one, that do as well: is the batch in the spectra at all."""
+        """Share of shuffles, the measured batches counted as one, that reach the accuracy: do spectra tell it?"""
         return float((1 + (self.shuffled >= self.accuracy).sum()) / (1 + len(self.shuffled)))
 
     @property
     def p_value_in_class(self) -> float:
-        """The same for shuffles within classes: is it there beyond what the classes bring with them."""
+        """The same for shuffles within classes: do spectra show the batch beyond what the classes tell of it?"""
         return float((1 + (self.shuffled_in_class >= self.accuracy).sum()) / (1 + len(self.shuffled_in_class)))
 
 
@@ -53,7 +55,8 @@ def cramers_v(one, other) -> float:
     >>> cramers_v([0, 0, 1, 1] * 5, [0, 1, 0, 1] * 5)
     0.0
     """
-    table = count_table(one, other)
+    one, other = np.asarray(one, np.int64), np.asarray(other, np.int64)
+    table = contingency_table(one, other, shape=(one.max(initial=-1) + 1, other.max(initial=-1) + 1))
     table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0].astype(np.float64)
     n, (rows, columns) = table.sum(), table.shape
     if min(rows, columns) < 2 or n < 2:
@@ -64,14 +67,6 @@ def cramers_v(one, other) -> float:
     rows, columns = rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)
     smaller = min(rows, columns) - 1
     return float(min(1.0, np.sqrt(phi / smaller))) if smaller > 0 else float("nan")
-
-
-def count_table(one, other) -> np.ndarray:
-    """How often each pair of codes (from 0) occurs, (n_one, n_other) int64."""
-    one, other = np.asarray(one, np.int64), np.asarray(other, np.int64)
-    table = np.zeros((one.max(initial=-1) + 1, other.max(initial=-1) + 1), np.int64)
-    np.add.at(table, (one, other), 1)
-    return table
 
 
 def predict_batch(means, batch, group, label, *, n_permutations: int = 99, random_state: int = 0) -> BatchTest | None:
@@ -113,9 +108,9 @@ def predict_batch(means, batch, group, label, *, n_permutations: int = 99, rando
     def score(codes):
         predicted = np.empty(len(codes), np.int64)
         for train, test, seen, unseen in folds:
-            member = codes[train, None] == np.arange(codes.max() + 1)  # (n_train, n_batches)
+            sums, counts = sums_by_code(codes[train], seen, codes.max() + 1)
             with np.errstate(invalid="ignore"):
-                centres = member.T @ seen / member.sum(axis=0)[:, None]
+                centres = sums / counts[:, None]  # (n_batches, n_components)
             far = ((unseen[:, None] - centres) ** 2).sum(axis=2)  # (n_test, n_batches)
             predicted[test] = np.where(np.isnan(far), np.inf, far).argmin(axis=1)  # NaN: a batch not in training
         return np.mean([(predicted[codes == b] == b).mean() for b in np.unique(codes)])

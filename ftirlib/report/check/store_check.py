@@ -1,4 +1,4 @@
-"""What a data set is fit for, from one walk through it: quality, copies, confounds and whether it can be split.
+"""Fitness of a data set, from one pass through it: quality, copies, confounds and whether it can be split.
 
 Quality after Baker et al. 2014 (doi:10.1038/nprot.2014.110); leaks and confounds after Kapoor & Narayanan 2023
 (doi:10.1016/j.patter.2023.100804).
@@ -13,9 +13,10 @@ import numpy as np
 import xarray as xr
 
 from ftirlib.errors import DataError
-from ftirlib.report.check.confounds import BatchTest, count_table, cramers_v, predict_batch
+from ftirlib.report.check.confounds import BatchTest, cramers_v, predict_batch
 from ftirlib.report.check.duplicates import Duplicates, find_duplicates
-from ftirlib.report.check.store_walk import Walk
+from ftirlib.report.check.store_sums import StoreSums
+from ftirlib.report.tally import contingency_table
 from ftirlib.spectra.folds import four_way_folds
 from ftirlib.spectra.importing.units import detect_unit
 from ftirlib.spectra.model import has_images, iter_blocks, read_absorbance
@@ -28,7 +29,7 @@ UNIT_SAMPLE = 1000  # spectra that the unit is judged by
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a user should know: "problem" makes results wrong, "warning" may, "note" is a fact."""
+    """A sentence for the user: a "problem" makes results wrong, a "warning" may, a "note" is a fact."""
 
     level: str
     text: str
@@ -36,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class StoreReport:
-    """Everything `check_store` found; `ftirlib.report.check.store_page` turns it into text and a page.
+    """Results of `check_store`; `ftirlib.report.check.store_page` turns them into text and a page.
 
     Attributes
     ----------
@@ -51,7 +52,7 @@ class StoreReport:
     quality : dict
         n_saturated, n_noisy, n_weak and snr_median (the upper end of its bin); empty where the axis does not allow.
     snr_counts : (n_bins,) int
-        Spectra in each bin of `store_walk.SNR_EDGES`; empty where the axis does not allow.
+        Spectra in each bin of `store_sums.SNR_EDGES`; empty where the axis does not allow.
     tissue_share : (n_images,) array
         NaN where the axis does not allow.
     gases : dict
@@ -103,7 +104,7 @@ def check_store(
     n_permutations: int = 99,
     random_state: int = 0,
 ) -> StoreReport:
-    """Walk through a data set once, a block in memory at a time, and say what it is fit for.
+    """Report on the fitness of a data set, from one pass through it with a block in memory at a time.
 
     Parameters
     ----------
@@ -129,37 +130,36 @@ def check_store(
     attrs, label, image, group = data.attrs, *(data[name].values for name in ("label", "image", "group"))
     image_names = list(attrs["image_names"])
     batch_names, batch_of_image = _batches(attrs.get("image_batches") if batch is None else batch, image_names)
-    walk = Walk(data, random_state)
+    sums = StoreSums(data, random_state)
     for start, block in iter_blocks(data):
-        walk.add(start, block)
-    duplicates = find_duplicates(data, walk.signatures)
-    present = np.flatnonzero(walk.image_spectra > 0)
+        sums.add(start, block)
+    duplicates = find_duplicates(data, sums.signatures)
+    present = np.flatnonzero(sums.image_spectra > 0)
     image_label, image_group = np.full(len(image_names), -1), np.zeros(len(image_names), np.int64)
     image_label[image], image_group[image] = label, group
     labelled = present[image_label[present] >= 0]
     batch_table, v, test = np.zeros((len(attrs["class_names"]), 0), np.int64), float("nan"), None
     if len(batch_names) > 1:
-        counts = count_table(image_label[labelled], batch_of_image[labelled])
-        batch_table = np.zeros((len(attrs["class_names"]), len(batch_names)), np.int64)
-        batch_table[: counts.shape[0], : counts.shape[1]] = counts
-        v = cramers_v(image_label[labelled], batch_of_image[labelled])
-        used = present[walk.image_counts[present] > 0]
+        codes = image_label[labelled], batch_of_image[labelled]
+        batch_table = contingency_table(*codes, shape=(len(attrs["class_names"]), len(batch_names)))
+        v = cramers_v(*codes)
+        used = present[sums.image_counts[present] > 0]
         test = predict_batch(
-            walk.image_sums[used] / walk.image_counts[used][:, None],
+            sums.image_sums[used] / sums.image_counts[used][:, None],
             batch_of_image[used],
             image_group[used],
             image_label[used],
             n_permutations=n_permutations,
             random_state=random_state,
         )
-    means, sds = walk.class_spectra()
+    means, sds = sums.class_spectra()
     report = StoreReport(
         title=title,
         n_spectra=int(data.sizes["spectrum"]),
         n_images=len(present),
         n_groups=len(np.unique(group)),
-        n_not_finite=walk.n_not_finite,
-        n_zero=walk.n_zero,
+        n_not_finite=sums.n_not_finite,
+        n_zero=sums.n_zero,
         wavenumber=data.wavenumber.values,
         class_names=list(attrs["class_names"]),
         batch_names=batch_names,
@@ -167,10 +167,10 @@ def check_store(
         class_table=_class_table(data),
         class_means=means,
         class_sds=sds,
-        quality=walk.quality(),
-        snr_counts=walk.snr_counts if walk.can_assess else np.empty(0, np.int64),
-        tissue_share=walk.tissue_share(),
-        gases=walk.gases(),
+        quality=sums.quality(),
+        snr_counts=sums.snr_counts if sums.can_assess else np.empty(0, np.int64),
+        tissue_share=sums.tissue_share(),
+        gases=sums.gases(),
         duplicates=duplicates,
         batch_table=batch_table,
         cramers_v=v,
@@ -281,10 +281,11 @@ def _of_groups(report, data):
         yield "note", "every image is its own group: right only if no patient has two."
     if has_images(data) and report.n_groups == 1:
         yield "warning", "all spectra are of one group; name the patient with --group."
-    pairs = count_table(label[label >= 0], group[label >= 0]) > 0
+    shape = len(report.class_names), group.max() + 1
+    pairs = contingency_table(label[label >= 0], group[label >= 0], shape=shape) > 0
     alone = [
         name
-        for k, name in enumerate(report.class_names[: len(pairs)])
+        for k, name in enumerate(report.class_names)
         if pairs[k].any() and not (pairs[k] & (pairs.sum(axis=0) > 1)).any()
     ]
     mixed = int((pairs.sum(axis=0) > 1).sum())

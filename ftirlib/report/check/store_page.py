@@ -1,34 +1,43 @@
-"""The report on a data set as lines for a terminal and as one page that needs nothing else.
+"""The report on a data set: lines for a terminal, and one page that holds its pictures (SVG) and its style.
 
-The page holds its pictures (SVG) and its style, and reads on a telephone: tables scroll, pictures shrink.
+The permutation test is drawn as in Ojala & Garriga 2010 (JMLR 11, 1833): the shuffled scores and the true one.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from html import escape
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ftirlib.report.check.store_check import StoreReport
-from ftirlib.report.check.store_walk import SNR_EDGES
+from ftirlib.page import page
+from ftirlib.report.check.store_check import Finding, StoreReport
+from ftirlib.report.check.store_sums import SNR_EDGES
 from ftirlib.report.figures.spectra import draw_mean_spectra
-from ftirlib.report.figures.store_check import draw_batch_test, draw_snr, draw_tissue_share
-from ftirlib.report.figures.style import STYLE
+from ftirlib.report.figures.style import BLUE, GREY, PALE, STYLE, VERMILLION, legend_above
 from ftirlib.spectra.prepare.quality import MINIMUM_SNR
 
-CSS = """
-body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:46rem;color:#1a1a1a;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
-svg{max-width:100%;height:auto}figure{margin:1rem 0}figcaption{color:#444;font-size:.9rem}
-.wide{overflow-x:auto}table{border-collapse:collapse}
-th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}
-th:first-child,td:first-child{text-align:left}
-li{margin:.35rem 0}b.problem{color:#b3261e}b.warning{color:#8a5a00}b.note{color:#345}
-"""
+CHECK = """<h2>What needs attention</h2>
+<ul>
+{% for finding in findings %}
+<li><b class="{{ finding.level }}">{{ finding.level }}:</b> {{ finding.text }}</li>
+{% endfor %}
+</ul>
+<h2>In numbers</h2>
+{{ table(None, facts) }}
+{% for title, head, rows in tables %}
+<h2>{{ title }}</h2>
+{{ table(head, rows) }}
+{% endfor %}
+<h2>In pictures</h2>
+{% for svg, caption in pictures %}
+<figure>{{ svg }}<figcaption>{{ caption }}</figcaption></figure>
+{% endfor %}"""
+LEVELS = ("problem", "warning", "note")  # the worst first
 INCHES = (6.0, 3.4)
 
 
@@ -79,52 +88,33 @@ def report_text(report: StoreReport) -> str:
             numbers = "".join(f"  {cell:>{w}}" for cell, w in zip(row[1:], widths[1:]))
             lines.append(f"  {row[0]:{widths[0]}}{numbers}")
     lines.append("")
-    for level in ("note", "warning", "problem"):
-        lines += [f"{level}: {finding.text}" for finding in report.findings if finding.level == level]
+    lines += [f"{finding.level}: {finding.text}" for finding in _by_level(report, LEVELS[::-1])]
     return "\n".join(lines)
 
 
 def report_page(report: StoreReport) -> str:
     """The report as one HTML page that fetches nothing; the same report gives the same bytes."""
-    parts = [f"<h1>{escape(report.title)}</h1>", "<h2>What needs attention</h2><ul>"]
-    for level in ("problem", "warning", "note"):
-        parts += [
-            f'<li><b class="{level}">{level}:</b> {escape(finding.text)}</li>'
-            for finding in report.findings
-            if finding.level == level
-        ]
-    parts.append("</ul><h2>In numbers</h2>" + _html_table(None, _facts(report)))
-    for title, header, rows in _tables(report):
-        parts.append(f"<h2>{escape(title)}</h2>" + _html_table(header, rows))
-    parts.append("<h2>In pictures</h2>")
-    parts += [f"<figure>{svg}<figcaption>{escape(text)}</figcaption></figure>" for svg, text in _pictures(report)]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(report.title)}</title><style>{CSS}</style></head>\n<body>"
-        + "\n".join(parts)
-        + "</body></html>\n"
+    return page(
+        report.title,
+        CHECK,
+        findings=_by_level(report, LEVELS),
+        facts=_facts(report),
+        tables=_tables(report),
+        pictures=_pictures(report),
     )
 
 
-def _html_table(header, rows) -> str:
-    def line(cells, tag):
-        return "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-
-    head = "" if header is None else line(header, "th")
-    return f'<div class="wide"><table>{head}{"".join(line(row, "td") for row in rows)}</table></div>'
+def _by_level(report: StoreReport, levels) -> list[Finding]:
+    return [finding for level in levels for finding in report.findings if finding.level == level]
 
 
 def _pictures(report: StoreReport):
     """SVG and caption of every picture that the data allow."""
-    held = np.isfinite(report.class_means).all(axis=1)
-    if held.any():
-        names = [name for name, h in zip(report.class_names or ["all spectra"], held) if h]
-        if not (
-            np.array([row["spectra"] for row in report.class_table if row["class"] in report.class_names]) > 0
-        ).any():
-            names = ["all spectra"]
-        means, sds = report.class_means[held], report.class_sds[held]
+    known = np.isfinite(report.class_means).all(axis=1)
+    if known.any():
+        has_labels = any(row["spectra"] for row in report.class_table if row["class"] in report.class_names)
+        names = [name for name, k in zip(report.class_names, known) if k] if has_labels else ["all spectra"]
+        means, sds = report.class_means[known], report.class_sds[known]
         yield (
             _svg("means", lambda ax: draw_mean_spectra(ax, report.wavenumber, means, sds, names)),
             "Mean spectrum and one standard deviation, of spectra with tissue where that can be told.",
@@ -143,7 +133,7 @@ def _pictures(report: StoreReport):
         )
 
 
-def _svg(name: str, draw) -> str:
+def _svg(name: str, draw) -> Markup:
     """A picture as an element of a page."""
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=INCHES, layout="constrained")
@@ -154,4 +144,71 @@ def _svg(name: str, draw) -> str:
     svg = svg[svg.index("<svg") :]
     # Names inside a drawing are the page's names too, and every drawing begins to count anew.
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
-    return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
+    return Markup(re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg))
+
+
+def draw_snr(ax: Axes, edges, counts, *, minimum: float) -> Axes:
+    """Draw how many spectra have which signal-to-noise ratio, on a scale of decades.
+
+    Parameters
+    ----------
+    ax : Axes
+    edges : (n_bins + 1,) array
+        The first and last may be infinite: their bins are drawn as wide as their neighbours.
+    counts : (n_bins,) int
+    minimum : float
+        Marked by a line.
+
+    Returns
+    -------
+    Axes
+    """
+    edges, counts = np.array(edges, np.float64), np.asarray(counts)
+    edges[0] = edges[0] if np.isfinite(edges[0]) else edges[1] ** 2 / edges[2]
+    edges[-1] = edges[-1] if np.isfinite(edges[-1]) else edges[-2] ** 2 / edges[-3]
+    ax.stairs(counts, edges, fill=True, color=BLUE)
+    line = ax.axvline(minimum, color=VERMILLION, ls="--", label=f"least usable, {minimum:g}")
+    ax.set_xscale("log")
+    filled = np.flatnonzero(counts)
+    if len(filled):
+        ax.set_xlim(min(edges[filled[0]], minimum / 2), max(edges[filled[-1] + 1], minimum * 2))
+    ax.set_xlabel("Signal-to-noise ratio of amide I")
+    ax.set_ylabel("Spectra")
+    legend_above(ax, [line], n_columns=1)
+    return ax
+
+
+def draw_tissue_share(ax: Axes, share) -> Axes:
+    """Draw the share of tissue of each image, ascending; `share` is (n_images,), NaN left out."""
+    share = np.sort(np.asarray(share, np.float64)[np.isfinite(share)])
+    ax.plot(np.arange(1, len(share) + 1), 100 * share, ".", color=BLUE)
+    ax.set_ylim(-3, 103)
+    ax.set_xlabel("Image, by its share")
+    ax.set_ylabel("Tissue / %")
+    return ax
+
+
+def draw_batch_test(ax: Axes, accuracy: float, shuffled, shuffled_in_class) -> Axes:
+    """Draw the accuracy at telling the batch, beside that of shuffled batches.
+
+    Parameters
+    ----------
+    ax : Axes
+    accuracy : float
+    shuffled, shuffled_in_class : (n_permutations,) array
+
+    Returns
+    -------
+    Axes
+    """
+    edges = np.linspace(0, 1, 41)
+    handles = [
+        ax.hist(shuffled, edges, color=PALE, ec=GREY, label="shuffled")[2],
+        ax.hist(shuffled_in_class, edges, histtype="step", color=BLUE, lw=1.6, label="shuffled within classes")[2][0],
+        ax.axvline(accuracy, color=VERMILLION, ls="--", label="as measured"),
+    ]
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("Balanced accuracy at telling the batch")
+    ax.set_ylabel("Shuffles")
+    legend_above(ax, handles, n_columns=3)
+    return ax

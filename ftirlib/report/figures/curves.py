@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ftirlib.errors import DataError
-from ftirlib.report.calibration import Reliability
 from ftirlib.report.figures.style import BLUE, GREY, class_marks
+from ftirlib.report.tally import Reliability
 
 
 def draw_reliability(ax: Axes, curves: Reliability | Mapping[str, Reliability]) -> Axes:
@@ -24,7 +24,7 @@ def draw_reliability(ax: Axes, curves: Reliability | Mapping[str, Reliability]) 
     ax : Axes
         About square.
     curves : Reliability or mapping of str to Reliability
-        From `ftirlib.report.calibration.reliability`. Marker areas grow with the share of spectra in the bin.
+        From `ftirlib.report.tally.reliability`. Marker areas grow with the share of spectra in the bin.
 
     Returns
     -------

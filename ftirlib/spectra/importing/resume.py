@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.errors import DataError
-from ftirlib.spectra.model import SPECTRUM_COORDS, SpectraWriter
+from ftirlib.spectra.model import SPECTRUM_COORDS
+from ftirlib.spectra.writer import SpectraWriter
 
 PROGRESS = "import.json"
 

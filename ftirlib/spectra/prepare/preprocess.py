@@ -24,7 +24,6 @@ from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.model import (
     CHUNK,
     SPECTRUM_COORDS,
-    SpectraWriter,
     has_images,
     iter_coordinates,
     open_spectra,
@@ -44,6 +43,7 @@ from ftirlib.spectra.prepare.steps import (
     SpectralStep,
     VectorNormalise,
 )
+from ftirlib.spectra.writer import SpectraWriter
 
 STEPS: dict[str, type[SpectralStep]] = {
     "cut": Cut,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from ftirlib.errors import DataError
-from ftirlib.report.paired import paired_table
-from ftirlib.report.uncertainty import paired_bootstrap
+from ftirlib.report.comparison import paired_table
+from ftirlib.report.scores import score_intervals
+from ftirlib.report.tally import Tally
 
 NAMES = {"class_names": ["normal", "cancerous"], "positive_classes": ["cancerous"]}
 
@@ -16,11 +17,12 @@ def models(rng):
     return y, {**flipped, "twin": flipped["good"]}, groups
 
 
-def test_differences_are_those_of_the_paired_bootstrap(rng):
+def test_differences_are_those_of_two_tallies_on_the_same_draws(rng):
     y, predictions, groups = models(rng)
     table = paired_table(y, predictions, groups, reference="good", n_resamples=100, **NAMES)
     assert table["model"].unique().tolist() == ["bad", "twin"]
-    expected = paired_bootstrap(y, predictions["bad"], predictions["good"], groups, n_resamples=100, **NAMES)
+    bad, good = (Tally.of(y, predictions[name], groups=groups, **NAMES) for name in ("bad", "good"))
+    expected = score_intervals(bad, good, n_resamples=100)
     row = table[(table.model == "bad") & (table.score == "balanced_accuracy")].iloc[0]
     found = expected["balanced_accuracy"]
     assert (row.difference, row.low, row.high) == (found.estimate, found.low, found.high)

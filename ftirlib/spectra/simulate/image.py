@@ -30,7 +30,7 @@ from ftirlib.spectra.simulate.glands import (
     smooth_field,
 )
 from ftirlib.spectra.simulate.optics import FWHM_PER_SIGMA, apodised_noise, blurred_mixture, psf_fwhm, van_de_hulst
-from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
+from ftirlib.spectra.simulate.settings import PhantomSettings
 
 MOST_EMPTY = 0.5  # a pixel is background when more of it than this is empty
 FIELDS_TRIED = 100

@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 
 from ftirlib.errors import SettingsError
-from ftirlib.spectra.model import SCHEMA, SPECTRUM_COORDS, UNKNOWN, SpectraWriter, open_spectra, validate_spectra
+from ftirlib.spectra.model import SCHEMA, SPECTRUM_COORDS, UNKNOWN, open_spectra, validate_spectra
 from ftirlib.spectra.simulate import chemistry as chem
 from ftirlib.spectra.simulate.glands import LUMEN, NECROSIS, TISSUES
-from ftirlib.spectra.simulate.phantom_image import (
+from ftirlib.spectra.simulate.image import (
     IMAGE,
     absorbance_of,
     draw_field,
@@ -23,7 +23,8 @@ from ftirlib.spectra.simulate.phantom_image import (
     draw_patient,
     in_proportion,
 )
-from ftirlib.spectra.simulate.phantom_settings import PhantomSettings
+from ftirlib.spectra.simulate.settings import PhantomSettings
+from ftirlib.spectra.writer import SpectraWriter
 
 __all__ = ["PhantomSettings", "planted_bands", "simulate_colon", "simulate_image"]
 

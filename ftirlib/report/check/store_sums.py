@@ -1,4 +1,4 @@
-"""One walk through the spectra of a data set: what is counted and summed on the way.
+"""Sums and counts over all spectra of a data set, gathered in one pass.
 
 Carbon dioxide near 2350 cm-1 and water vapour's lines: Rothman et al. 2013 (HITRAN, doi:10.1016/j.jqsrt.2013.07.002).
 """
@@ -10,6 +10,7 @@ import xarray as xr
 
 from ftirlib.errors import DataError
 from ftirlib.report.check.duplicates import Signatures
+from ftirlib.report.tally import sums_by_code
 from ftirlib.spectra.prepare.quality import MAXIMUM_AMIDE, MINIMUM_AMIDE, MINIMUM_SNR, assess
 
 SNR_EDGES = np.concatenate([[-np.inf], 10 ** np.arange(0, 4.01, 0.1), [np.inf]])  # 1 to 10 000, ten bins a decade
@@ -19,8 +20,8 @@ VAPOUR, QUIET = (1800.0, 1900.0), (2000.0, 2100.0)  # water lines without tissue
 NOISE_OF_SECOND_DIFFERENCE = 6.0**0.5  # standard deviation of x[k-1] - 2 x[k] + x[k+1], for white noise of one
 
 
-class Walk:
-    """Sums and counts over blocks of spectra: memory grows by some 80 bytes a spectrum, for its signature."""
+class StoreSums:
+    """Sums and counts over blocks of spectra; memory grows by some 80 bytes a spectrum, for its signature."""
 
     def __init__(self, data: xr.Dataset, random_state: int):
         axis = data.wavenumber.values
@@ -59,19 +60,18 @@ class Walk:
             self.n_noisy += int((tissue & (found["snr"] < MINIMUM_SNR)).sum())
             self.snr_counts += np.histogram(found["snr"][tissue], SNR_EDGES)[0]
             usable[usable] = tissue
-            np.add.at(self.image_tissue, image[usable], 1)
+            self.image_tissue += np.bincount(image[usable], minlength=len(self.image_tissue))
         rows = np.flatnonzero(usable)
         spectra = block[rows].astype(np.float64)
-        for codes, sums, counts in (
-            (image[rows], self.image_sums, self.image_counts),
-            (label[rows], self.sums, self.counts),
-        ):
-            for code in np.unique(codes[codes >= 0]):
-                members = spectra[codes == code]
-                sums[code] += members.sum(axis=0)
-                counts[code] += len(members)
-                if sums is self.sums:
-                    self.squares[code] += (members**2).sum(axis=0)
+        sums, counts = sums_by_code(image[rows], spectra, len(self.image_counts))
+        self.image_sums += sums
+        self.image_counts += counts
+        labelled = label[rows] >= 0
+        code, known = label[rows][labelled], spectra[labelled]
+        sums, counts = sums_by_code(code, known, len(self.counts))
+        self.sums += sums
+        self.squares += sums_by_code(code, known**2, len(self.counts))[0]
+        self.counts += counts
         for name, values in gases_in(spectra, self.axis).items():
             self._gases[name].append(values.astype(np.float32))
 
@@ -117,7 +117,7 @@ def gases_in(spectra, axis) -> dict[str, np.ndarray]:
     dict of (n_spectra,) arrays
         ``carbon_dioxide``: greatest distance over 2280-2390 from the line between the two sides of it;
         ``water_vapour``: roughness over 1800-1900, about 1 where there is none. The noise is the roughness over
-        2000-2100, where nothing absorbs. Left out is what the axis does not cover.
+        2000-2100, where nothing absorbs. A gas that the axis does not cover is left out.
     """
 
     def inside(window):
