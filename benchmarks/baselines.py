@@ -32,9 +32,8 @@ from xgboost import XGBClassifier
 
 from ftirlib.classify import boosting
 from ftirlib.classify.baselines import make_baseline
-from ftirlib.classify.walk import Walk
 from ftirlib.engine.store import peak_memory_mb
-from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.rows import Rows
 
 WAVENUMBERS, CLASSES, BANDS, BLOCK = 801, 4, 30, 4096
 MODELS = ("mean-mse", "mean-cosine", "pca-lda", "pca-xgb", "xgb")
@@ -50,22 +49,22 @@ def write_spectra(folder: Path, n: int) -> None:
     waves = np.sin(order * np.linspace(0, 2 * np.pi, WAVENUMBERS, dtype=np.float32)) / order
     heights = rng.standard_normal((CLASSES, BANDS), dtype=np.float32) / 3
 
-    def blocks():
-        for start in range(0, len(codes), BLOCK):
-            part = codes[start : start + BLOCK]
-            noise = rng.standard_normal((len(part), WAVENUMBERS), dtype=np.float32) / 100
-            yield 1 + (heights[part] + rng.standard_normal((len(part), BANDS), dtype=np.float32)) @ waves + noise
-
-    RowFile.write(folder / "spectra.float32", blocks(), WAVENUMBERS)
+    spectra = np.lib.format.open_memmap(folder / "spectra.npy", "w+", np.float32, (len(codes), WAVENUMBERS))
+    for start in range(0, len(codes), BLOCK):
+        part = codes[start : start + BLOCK]
+        noise = rng.standard_normal((len(part), WAVENUMBERS), dtype=np.float32) / 100
+        spectra[start : start + BLOCK] = (
+            1 + (heights[part] + rng.standard_normal((len(part), BANDS), dtype=np.float32)) @ waves + noise
+        )
     np.save(folder / "codes.npy", codes)
 
 
-def streamed(name: str, file: RowFile, codes: np.ndarray, rounds: int):
-    walk = Walk.over(file, np.arange(len(codes)))
+def streamed(name: str, file: Rows, codes: np.ndarray, rounds: int):
+    rows = Rows.of(file, np.arange(len(codes)))
     if name == "xgb":
-        trees = boosting.boost(walk, codes, CLASSES, rounds=rounds)
+        trees = boosting.boost(rows, codes, CLASSES, rounds=rounds)
         return lambda spectra: boosting.probabilities(trees, spectra)
-    return make_baseline(name).fit(walk, codes).predict_proba
+    return make_baseline(name).fit(rows, codes).predict_proba
 
 
 def in_memory(name: str, spectra: np.ndarray, codes: np.ndarray, rounds: int):
@@ -85,7 +84,7 @@ def in_memory(name: str, spectra: np.ndarray, codes: np.ndarray, rounds: int):
 
 def train_alone(folder: Path, name: str, kind: str, rounds: int) -> None:
     """In a process of its own: processor seconds and peak memory of training as JSON, answers in a file."""
-    file, codes = RowFile(folder / "spectra.float32", WAVENUMBERS), np.load(folder / "codes.npy")
+    file, codes = Rows.of(folder / "spectra.npy"), np.load(folder / "codes.npy")
     seen = slice(0, len(codes) - UNSEEN)
     with threadpool_limits(1):
         spectra = file[seen] if kind == "in_memory" else file
@@ -116,13 +115,13 @@ def compared(folder: Path, name: str, kinds: list[str], rounds: int) -> dict:
 def sampled_bins(folder: Path) -> dict:
     """Trees with bins from a sample and trees of shuffled spectra, against those of all spectra in order."""
     write_spectra(folder, BINNED)
-    file, codes = RowFile(folder / "spectra.float32", WAVENUMBERS), np.load(folder / "codes.npy")
-    spectra = np.concatenate([block[:, ::EVERY] for block in file.blocks(BLOCK)])
+    file, codes = Rows.of(folder / "spectra.npy"), np.load(folder / "codes.npy")
+    spectra = np.concatenate([block[:, ::EVERY] for _, block in file.blocks(BLOCK)])
     seen, unseen = np.arange(BINNED), np.arange(BINNED, BINNED + UNSEEN)
 
     def answers(rows, sample):
         boosting.SAMPLE = sample
-        trees = boosting.boost(Walk.over(spectra, rows), codes[rows], CLASSES)
+        trees = boosting.boost(Rows.of(spectra, rows), codes[rows], CLASSES)
         return boosting.probabilities(trees, spectra[unseen])
 
     sample = boosting.SAMPLE

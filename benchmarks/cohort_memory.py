@@ -23,14 +23,12 @@ import numpy as np
 from machine import machine
 
 from ftirlib.classify.boosting import boost
-from ftirlib.classify.codes import Codes
-from ftirlib.classify.walk import Walk
 from ftirlib.engine.store import peak_memory_mb
 from ftirlib.method import tasks
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.report.memory import cohort_memory
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.rows import Rows
 from ftirlib.spectra.writer import SpectraWriter
 
 PIXELS = 115**2  # of an image, as published
@@ -91,8 +89,8 @@ def baseline(folder: Path, common: dict) -> None:
 
 def trees(folder: Path, common: dict) -> None:
     """Two of the rounds that boosting takes, as the memory of each is the same."""
-    data, rows = open_spectra(common["spectra"], codes=False), tasks.read_fold(common["folds"], 0).runs["train"]
-    boost(Walk.over(data, rows), Codes(rows.column(data.label.variable)), len(CLASSES), rounds=2)
+    data, rows = open_spectra(common["spectra"], codes=False), tasks.read_fold(common["folds"], 0).train
+    boost(Rows.of(data, rows), data.label.values[rows], len(CLASSES), rounds=2)
 
 
 def network(folder: Path, common: dict) -> None:
@@ -142,7 +140,7 @@ def scores(folder: Path, common: dict) -> None:
 
 def driver(folder: Path, common: dict) -> None:
     """What the driver keeps from stage to stage: the data set, the four folds, and where the answers of a model lie."""
-    held = [open_spectra(common["spectra"]), StoredArrays(folder / "ensemble" / "fold0" / "probabilities.npz")]
+    held = [open_spectra(common["spectra"]), np.load(folder / "ensemble" / "fold0" / "probabilities.npz")]
     held += [tasks.read_fold(common["folds"], k) for k in range(N_SETS)]
 
 

@@ -24,7 +24,7 @@ from ftirlib.method import fusion_stages
 from ftirlib.method.run import open_run
 from ftirlib.method.settings import read_settings
 from ftirlib.report.scores import multiclass_intervals
-from ftirlib.sources.public_sets import get_public_set
+from ftirlib.sources.packages import get_public_set
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.importing.readers import import_spectra
 

@@ -15,7 +15,7 @@ _ROOMS = {
     "ftirlib.spectra.simulate.colon": ["simulate_colon"],
     "ftirlib.spectra.simulate.complexes": ["simulate_complexes"],
     "ftirlib.spectra.folds": ["Fold", "four_way_folds"],
-    "ftirlib.sources.public_sets": ["get_public_set", "import_public_set"],
+    "ftirlib.sources.packages": ["get_public_set", "import_public_set"],
     "ftirlib.sources.colorectal_store": ["import_colorectal"],
     "ftirlib.classify.baselines": ["NearestMean", "PCALDA", "PCAXGB", "XGB"],
     "ftirlib.classify.mscnn": ["MSCNN", "MSCNNSettings"],

@@ -9,7 +9,7 @@ import xarray as xr
 
 from ftirlib.errors import DataError, StoreError
 from ftirlib.explain import attribution
-from ftirlib.explain.attribution import Attribution, read_parts, relative_error, save_pieces, walk_weights
+from ftirlib.explain.attribution import Attribution, read_parts, relative_error, save_pieces, weight_rows
 
 ARRAYS = ("weights", "intercept", "score", "local_prediction", "labels", "rows", "standard_error", "stability")
 
@@ -184,12 +184,12 @@ def test_parts_of_several_stores_are_read_without_the_others(tmp_path):
         read_parts([tmp_path / "nowhere"], ("rows",))
 
 
-def test_weights_of_several_stores_are_walked_as_one(tmp_path):
+def test_weights_of_several_stores_are_read_as_one(tmp_path):
     pieces = [make(n=n) for n in (3, 2, 4)]
     paths = [piece.save(tmp_path / f"{i}.zarr") for i, piece in enumerate(pieces)]
     whole = np.concatenate([piece.weights[:, 0] for piece in pieces])
-    walk = walk_weights(paths)
-    assert walk.shape == whole.shape
+    found = weight_rows(paths)
+    assert found.shape == whole.shape
     for rows in (
         slice(0, 9),
         slice(1, 2),
@@ -201,14 +201,15 @@ def test_weights_of_several_stores_are_walked_as_one(tmp_path):
         slice(0, 9, 8),
         slice(2, 9, 5),
         slice(4, 9, 2),
+        [8, 0, 4, 3, 0],
+        [],
     ):
-        np.testing.assert_array_equal(walk.read(rows), whole[rows])
-    assert walk[:].dtype == np.float64
-    assert [block.tobytes() for _, block in walk.blocks(4)] == [whole[k : k + 4].tobytes() for k in (0, 4, 8)]
-    np.testing.assert_array_equal(walk.every(2)[:], whole[::2])
+        np.testing.assert_array_equal(found[rows], whole[rows] if rows != [] else whole[:0])
+    assert found[:].dtype == np.float64
+    assert [block.tobytes() for _, block in found.blocks(4)] == [whole[k : k + 4].tobytes() for k in (0, 4, 8)]
     with pytest.raises(StoreError, match="nowhere"):
-        walk_weights([*paths, tmp_path / "nowhere"])
+        weight_rows([*paths, tmp_path / "nowhere"])
     shutil.rmtree(paths[1] / "weights")
-    assert np.array_equal(walk[:3], whole[:3])
+    assert np.array_equal(found[:3], whole[:3])
     with pytest.raises(StoreError, match="cannot be read as explanations"):
-        walk[2:4]
+        found[2:4]

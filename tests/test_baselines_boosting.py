@@ -10,9 +10,9 @@ from xgboost import XGBClassifier
 from ftirlib.classify import boosting
 from ftirlib.classify.baselines import make_baseline
 from ftirlib.classify.boosting import boost, probabilities
-from ftirlib.classify.walk import Walk
 from ftirlib.explain.crime.context_controls import CLUSTERED
 from ftirlib.explain.crime.contexts import EMBEDDED
+from ftirlib.spectra.rows import Rows
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def labelled(rng):
 
 
 def trained(X, codes, **options):
-    return probabilities(boost(Walk.over(X), codes, codes.max() + 1, rounds=8, **options), X)
+    return probabilities(boost(Rows.of(X), codes, codes.max() + 1, rounds=8, **options), X)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -37,8 +37,8 @@ def test_trees_are_those_of_xgboost(labelled, monkeypatch, n_classes, size):
 
 def test_rounds_are_xgboosts_unless_given(labelled):
     X, codes = labelled
-    assert boost(Walk.over(X[:60]), codes[:60], 3).num_boosted_rounds() == 100
-    assert boost(Walk.over(X[:60]), codes[:60], 3, rounds=2).num_boosted_rounds() == 2
+    assert boost(Rows.of(X[:60]), codes[:60], 3).num_boosted_rounds() == 100
+    assert boost(Rows.of(X[:60]), codes[:60], 3, rounds=2).num_boosted_rounds() == 2
 
 
 @pytest.mark.parametrize("sample", [5000, 400])
@@ -76,9 +76,9 @@ def test_of_too_many_evenly_spaced_spectra_are_trained_on(labelled, monkeypatch,
     X, codes = labelled
     monkeypatch.setattr(boosting, "MOST", len(X) // 2 - 1)  # which leaves every third
     monkeypatch.setattr(boosting, "SAMPLE", len(X) // 8)  # and bins of some of these
-    found = make_baseline(name, n_components=4).fit(Walk.over(X), codes)
+    found = make_baseline(name, n_components=4).fit(Rows.of(X), codes)
     few = boost(
-        Walk.over(X[::3] if name == "xgb" else found.components_.scores(X[::3]).astype(np.float32)), codes[::3], 3
+        Rows.of(X[::3] if name == "xgb" else found.components_.scores(X[::3]).astype(np.float32)), codes[::3], 3
     )
     assert found.booster_.save_raw() == few.save_raw()
 

@@ -6,16 +6,15 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from xgboost import XGBClassifier
 
-from ftirlib.classify import walk
 from ftirlib.classify.baselines import PCALDA, PCAXGB
 from ftirlib.classify.discriminant import Discriminant
 from ftirlib.classify.moments import Components, Moments, class_means
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError
+from ftirlib.spectra.rows import Rows
 
 
 def moments(X, codes):
-    return Moments.of(Walk.over(X), codes, codes.max() + 1)
+    return Moments.of(Rows.of(X), codes, codes.max() + 1)
 
 
 @pytest.fixture
@@ -26,20 +25,20 @@ def labelled(rng):
 
 @pytest.mark.parametrize("size", [1, 3, 64, 1000])
 def test_moments_whatever_the_blocks(labelled, monkeypatch, size):
-    monkeypatch.setattr(walk, "CHUNK", size)
+    monkeypatch.setattr(Rows.blocks, "__defaults__", (size,))
     X, codes = labelled
     found = moments(X, codes)
     means = np.stack([X[codes == k].mean(axis=0) for k in range(3)])
     centred = X - means[codes]
     np.testing.assert_array_equal(found.counts, [60, 30, 10])
     np.testing.assert_allclose(found.means, means, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(class_means(Walk.over(X), codes, 3), means, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(class_means(Rows.of(X), codes, 3), means, rtol=0, atol=1e-13)
     np.testing.assert_allclose(found.within, centred.T @ centred, rtol=0, atol=1e-11)
     np.testing.assert_allclose(found.scatter / 99, np.cov(X.T), rtol=0, atol=1e-12)
 
 
 def test_classes_that_come_one_after_the_other(labelled, monkeypatch):
-    monkeypatch.setattr(walk, "CHUNK", 8)
+    monkeypatch.setattr(Rows.blocks, "__defaults__", (8,))
     X, codes = labelled
     order = np.argsort(codes, kind="stable")
     np.testing.assert_allclose(moments(X[order], codes[order]).within, moments(X, codes).within, atol=1e-11)
@@ -47,7 +46,7 @@ def test_classes_that_come_one_after_the_other(labelled, monkeypatch):
 
 def test_a_common_height_costs_no_digits(labelled, monkeypatch):
     """Height 2^20 times the spread: differences from zero would leave a fifth of float64's digits."""
-    monkeypatch.setattr(walk, "CHUNK", 8)
+    monkeypatch.setattr(Rows.blocks, "__defaults__", (8,))
     X, codes = labelled
     X = np.round(X * 2**10) / 2**10  # exact beside the height
     height = 2.0**20

@@ -162,7 +162,8 @@ def test_public_set_is_imported_by_its_name_with_its_licence(ftirlib, tmp_path, 
     table.insert(0, "type", ["a", "b", "a", "b", "a", "b"])
     table.to_csv(tmp_path / "t.csv", index=False)
     known = {"label": "type", "unit": "absorbance", "licence": "one of theirs", "provenance": "there"}
-    monkeypatch.setattr(data_commands, "fetch_set", lambda name: (tmp_path / "t.csv", known))
+    monkeypatch.setattr(data_commands, "get_public_set", lambda name: tmp_path / "t.csv")
+    monkeypatch.setattr(data_commands, "import_options", lambda name: known)
     assert ftirlib("import", "tissue-components", tmp_path / "x.zarr", "--provenance", "mine")[0] == 0
     attrs = open_spectra(tmp_path / "x.zarr").attrs
     assert (attrs["licence"], attrs["provenance"]) == ("one of theirs", "mine")

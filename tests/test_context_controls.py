@@ -7,7 +7,6 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.explain.crime.context_controls import (
     PLAIN,
@@ -19,7 +18,7 @@ from ftirlib.explain.crime.context_controls import (
     nearest,
     plain_points,
 )
-from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.rows import Rows
 
 
 @pytest.fixture
@@ -89,7 +88,7 @@ def test_contexts_are_found_on_one_set_and_tried_on_another(planted):
 
 def test_what_lies_in_files_is_clustered_as_arrays_are(planted, tmp_path):
     halves = [half.astype(np.float32) for half in planted[:2]]
-    files = [RowFile.write(tmp_path / str(k), [half], 12) for k, half in enumerate(halves)]
+    files = [Rows.of(half).to_file(tmp_path / f"{k}.npy") for k, half in enumerate(halves)]
     found, same = (context_controls(*pair, n_contexts=5) for pair in (halves, files))
     for control, assigned in found.items():
         np.testing.assert_array_equal(assigned, same[control])
@@ -106,19 +105,19 @@ def test_points_of_both_are_the_components_of_the_scaled_halves(planted):
     known[0][:, 3] = tried[0][:, 3] = 0.1  # never varies: centred only
     scaler = StandardScaler().fit(np.hstack(known))
     pca = PCA(3).fit(scaler.transform(np.hstack(known)))
-    for walk, halves in zip(plain_points("PCA of both", known, tried, n_components=3), (known, tried)):
+    for points, halves in zip(plain_points("PCA of both", known, tried, n_components=3), (known, tried)):
         expected = pca.transform(scaler.transform(np.hstack(halves)))
-        np.testing.assert_allclose(np.abs(walk[:]), np.abs(expected), atol=1e-9)
-    walks = [[Walk.over(half) for half in halves] for halves in (known, tried)]
-    for one, other in zip(plain_points("PCA of both", known, tried), plain_points("PCA of both", *walks)):
+        np.testing.assert_allclose(np.abs(points[:]), np.abs(expected), atol=1e-9)
+    rows = [[Rows.of(half) for half in halves] for halves in (known, tried)]
+    for one, other in zip(plain_points("PCA of both", known, tried), plain_points("PCA of both", *rows)):
         np.testing.assert_array_equal(one[:], other[:])
 
 
 def test_of_many_spectra_evenly_spaced_ones_are_clustered(planted, monkeypatch):
     spectra, _, kind, _ = planted
     monkeypatch.setattr("ftirlib.explain.crime.context_controls.CLUSTERED", 60)
-    walk = Walk.over(spectra)
-    found = nearest(cluster(walk, 2), walk)
+    rows = Rows.of(spectra)
+    found = nearest(cluster(rows, 2), rows)
     assert adjusted_rand_score(kind, found) == 1
     some = KMeans(2, n_init=10, random_state=0).fit(spectra[::4].astype(np.float32))
     np.testing.assert_array_equal(found, some.predict(spectra.astype(np.float32)))

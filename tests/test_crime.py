@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError, StoreError
 from ftirlib.explain.crime.contexts import (
     Contexts,
@@ -19,11 +18,10 @@ from ftirlib.explain.crime.contexts import (
     embed,
     extreme_contexts,
     find_contexts,
-    mislabel_scores,
     opposing_context,
 )
 from ftirlib.spectra.model import CHUNK
-from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.rows import Rows
 
 PLACES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 SIZES = [20, 60, 40]
@@ -154,7 +152,6 @@ def test_a_table_done_by_hand():
     np.testing.assert_allclose(found.mean_spectra, [[3, 5], [np.nan, np.nan], [0, 0]])
     np.testing.assert_allclose(found.mean_weights, -found.mean_spectra)
     np.testing.assert_allclose(found.sd_spectra[0], spectra[:3].std(0), rtol=1e-6)
-    np.testing.assert_allclose(mislabel_scores(found, [2, 0, 1]), [0, 0.5, np.nan])
     frame = found.frame(["normal", "adenomatous", "cancerous"])
     assert frame.index.name == "context"
     assert frame.label.tolist() == ["adenomatous", "", "cancerous"]
@@ -174,13 +171,11 @@ def test_describe_sums_in_blocks_as_at_once(rng):
     np.testing.assert_array_equal(found.mislabel_score, 0)
 
 
-def test_moments_of_what_is_walked_are_those_of_the_array(rng, tmp_path):
+def test_moments_of_a_file_are_those_of_the_array(rng, tmp_path):
     n = CHUNK + 50
     assigned, x = rng.integers(1, 4, n), 1000 + rng.normal(size=(n, 5)).astype(np.float32)
     found = context_moments(x, assigned, 5)
-    file = RowFile.write(tmp_path / "rows", [x], 5)
-    for source in (file, Walk.over(file)):
-        np.testing.assert_array_equal(found, context_moments(source, assigned, 5))
+    np.testing.assert_array_equal(found, context_moments(Rows.of(x).to_file(tmp_path / "rows.npy"), assigned, 5))
     for k in (1, 2, 3):
         mine = x[assigned == k].astype(float)
         np.testing.assert_allclose([part[k] for part in found], [mine.mean(0), mine.std(0)], rtol=1e-12)

@@ -1,14 +1,10 @@
 """The spectra that are explained: as many from each image, by the seed alone, however they are read."""
 
 import numpy as np
-import pytest
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.method import tasks
-from ftirlib.spectra import runs
-from ftirlib.spectra.runs import Runs
 
 
 def by_image(image, rows, most, seed):
@@ -35,15 +31,11 @@ def by_image(image, rows, most, seed):
     image=st.lists(st.integers(0, 9), min_size=1, max_size=200),
     most=st.integers(1, 60),
     seed=st.integers(0, 99),
-    part=st.integers(1, 50),
 )
-def test_rows_are_those_of_the_definition(image, most, seed, part):
+def test_rows_are_those_of_the_definition(image, most, seed):
     image = np.array(image, np.int32)
     rows = np.flatnonzero(np.random.default_rng(seed).random(image.size) < 0.7)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "PART", part)
-        patch.setattr(runs, "PART", part)
-        found = tasks.explained_rows(xr.Variable("spectrum", image), Runs.of(rows), most, seed)
+    found = tasks.explained_rows(image, rows, most, seed)
     np.testing.assert_array_equal(found, by_image(image, rows, most, seed))
 
 

@@ -30,7 +30,7 @@ from ftirlib.explain.faithfulness import (
 )
 from ftirlib.explain.faithfulness.curves import _interpolate
 from ftirlib.explain.lime.lime import SpectralLime
-from ftirlib.report.figures.faithfulness import draw_perturbation_curves
+from ftirlib.report.figures.curves import draw_perturbation_curves
 from ftirlib.spectra.model import make_spectra
 
 P = 12

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError
 from ftirlib.spectra import folds as module
-from ftirlib.spectra import runs
 from ftirlib.spectra.folds import Fold, check_fold, four_way_folds
 
 
@@ -62,28 +60,14 @@ def test_large_cohorts_are_split_as_small_ones_of_the_same_shape(monkeypatch):
         np.testing.assert_array_equal(a.test, b.test)
 
 
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 1000), part=st.integers(1, 300))
-def test_parts_read_at_a_time_do_not_matter(seed, part):
-    label, group = cohort(seed)
-    label[::9] = -1
-    whole = four_way_folds(label, group, n_tries=2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PART", part)
-        patch.setattr(runs, "PART", part)
-        folds = four_way_folds(xr.Variable("spectrum", label), xr.Variable("spectrum", group), n_tries=2)
-        for a, b in zip(whole, folds):
-            check_fold(b, xr.Variable("spectrum", group))
-            for side in module.SIDES:
-                np.testing.assert_array_equal(getattr(a, side), getattr(b, side))
-
-
-def test_a_fold_of_whole_groups_is_few_runs():
-    group = np.repeat(np.arange(16), 1000)
-    folds = four_way_folds(group % 2, group)
-    for fold in folds:
-        assert sum(len(rows.bounds) for rows in fold.runs.values()) <= 16
-        assert fold.train.dtype == np.int32
+def test_rows_are_int32_where_they_fit_and_ascend():
+    last = np.iinfo(np.int32).max
+    fold = Fold([last - 1, last], [last, last + 1], [])
+    assert (fold.train.dtype, fold.validation.dtype, fold.test.dtype) == (np.int32, np.int64, np.int32)
+    assert fold.validation.tolist() == [last, last + 1]
+    for rows in ([3, 2], [1, 1], [-1, 0]):
+        with pytest.raises(DataError, match="the test rows of a fold must ascend"):
+            Fold([0], [1], rows)
 
 
 @pytest.mark.parametrize(

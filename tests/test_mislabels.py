@@ -11,15 +11,13 @@ BOOTSTRAP = {"n_resamples": 50, "random_state": 0}
 
 
 def planted():
-    """Four contexts of 30 pixels; those of the last are labelled 1 but are, and are predicted as, 0."""
+    """Four contexts of 30 pixels; those of the last are mislabelled, and all their predictions oppose the label."""
     assigned = np.arange(120) % 4
-    labelled = np.where(assigned >= 2, 1, 0)
-    wrong = assigned == 3
-    return assigned, np.where(wrong, 0, labelled), labelled, wrong
+    return assigned, np.array([0.0, 0.0, 0.0, 1.0]), assigned == 3
 
 
 def test_a_planted_context_is_found():
-    table = mislabel_table(*planted(), GROUPS, n_contexts=4, **BOOTSTRAP).set_index("level")
+    table = mislabel_table(*planted(), GROUPS, **BOOTSTRAP).set_index("level")
     for level, n, true in (("pixel", 120, 30), ("context", 4, 1)):
         assert table.loc[level, ["n", "true", "flagged"]].tolist() == [n, true, true]
         assert table.loc[level, ["auroc", "precision", "recall"]].tolist() == [1, 1, 1]
@@ -36,40 +34,35 @@ def test_counts_by_hand():
 
 
 def test_a_classifier_that_repeats_the_labels_flags_nothing():
-    assigned, _, labelled, wrong = planted()
-    pixel = mislabel_table(assigned, labelled, labelled, wrong, GROUPS, n_contexts=4, **BOOTSTRAP).iloc[0]
+    assigned, _, wrong = planted()
+    pixel = mislabel_table(assigned, np.zeros(4), wrong, GROUPS, **BOOTSTRAP).iloc[0]
     assert (pixel.flagged, pixel.recall, pixel.auroc) == (0, 0, 0.5)
     assert np.isnan(pixel.precision)
 
 
 def test_truth_without_mislabels_has_no_auroc():
-    assigned, predicted, labelled, _ = planted()
-    nothing = np.zeros(120, bool)
-    table = mislabel_table(assigned, predicted, labelled, nothing, GROUPS, n_contexts=4, **BOOTSTRAP)
+    assigned, score, _ = planted()
+    table = mislabel_table(assigned, score, np.zeros(120, bool), GROUPS, **BOOTSTRAP)
     assert table[[f"{q}{end}" for q in ("auroc", "recall") for end in ("", "_low", "_high")]].isna().all(axis=None)
     assert (table["precision"] == 0).all()
 
 
-def test_suspicion_from_elsewhere_and_contexts_without_one():
-    assigned, predicted, labelled, wrong = planted()
+def test_contexts_without_suspicion_or_without_pixels():
+    assigned, _, wrong = planted()
     score = np.array([0.0, 0.2, np.nan, 0.7, np.nan])  # context 2 gets the mean, 0.3; context 4 holds no pixels
-    found = mislabel_table(assigned, predicted, labelled, wrong, GROUPS, n_contexts=5, score=score, **BOOTSTRAP)
+    found = mislabel_table(assigned, score, wrong, GROUPS, **BOOTSTRAP)
     assert found["n"].tolist() == [120, 4]
     assert found["auroc"].tolist() == [1, 1]
-    low = mislabel_table(
-        assigned, predicted, labelled, wrong, GROUPS, n_contexts=5, score=score, threshold=0.25, **BOOTSTRAP
-    )
+    low = mislabel_table(assigned, score, wrong, GROUPS, threshold=0.25, **BOOTSTRAP)
     assert low["precision"].tolist() == [0.5, 0.5]
 
 
 def test_bad_input_is_refused():
-    assigned, predicted, labelled, wrong = planted()
-    unknown = np.where(assigned == 0, -1, labelled)
-    for labels, options, error, message in (
-        (unknown, {}, DataError, "30 labels are unknown"),
-        (labelled, {"threshold": 1.5}, SettingsError, "threshold is 1.5"),
-        (labelled, {"score": np.zeros(3)}, DataError, r"shape \(3,\); give one number for each of 4"),
-        (labelled, {"score": np.full(4, np.nan)}, DataError, "give one number"),
+    assigned, score, wrong = planted()
+    for suspicion, options, error, message in (
+        (score, {"threshold": 1.5}, SettingsError, "threshold is 1.5"),
+        (np.zeros(3), {}, DataError, r"shape \(3,\); give one number for each of 4"),
+        (np.full(4, np.nan), {}, DataError, "give one number"),
     ):
         with pytest.raises(error, match=message):
-            mislabel_table(assigned, predicted, labels, wrong, GROUPS, n_contexts=4, **(BOOTSTRAP | options))
+            mislabel_table(assigned, suspicion, wrong, GROUPS, **(BOOTSTRAP | options))

@@ -138,11 +138,10 @@ def test_opening_reads_no_absorbance(small, tmp_path):
     ("name", "value", "words"),
     [("label", 1, "more than one label"), ("label", 2, r"'label' holds codes 0\.\.2"), ("group", -1, "'group' holds")],
 )
-def test_the_last_part_of_the_codes_is_checked_too(name, value, words, small, tmp_path, monkeypatch):
+def test_codes_of_a_store_are_checked_when_it_is_opened(name, value, words, small, tmp_path):
     path = save_spectra(small.assign_coords(label=small.label * 0), tmp_path / "s.zarr")
     codes = zarr.open_group(path)[name]
     codes[3] = value
-    monkeypatch.setattr(model, "PART", 1)
     with pytest.raises(DataError, match=words):
         open_spectra(path)
     assert open_spectra(path, codes=False)[name].values[3] == value

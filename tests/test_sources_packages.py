@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ftirlib.engine.cache import written_whole
 from ftirlib.engine.places import cache_folder
 from ftirlib.errors import DataError
 from ftirlib.sources import packages
@@ -91,16 +90,14 @@ def test_compressed_member_is_unpacked(tmp_path):
     assert get(described(archive, member="pkg/data.csv.xz"), archive, tmp_path).read_bytes() == TABLE
 
 
-def test_group_is_added_as_a_column(tmp_path, monkeypatch):
+def test_group_is_added_as_a_column(tmp_path):
     archive = tar(("pkg/data.csv", TABLE))
-    for block in (1 << 20, 7):  # lines that lie across blocks too
-        monkeypatch.setattr(packages, "BLOCK", block)
-        wanted = described(archive, group=("animal", "sample_id", "^[A-Z]+[0-9]+"), version=str(block))
-        table = pd.read_csv(get(wanted, archive, tmp_path))
-        assert table.animal.tolist() == ["LL12", "LL12", "AS3"]
-        pd.testing.assert_frame_equal(table.drop(columns="animal"), pd.read_csv(io.BytesIO(TABLE)))
+    wanted = described(archive, group=("animal", "sample_id", "^[A-Z]+[0-9]+"))
+    table = pd.read_csv(get(wanted, archive, tmp_path))
+    assert table.animal.tolist() == ["LL12", "LL12", "AS3"]
+    pd.testing.assert_frame_equal(table.drop(columns="animal"), pd.read_csv(io.BytesIO(TABLE)))
     with pytest.raises(DataError, match="no part that names the animal"):
-        get(described(archive, group=("animal", "sample_id", "^Z")), archive, tmp_path)
+        get(described(archive, group=("animal", "sample_id", "^Z"), version="2"), archive, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -187,15 +184,6 @@ def test_cache_folder_is_the_users_choice(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
     monkeypatch.setattr(sys, "platform", "linux")
     assert cache_folder() == tmp_path / "x" / "ftirlib"
-
-
-def test_file_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "a"
-    path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), written_whole(path) as file:
-        file.write(b"new")
-        raise KeyboardInterrupt
-    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_catalogue_is_complete():

@@ -1,8 +1,7 @@
-"""Fetching a record's files from a local server that speaks as the repository does, and breaks off when told."""
+"""Fetching a record's files from a local server that answers as the repository does, and breaks off when told."""
 
 import hashlib
 import json
-import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +11,7 @@ from colorectal_layout import write_cohort
 
 from ftirlib.errors import DataError
 from ftirlib.sources.colorectal_store import import_colorectal
-from ftirlib.sources.zenodo import RecordFile, choose_colorectal, fetch, get_colorectal, open_record
+from ftirlib.sources.download import TRIES, RecordFile, choose_colorectal, fetch, get_colorectal, open_record
 
 DOI = "10.5281/zenodo.17790337"
 BODY = bytes(range(256)) * 400
@@ -23,9 +22,8 @@ class Repository:
 
     def __init__(self, files):
         self.files = dict(files)
-        self.asked = []  # (file, first byte asked for)
+        self.asked = []  # names of files
         self.break_after = []  # bytes after which each next answer ends
-        self.ranges = True
         self.refuse = []  # status codes of the next answers
         repository = self
 
@@ -41,21 +39,14 @@ class Repository:
                 return self.answer(404, b"{}")
 
             def send_file(self, name):
-                body, first = repository.files[name], 0
-                found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-                if found and repository.ranges:
-                    first = int(found[1])
-                repository.asked.append((name, int(found[1]) if found else 0))
+                repository.asked.append(name)
                 if repository.refuse:
                     return self.answer(repository.refuse.pop(0), b"")
-                whole = body[first:]
-                self.send_response(206 if first else 200)
-                self.send_header("Content-Length", str(len(whole)))
-                if first:
-                    self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
+                body = repository.files[name]
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                stop = repository.break_after.pop(0) if repository.break_after else len(whole)
-                self.wfile.write(whole[:stop])
+                self.wfile.write(body[: repository.break_after.pop(0) if repository.break_after else len(body)])
                 self.close_connection = True
 
             def answer(self, status, body):
@@ -81,7 +72,8 @@ class Repository:
 
 @pytest.fixture
 def served(monkeypatch):
-    """Make a repository; no proxy before 127.0.0.1."""
+    """Make a repository; no proxy before 127.0.0.1, and no waiting between tries."""
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -103,31 +95,23 @@ def test_whole_file_is_fetched_once(served, tmp_path):
     repository = served({"a.txt": BODY})
     for _ in range(2):
         assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == BODY
-    assert repository.asked == [("a.txt", 0)]
+    assert repository.asked == ["a.txt"]
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_broken_fetch_goes_on_where_it_stopped(served, tmp_path):
+def test_broken_fetch_is_tried_again(served, tmp_path):
     repository = served({"a.txt": BODY})
     repository.break_after = [1000, 500]
-    assert fetch(repository.file("a.txt"), tmp_path / "a.txt", pause=0).read_bytes() == BODY
-    assert repository.asked == [("a.txt", 0), ("a.txt", 1000), ("a.txt", 1500)]
-
-
-def test_killed_fetch_goes_on_with_the_next_call(served, tmp_path):
-    repository = served({"a.txt": BODY})
-    repository.break_after = [1000]
-    with pytest.raises(DataError, match=f"at 1000 of {len(BODY)} bytes.*goes on from there"):
-        fetch(repository.file("a.txt"), tmp_path / "a.txt", tries=1)
-    assert not (tmp_path / "a.txt").exists()
     assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == BODY
-    assert repository.asked[-1] == ("a.txt", 1000)
+    assert repository.asked == ["a.txt"] * 3
 
 
-def test_server_without_ranges_sends_all_anew(served, tmp_path):
+def test_fetch_that_keeps_breaking_off_leaves_nothing(served, tmp_path):
     repository = served({"a.txt": BODY})
-    repository.ranges = False
-    (tmp_path / "a.txt.part").write_bytes(b"rest of something else")
+    repository.break_after = [1000] * TRIES
+    with pytest.raises(DataError, match=r"a.txt' cannot be fetched .* check the network and try again\.$"):
+        fetch(repository.file("a.txt"), tmp_path / "a.txt")
+    assert not list(tmp_path.iterdir())
     assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == BODY
 
 
@@ -135,26 +119,42 @@ def test_wrong_hash_is_refused_and_removed(served, tmp_path):
     repository = served({"a.txt": BODY})
     wanted = repository.file("a.txt")
     repository.files["a.txt"] = BODY[:-1] + b"?"
-    with pytest.raises(DataError, match="md5 .* but the record says"):
+    with pytest.raises(DataError, match=r"'a.txt' came with another md5 than the record's .* fetch it again\.$"):
         fetch(wanted, tmp_path / "a.txt")
     assert not list(tmp_path.iterdir())
 
 
-def test_longer_leftover_and_changed_file_are_replaced(served, tmp_path):
+def test_changed_file_is_replaced(served, tmp_path):
     repository = served({"a.txt": BODY})
-    (tmp_path / "a.txt.part").write_bytes(BODY * 2)
     (tmp_path / "a.txt").write_bytes(b"another version")
     assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == BODY
 
 
-def test_busy_server_is_asked_again_and_a_missing_file_is_not(served, tmp_path):
+def test_changed_file_stays_until_the_other_is_whole(served, tmp_path):
+    repository = served({"a.txt": BODY})
+    (tmp_path / "a.txt").write_bytes(b"another version")
+    repository.break_after = [1000] * TRIES
+    with pytest.raises(DataError, match="cannot be fetched"):
+        fetch(repository.file("a.txt"), tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_bytes() == b"another version"
+
+
+def test_busy_server_is_asked_again_and_a_missing_file_is_named(served, tmp_path):
     repository = served({"a.txt": BODY})
     repository.refuse = [503, 429]
-    assert fetch(repository.file("a.txt"), tmp_path / "a.txt", pause=0).read_bytes() == BODY
-    repository.refuse = [404]
-    with pytest.raises(DataError, match="answers 404"):
-        fetch(repository.file("a.txt"), tmp_path / "b.txt", pause=0)
-    assert len(repository.asked) == 4
+    assert fetch(repository.file("a.txt"), tmp_path / "a.txt").read_bytes() == BODY
+    repository.refuse = [404] * TRIES
+    with pytest.raises(DataError, match=r"a.txt' cannot be fetched \(404"):
+        fetch(repository.file("a.txt"), tmp_path / "b.txt")
+
+
+def test_server_that_does_not_answer(served, tmp_path):
+    repository = served({"a.txt": BODY})
+    wanted = repository.file("a.txt")
+    repository.server.shutdown()
+    repository.server.server_close()
+    with pytest.raises(DataError, match="check the network and try again"):
+        fetch(wanted, tmp_path / "a.txt")
 
 
 def test_empty_file_and_unknown_hash(served, tmp_path):

@@ -7,13 +7,15 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from ftirlib.classify import loop, order
+from ftirlib.classify.checkpoint import data_hash
+from ftirlib.classify.checks import class_codes
 from ftirlib.classify.loop import _is_better, _reason_to_stop
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
 from ftirlib.classify.streaming import predict_blocks
 from ftirlib.classify.training import MSCNNClassifier, TrainingResult, TrainingSettings, train
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.rows import Rows
 from ftirlib.spectra.writer import save_spectra
 
 QUICK = TrainingSettings(epochs=3, batch_size=32)
@@ -100,26 +102,44 @@ def test_every_epoch_has_an_order_of_its_own(sides, monkeypatch):
     assert all(sorted(order.tolist()) == list(range(120)) for order in orders)
 
 
-def test_a_computed_order_is_gone_on_with_as_a_drawn_one(sides, tmp_path, monkeypatch):
-    monkeypatch.setattr(order, "DRAWN", 10)
-    path = tmp_path / "checkpoint"
-    run(sides, TrainingSettings(epochs=2, batch_size=32), checkpoint=path)
-    resumed, _ = run(sides, checkpoint=path)
-    whole, result = run(sides)
-    assert same_weights(resumed, whole) and len(result.history) == QUICK.epochs
+def test_training_from_a_file_gives_the_bytes_of_training_from_memory(toy_spectra, tmp_path):
+    x, y = toy_spectra.absorbance.values, toy_spectra.label.values * 2 + 1  # classes that are no codes
+    save_spectra(toy_spectra, tmp_path / "s.zarr")
+    settings = {"network": MSCNNSettings(n_classes=2), "training": TrainingSettings(epochs=2, batch_size=32)}
+    sources = x, Rows.of(x).to_file(tmp_path / "x.npy"), Rows.of(open_spectra(tmp_path / "s.zarr"))
+    held, by_group, found = np.arange(0, len(x), 4), [], []
+    for k, source in enumerate(sources):
+        path = tmp_path / f"checkpoint-{k}"
+        classifier = MSCNNClassifier(toy_spectra.wavenumber.values, **settings, random_state=3)
+        classifier.fit(source, y, validation=(Rows.of(source, held), y[held]), checkpoint=path)
+        assert classifier.classes_.tolist() == [1, 3]
+        found.append(path.read_bytes() + str(classifier.history_).encode())
+        by_group.append(clone(classifier).fit(source, y, groups=np.arange(len(x)) // 8).history_)
+    assert found[0] == found[1] == found[2] and by_group[0] == by_group[1] == by_group[2]
 
 
-def test_validation_part_by_part_judges_as_validation_at_once(sides, monkeypatch):
-    wavenumber, fit, (x, y) = sides
-    sides = wavenumber, fit, (np.tile(x, (30, 1)), np.tile(y, 30))  # three forward passes
-    weights = TrainingSettings(epochs=3, batch_size=32, class_weight=(1.0, 0.3))
-    whole, at_once = run(sides, weights)
-    monkeypatch.setattr(loop, "VALIDATED", 1)
-    parts, one_by_one = run(sides, weights)
-    assert same_weights(whole, parts)
-    for a, b in zip(at_once.history, one_by_one.history):
-        assert a["sensitivity"] == b["sensitivity"]
-        assert a["validation_loss"] == pytest.approx(b["validation_loss"], rel=1e-5)
+def test_the_width_of_a_file_and_its_labels_are_checked(tmp_path):
+    file, labels = Rows.of(np.ones((17, 5))).to_file(tmp_path / "x.npy"), np.arange(17) % 2
+    with pytest.raises(DataError, match=r"have shape \(17, 5\)"):
+        MSCNNClassifier(np.linspace(1000, 1800, 801)).fit(file, labels, validation=(file, labels))
+    with pytest.raises(DataError, match=r"labels of shape \(16,\) for 17 spectra"):
+        MSCNNClassifier(np.linspace(1000, 1800, 5)).fit(file, labels[1:], validation=(file, labels))
+
+
+def test_a_hash_is_of_the_numbers_wherever_they_lie(tmp_path):
+    x = np.random.default_rng(0).normal(size=(9000, 2)).astype(np.float32)
+    found = {data_hash(source) for source in (Rows.of(x), Rows.of(x).to_file(tmp_path / "x.npy"))}
+    assert len(found) == 1 and data_hash(Rows.of(x + 1)) not in found
+
+
+def test_codes_are_places_among_the_classes_in_a_byte_where_that_is_enough():
+    labels = np.array([300, -5, 7, 300], np.int16)
+    assert class_codes(labels, np.unique(labels)).tolist() == [2, 0, 1, 2]
+    for n, dtype in ((256, np.uint8), (257, np.int64)):
+        codes = class_codes(np.arange(n), np.arange(n))
+        assert codes.dtype == dtype and codes.tolist() == list(range(n))
+    with pytest.raises(DataError, match=r"the validation labels hold \['d'\], which no training spectrum has"):
+        class_codes(np.array(["a", "d", "b"]), np.array(["a", "b"]), what="validation")
 
 
 def test_same_seed_same_bytes_and_no_other_seed_is_touched(sides):

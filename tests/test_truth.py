@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError
-from ftirlib.report.truth.truth import band_mask, band_recovery, context_agreement, ranking, suspicion
+from ftirlib.report.truth.truth import band_mask, band_recovery, context_agreement, ranking
 
 
 def test_contexts_equal_to_pathways_agree_fully():
@@ -29,12 +29,6 @@ def test_random_contexts_have_no_adjusted_rand(seed):
     found = context_agreement(rng.integers(0, 4, 2000), rng.integers(0, 4, 2000))
     assert abs(found["adjusted_rand"]) < 0.02
     assert found["purity"] >= found["largest_share"] - 1e-12
-
-
-def test_suspicion_counts_opposition_and_leaves_empty_contexts_open():
-    found = suspicion([0, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 1], n_contexts=3)
-    assert found[:2].tolist() == [0.5, 0.0]
-    assert np.isnan(found[2])
 
 
 def test_ranking_of_a_perfect_a_reversed_and_a_useless_score():

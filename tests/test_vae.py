@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.explain.crime.inputs import ROWS, Scaling, choose_labelled, hold_out
 from ftirlib.explain.crime.m2 import (
@@ -32,7 +31,6 @@ from ftirlib.explain.crime.m2 import (
 from ftirlib.explain.crime.m2_training import Objective, bound, generator, held_out, spectra_at_once, train
 from ftirlib.explain.crime.vae import CrimeVAE
 from ftirlib.spectra.model import CHUNK
-from ftirlib.spectra.rowfile import RowFile
 from ftirlib.spectra.rows import Rows
 
 N_CLASSES = 3
@@ -545,10 +543,10 @@ def test_every_class_gets_its_share_of_supervision():
 
 @pytest.fixture
 def sources(tmp_path):
-    """The same spectra and weights in memory, in files read at random, and walked."""
+    """The same spectra and weights in memory and in files."""
     spectra, weights, label = planted(90)
-    files = [RowFile.write(tmp_path / str(k), [half], half.shape[1]) for k, half in enumerate((spectra, weights))]
-    return {"arrays": (spectra, weights), "files": files, "walks": [Walk.over(half) for half in files]}, label
+    files = [Rows.of(half).to_file(tmp_path / f"{k}.npy") for k, half in enumerate((spectra, weights))]
+    return {"arrays": (spectra, weights), "files": files}, label
 
 
 @pytest.mark.parametrize("groups", [None, np.arange(90) // 10])
@@ -564,16 +562,13 @@ def test_files_give_the_bytes_that_arrays_give(sources, groups, tmp_path):
     assert made["arrays"] == made["files"]
 
 
-def test_what_is_walked_is_encoded_alike(sources):
+def test_files_are_encoded_as_arrays_are(sources):
     found, label = sources
     model = CrimeVAE(epochs=1, batch=16).fit(*found["arrays"], label)
-    for name in ("files", "walks"):
-        for use in (model.encode, model.class_probabilities, model.bound):
-            np.testing.assert_array_equal(use(*found[name]), use(*found["arrays"]))
-    chosen = [CrimeVAE(epochs=2).fit(*found["files"], label, validation=found[name]) for name in ("arrays", "walks")]
+    for use in (model.encode, model.class_probabilities, model.bound):
+        np.testing.assert_array_equal(use(*found["files"]), use(*found["arrays"]))
+    chosen = [CrimeVAE(epochs=2).fit(*found["files"], label, validation=found[name]) for name in ("arrays", "files")]
     assert chosen[0].history_ == chosen[1].history_
-    with pytest.raises(DataError, match=r"training takes them at random; write a RowFile"):
-        model.fit(*found["walks"], label)
 
 
 def test_training_reads_no_more_than_blocks(sources):

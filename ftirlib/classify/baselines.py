@@ -17,13 +17,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ftirlib.classify.boosting import boost, probabilities, thinned
-from ftirlib.classify.codes import Codes
+from ftirlib.classify.checks import class_codes
 from ftirlib.classify.discriminant import Discriminant
 from ftirlib.classify.moments import Components, Moments, class_means
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.spectra.rowfile import RowFile
-from ftirlib.spectra.runs import Column
+from ftirlib.spectra.rows import Rows
 
 METRICS = ("mse", "cosine")
 
@@ -36,11 +34,10 @@ class _Baseline(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n_spectra, n_wavenumbers) array, or Walk
-            A `ftirlib.classify.walk.Walk` reads spectra from disk, a block in memory at a time; the result is the
-            same bytes as from an array of the same values.
+        X : (n_spectra, n_wavenumbers) array, or Rows
+            `ftirlib.spectra.rows.Rows` are read from disk, a block in memory at a time; the result is the same bytes
+            as from an array of the same values.
         y : (n_spectra,) labels
-            With a Walk they may be a `ftirlib.spectra.runs.Column`, and stay on disk too.
 
         Returns
         -------
@@ -51,31 +48,29 @@ class _Baseline(ClassifierMixin, BaseEstimator):
         DataError, ValueError
             Spectra that are not finite, another number of labels, or fewer than two classes.
         """
-        if isinstance(X, Walk):
-            y = y if isinstance(y, Column) else column_or_1d(y)
+        if isinstance(X, Rows):
+            y = column_or_1d(y)
             if len(y) != len(X) or len(X) < 2:
                 raise DataError(f"{len(y)} labels for {len(X)} spectra; give two or more spectra and a label for each.")
             validate_data(self, X, skip_check_array=True)  # notes the number of wavenumbers
         else:
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
-            X = Walk.over(X)
-        if not isinstance(y, Column):
-            check_classification_targets(y)
-        codes = Codes(y)
-        self.classes_ = codes.classes
+            X = Rows.of(X)
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs spectra of at least two classes; these are of {len(self.classes_)} "
                 f"class ({self.classes_[0]!r})."
             )
-        self._fit(X, codes)
+        self._fit(X, class_codes(y, self.classes_))
         return self
 
     def predict_proba(self, X):
         """Class probabilities (n_spectra, n_classes), columns in the order of ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return np.concatenate([self._probabilities(block) for _, block in Walk.over(X)])
+        return np.concatenate([self._probabilities(block) for _, block in Rows.of(X).blocks()])
 
     def predict(self, X):
         """The most probable class of each spectrum; ties go to the class listed first."""
@@ -220,9 +215,8 @@ class PCAXGB(_Reduced):
         self._reduce(X, codes)
         X, codes = thinned(X, codes)
         with tempfile.TemporaryDirectory() as folder:  # XGBoost reads the scores several times
-            blocks = (self.components_.scores(block) for _, block in X)
-            scores = RowFile.write(Path(folder) / "scores.float32", blocks, self.n_components_)
-            self.booster_ = boost(Walk.over(scores), codes, len(self.classes_), n_jobs=self.n_jobs)
+            scores = X.through(self.components_.scores).to_file(Path(folder) / "scores.npy")
+            self.booster_ = boost(scores, codes, len(self.classes_), n_jobs=self.n_jobs)
 
     def _probabilities(self, X):
         return probabilities(self.booster_, self.components_.scores(X))

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import xgboost
 
-from ftirlib.classify.codes import Codes
-from ftirlib.classify.walk import Walk
 from ftirlib.spectra.model import CHUNK
+from ftirlib.spectra.rows import Rows
 
 SAMPLE = 49_152  # most spectra that bins are drawn from; of more, XGBoost's summary takes over 0.5 MB a feature
 IN_MEMORY = 400_000_000  # bytes of bin numbers, of which XGBoost keeps a second copy by feature; more lie in a file
@@ -23,8 +22,8 @@ PAGE = 8 * CHUNK  # spectra of that file in memory at a time, 26 MB at 801 waven
 
 
 def boost(
-    spectra: Walk,
-    codes: np.ndarray | Codes,
+    spectra: Rows,
+    codes: np.ndarray,
     n_classes: int,
     *,
     n_jobs: int = 1,
@@ -34,9 +33,9 @@ def boost(
 
     Parameters
     ----------
-    spectra : Walk
+    spectra : Rows
         (n_spectra, n_features), read several times.
-    codes : (n_spectra,) int array, or Codes
+    codes : (n_spectra,) int array
         Class of each, 0 to ``n_classes - 1``.
     n_classes : int
     n_jobs : int
@@ -68,13 +67,13 @@ def boost(
         return xgboost.train(parameters, _binned(spectra, codes, n_jobs, Path(folder)), rounds)
 
 
-def thinned(spectra: Walk, codes: np.ndarray | Codes, most: int | None = None) -> tuple[Walk, np.ndarray | Codes]:
+def thinned(spectra: Rows, codes: np.ndarray, most: int | None = None) -> tuple[Rows, np.ndarray]:
     """All spectra and codes, or the first of each so many that at most `most` are left; default `MOST`."""
     step = -(-len(spectra) // (most or MOST))
-    return (spectra, codes) if step <= 1 else (spectra.every(step), codes[::step])
+    return (spectra, codes) if step <= 1 else (Rows.of(spectra, np.arange(0, len(spectra), step)), codes[::step])
 
 
-def _binned(spectra: Walk, codes: np.ndarray | Codes, n_jobs: int, folder: Path) -> xgboost.DMatrix:
+def _binned(spectra: Rows, codes: np.ndarray, n_jobs: int, folder: Path) -> xgboost.DMatrix:
     bins = None
     if len(spectra) > SAMPLE:
         bins = xgboost.QuantileDMatrix(_Blocks(*thinned(spectra, codes, SAMPLE)), nthread=n_jobs)
@@ -91,9 +90,9 @@ def probabilities(trees: xgboost.Booster, features: np.ndarray) -> np.ndarray:
 
 
 class _Blocks(xgboost.DataIter):
-    """A walk as XGBoost asks for it."""
+    """Rows as XGBoost asks for them."""
 
-    def __init__(self, spectra: Walk, codes: np.ndarray | Codes, *, size: int = CHUNK, cache_prefix: str | None = None):
+    def __init__(self, spectra: Rows, codes: np.ndarray, *, size: int = CHUNK, cache_prefix: str | None = None):
         super().__init__(cache_prefix)
         self._spectra, self._codes, self._size = spectra, codes, size
 

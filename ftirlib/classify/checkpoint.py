@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import hashlib
 
-import torch
+import numpy as np
 
-from ftirlib.classify.stored import StoredRows
 from ftirlib.classify.weights import load_tensors, put_weights, save_tensors
 from ftirlib.errors import ModelError
+from ftirlib.spectra.rows import Rows
 
-HASHED = 4096  # rows at a time
 
-
-def fingerprint(*tensors: torch.Tensor | StoredRows) -> str:
-    """SHA-256 of the tensors' shapes, types and bytes."""
+def data_hash(*arrays: np.ndarray | Rows) -> str:
+    """SHA-256 of the shapes, types and bytes of arrays."""
     digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-        for block in tensor.split(HASHED) if len(tensor) else ():
-            digest.update(block.contiguous().numpy())
+    for array in arrays:
+        digest.update(repr(tuple(array.shape)).encode())
+        for block in (block for _, block in array.blocks()) if isinstance(array, Rows) else [array]:
+            digest.update(block.dtype.str.encode() + block.tobytes())
     return digest.hexdigest()
 
 

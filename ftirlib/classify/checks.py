@@ -68,6 +68,22 @@ def check_width(x, wavenumber: np.ndarray, *, what: str = "given") -> None:
         )
 
 
+def class_codes(labels: np.ndarray, classes: np.ndarray, *, what: str = "training") -> np.ndarray:
+    """The place of each label among the classes (ascending), (n,): a byte each where the classes are few.
+
+    Raises
+    ------
+    DataError
+        A label that is none of the classes.
+    """
+    codes = np.searchsorted(classes, labels)
+    known = classes[np.minimum(codes, len(classes) - 1)] == labels
+    if not known.all():
+        strange = np.unique(labels[~known])[:3].tolist()
+        raise DataError(f"the {what} labels hold {strange}, which no training spectrum has.")
+    return codes.astype(np.uint8 if len(classes) <= 1 << 8 else np.int64)
+
+
 def check_grid(found, wavenumber: np.ndarray) -> None:
     """Refuse an axis that is not the model's, to a hundredth of a spacing."""
     found = np.asarray(found, np.float64)

@@ -7,7 +7,7 @@ authors' weighted or unweighted mean sensitivity as the caller chooses, and the 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,22 +83,24 @@ def _bar(scores, threshold) -> float:
     raise SettingsError(f"threshold is {threshold!r}; give a number, 'fold_median' or None.")
 
 
-def vote(probabilities: Sequence[np.ndarray], voting: str) -> np.ndarray:
+def vote(probabilities: Iterable[np.ndarray], voting: str) -> np.ndarray:
     """What an ensemble answers, from the (n, n_classes) probabilities of its members.
 
     Parameters
     ----------
-    probabilities : sequence of (n, n_classes) arrays
+    probabilities : iterable of (n, n_classes) arrays
     voting : {"hard", "soft"}
         The share of members that vote for a class, or their mean probability.
     """
-    total = np.zeros(probabilities[0].shape)
+    total, n_members = None, 0
     for one in probabilities:
+        total, n_members = np.zeros(one.shape) if total is None else total, n_members + 1
         if voting == "hard":
             total[np.arange(len(one)), one.argmax(axis=1)] += 1
         else:
             total += one
-    return total / len(probabilities)
+    total /= n_members
+    return total
 
 
 class EMSCNN(ClassifierMixin, BaseEstimator):

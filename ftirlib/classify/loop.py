@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ftirlib.classify.checkpoint import fingerprint, resume, save_checkpoint
+from ftirlib.classify.checkpoint import data_hash, resume, save_checkpoint
 from ftirlib.classify.checks import check_spectra, check_width
-from ftirlib.classify.codes import Codes
 from ftirlib.classify.mscnn import MSCNN
-from ftirlib.classify.order import random_order
 from ftirlib.classify.prediction import FoldedMSCNN
-from ftirlib.classify.stored import StoredRows
 from ftirlib.errors import DataError, ModelError, SettingsError
-from ftirlib.spectra.rowfile import RowFile
-from ftirlib.spectra.runs import PART
+from ftirlib.spectra.rows import Rows, float32
 
 PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
-VALIDATED = 2048  # forward passes whose logits are held together; the loss of fewer is one mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,9 +131,9 @@ def train(
     ----------
     model : MSCNN
         On the device to train on.
-    spectra : (n_spectra, n_wavenumbers) array, tensor or RowFile
-        Absorbance on the model's grid; of a file, only what a step needs is in memory.
-    labels : (n_spectra,) int, or Codes of labels in a file
+    spectra : (n_spectra, n_wavenumbers) array, tensor or Rows
+        Absorbance on the model's grid; of `Rows` of a file, only a batch is in memory.
+    labels : (n_spectra,) int
         Class codes 0 ... n_classes - 1.
     validation : (spectra, labels)
         Used to choose the epoch and to stop.
@@ -164,8 +158,8 @@ def train(
     """
     settings = settings or TrainingSettings()
     device = next(model.parameters()).device
-    x, y = _tensors(model, spectra, labels, "training")
-    x_val, y_val = _tensors(model, *validation, "validation")
+    x, y = _checked(model, spectra, labels, "training")
+    x_val, y_val = _checked(model, *validation, "validation")
     if len(x) < 2:
         raise DataError(f"there is {len(x)} training spectrum; batch-norm needs at least 2.")
     made_from = {
@@ -173,10 +167,10 @@ def train(
         "network": asdict(model.settings),
         "wavenumber": model.wavenumber.tolist(),
         "random_state": int(random_state),
-        "data": fingerprint(x, y, x_val, y_val) if checkpoint else None,
+        "data": data_hash(x, y.numpy(), x_val, y_val.numpy()) if checkpoint else None,
     }
     weight = _class_weight(settings.class_weight, y, model.settings.n_classes).to(device)
-    x, y, x_val, y_val = (tensor.to(device) for tensor in (x, y, x_val, y_val))
+    y, y_val = y.to(device), y_val.to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
@@ -231,25 +225,16 @@ def train(
 def _one_epoch(model, x, y, optimizer, loss_of, batch_size) -> float | None:
     """One pass over the spectra in random order; the mean loss, if finite. Batches differ by one spectrum at most."""
     model.train()
-    total = torch.zeros((), device=x.device)
+    total = torch.zeros((), device=y.device)
     n_batches = min(math.ceil(len(x) / batch_size), len(x) // 2)
-    order = random_order(len(x))
-    for batch in _even_parts(len(x), n_batches):
-        rows = order[batch].to(x.device).long()
-        loss = loss_of(model(x[rows]), y[rows].long())
+    for rows in torch.randperm(len(x), dtype=torch.int32).tensor_split(n_batches):
+        spectra = torch.from_numpy(x[rows.numpy()]).to(y.device)
+        loss = loss_of(model(spectra), y[rows.to(y.device)].long())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         total += loss.detach() * len(rows)
     return _finite(total.item() / len(x))
-
-
-def _even_parts(n: int, n_parts: int) -> Iterator[slice]:
-    """Cuts of n things into parts, the larger ones first, as `torch.tensor_split` cuts."""
-    size, larger = divmod(n, n_parts)
-    for k in range(n_parts):
-        start = k * size + min(k, larger)
-        yield slice(start, start + size + (k < larger))
 
 
 def _epoch_seed(random_state: int, epoch: int) -> int:
@@ -259,21 +244,12 @@ def _epoch_seed(random_state: int, epoch: int) -> int:
 @torch.no_grad()
 def _validate(model, x, y, loss_of, weight) -> tuple[float | None, list[float | None]]:
     """Loss, if finite, and sensitivity of each class, if it occurs, of the model as it would predict."""
-    network, n_classes = FoldedMSCNN(model), len(weight)
-    logits = (network(rows) for rows in x.split(PREDICT_ROWS))
-    loss = total = 0.0
-    seen, right = torch.zeros(2, n_classes, dtype=torch.int64)
-    done = 0
-    while held := list(islice(logits, VALIDATED)):
-        answers = torch.cat(held)
-        target = y[done : done + len(answers)].long()
-        done += len(answers)
-        share = weight[target].sum(dtype=torch.float64).item()
-        total += share
-        loss += (loss_of(answers, target).item() - loss) * (share / total)
-        seen += target.bincount(minlength=n_classes).cpu()
-        right += target[answers.argmax(1) == target].bincount(minlength=n_classes).cpu()
-    return _finite(loss), [r / n if n else None for r, n in zip(right.tolist(), seen.tolist())]
+    network, n_classes, device = FoldedMSCNN(model), len(weight), weight.device
+    logits = torch.cat([network(torch.from_numpy(block).to(device)) for _, block in x.blocks(PREDICT_ROWS)])
+    target = y.long()
+    seen = target.bincount(minlength=n_classes).tolist()
+    right = target[logits.argmax(1) == target].bincount(minlength=n_classes).tolist()
+    return _finite(loss_of(logits, target).item()), [r / n if n else None for r, n in zip(right, seen)]
 
 
 def _finite(value: float) -> float | None:
@@ -309,7 +285,7 @@ def _class_weight(choice, y, n_classes) -> torch.Tensor:
     if choice is None:
         return torch.ones(n_classes)
     if choice == "balanced":
-        count = sum(torch.bincount(part, minlength=n_classes) for part in y.split(PART))
+        count = torch.bincount(y, minlength=n_classes)
         if (count == 0).any():
             raise DataError(f"class {int(count.argmin())} has no training spectrum to balance; give class_weight.")
         return (len(y) / (n_classes * count)).float()
@@ -318,22 +294,19 @@ def _class_weight(choice, y, n_classes) -> torch.Tensor:
     return torch.tensor(choice)
 
 
-def _tensors(model, spectra, labels, what) -> tuple[torch.Tensor | StoredRows, torch.Tensor | StoredRows]:
-    if isinstance(spectra, RowFile):
+def _checked(model, spectra, labels, what) -> tuple[Rows, torch.Tensor]:
+    """Spectra on the model's grid and their codes, a byte each where the classes are few."""
+    if isinstance(spectra, Rows):
         check_width(spectra, model.wavenumber, what=what)
-        x = StoredRows(spectra)
     else:
-        x = torch.as_tensor(check_spectra(spectra, model.wavenumber, what=what))
-    y = StoredRows(labels) if isinstance(labels, Codes) else torch.as_tensor(np.asarray(labels))
-    if y.shape != x.shape[:1] or y.dtype.is_floating_point:
-        raise DataError(f"the {what} labels are {tuple(y.shape)} {y.dtype} for {len(x)} spectra; give one code each.")
-    ends = torch.tensor([torch.aminmax(part) for part in y.split(PART) if len(part)], dtype=torch.int64)
-    if not len(y) or ends.min() < 0 or ends.max() >= model.settings.n_classes:
-        found = f"{int(ends.min())}..{int(ends.max())}" if len(y) else "none"
+        spectra = check_spectra(spectra, model.wavenumber, what=what)
+    x, y, n_classes = Rows.of(spectra).through(float32), np.asarray(labels), model.settings.n_classes
+    if y.shape != (len(x),) or y.dtype.kind not in "iu":
+        raise DataError(f"the {what} labels are {y.shape} {y.dtype} for {len(x)} spectra; give one code each.")
+    if not len(y) or y.min() < 0 or y.max() >= n_classes:
+        found = f"{y.min()}..{y.max()}" if len(y) else "none"
         raise DataError(
-            f"the {what} labels are {found}, but the network has classes 0..{model.settings.n_classes - 1}; "
+            f"the {what} labels are {found}, but the network has classes 0..{n_classes - 1}; "
             "leave out spectra without a label."
         )
-    if isinstance(y, torch.Tensor):
-        y = y.to(torch.uint8 if model.settings.n_classes <= 1 << 8 else torch.int64)  # a byte each, as they stay
-    return x, y
+    return x, torch.from_numpy(y.astype(np.uint8 if n_classes <= 1 << 8 else np.int64))

@@ -11,23 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from ftirlib.classify.codes import Codes
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError
+from ftirlib.spectra.rows import Rows
 
 
-def class_means(spectra: Walk, codes: np.ndarray | Codes, n_classes: int) -> np.ndarray:
+def class_means(spectra: Rows, codes: np.ndarray, n_classes: int) -> np.ndarray:
     """Mean spectrum of each class, (n_classes, n_wavenumbers) float64.
 
     Parameters
     ----------
-    spectra : Walk
-    codes : (n_spectra,) int array, or Codes
+    spectra : Rows
+    codes : (n_spectra,) int array
         Class of each spectrum, 0 to ``n_classes - 1``; every class has one.
     n_classes : int
     """
     sums, counts = np.zeros((n_classes, spectra.shape[1])), np.zeros(n_classes)
-    for rows, block in spectra:
+    for rows, block in spectra.blocks():
         member = np.eye(n_classes)[codes[rows]]  # (n, n_classes)
         sums += member.T @ block.astype(np.float64)
         counts += member.sum(axis=0)
@@ -51,11 +50,11 @@ class Moments:
     within: np.ndarray
 
     @classmethod
-    def of(cls, spectra: Walk, codes: np.ndarray | Codes, n_classes: int) -> Moments:
-        """The moments of a walk, in float64; parameters as for `class_means`."""
+    def of(cls, spectra: Rows, codes: np.ndarray, n_classes: int) -> Moments:
+        """The moments of the rows, in float64; parameters as for `class_means`."""
         p = spectra.shape[1]
         counts, means, within = np.zeros(n_classes), np.zeros((n_classes, p)), np.zeros((p, p))
-        for rows, block in spectra:
+        for rows, block in spectra.blocks():
             classes = codes[rows]
             member = np.eye(n_classes)[classes]  # (n, n_classes)
             count = member.sum(axis=0)

@@ -13,7 +13,6 @@ import xarray as xr
 from ftirlib.classify.checks import check_grid
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.model import CHUNK, iter_blocks
-from ftirlib.spectra.runs import Runs
 
 
 def predict_blocks(model, data: xr.Dataset, *, rows=None, batch: int = CHUNK) -> np.ndarray:
@@ -25,7 +24,7 @@ def predict_blocks(model, data: xr.Dataset, *, rows=None, batch: int = CHUNK) ->
         Anything with ``predict_proba``; where it has ``wavenumber_`` the grid is checked.
     data : xarray.Dataset
         As `open_spectra` opens it: absorbances may lie on disk.
-    rows : Runs, or ascending (n,) int, optional
+    rows : ascending (n,) int, optional
         Spectra to predict; default all.
     batch : int
         Spectra read and predicted at a time.
@@ -58,22 +57,19 @@ def iter_predictions(model, data: xr.Dataset, *, rows=None, batch: int = CHUNK) 
     return (model.predict_proba(block) for _, block in iter_blocks(data, rows, batch))
 
 
-def _checked(model, data: xr.Dataset, rows, batch: int) -> Runs | None:
-    """The rows to predict as runs; None for all."""
+def _checked(model, data: xr.Dataset, rows, batch: int) -> np.ndarray | None:
+    """The rows to predict; None for all."""
     if batch < 1:
         raise SettingsError(f"batch is {batch}; it must be at least 1.")
     if hasattr(model, "wavenumber_"):
         check_grid(data.wavenumber.values, model.wavenumber_)
     if rows is None:
         return None
-    if not isinstance(rows, Runs):
-        rows = np.asarray(rows)
-        rows = rows if rows.size else rows.astype(np.int64)  # an empty list has no type of its own
-        if rows.ndim != 1 or rows.dtype.kind not in "iu" or (np.diff(rows) <= 0).any():
-            raise DataError("rows must be a list of whole numbers, ascending without repeats; sort them.")
-        rows = Runs.of(rows)
+    rows = np.asarray(rows)
+    rows = rows if rows.size else rows.astype(np.int64)  # an empty list has no type of its own
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (np.diff(rows) <= 0).any():
+        raise DataError("rows must be a list of whole numbers, ascending without repeats; sort them.")
     n = data.sizes["spectrum"]
-    if len(rows) and rows.bounds[-1, 1] > n:
-        first, last = rows.bounds[0, 0], rows.bounds[-1, 1] - 1
-        raise DataError(f"rows run from {first} to {last}, but the data set has spectra 0 to {n - 1}.")
+    if rows.size and (rows[0] < 0 or rows[-1] >= n):
+        raise DataError(f"rows run from {rows[0]} to {rows[-1]}, but the data set has spectra 0 to {n - 1}.")
     return rows

@@ -17,8 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from ftirlib.classify.checks import check_spectra, check_wavenumber
-from ftirlib.classify.codes import Codes, distinct
+from ftirlib.classify.checks import check_spectra, check_wavenumber, class_codes
 from ftirlib.classify.loop import PREDICT_ROWS, TrainingResult, TrainingSettings, train
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
 from ftirlib.classify.prediction import FoldedMSCNN
@@ -26,8 +25,7 @@ from ftirlib.classify.vote import Vote
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.prepare.prepared import full_recipe
-from ftirlib.spectra.rowfile import RowFile
-from ftirlib.spectra.runs import PART
+from ftirlib.spectra.rows import Rows
 
 N_SETS = 4  # of which one is held out for validation, as in the paper
 
@@ -89,9 +87,9 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n_spectra, n_wavenumbers) array or RowFile
-            Of a file, only what a step needs is in memory; that of the validation may be one too.
-        y : (n_spectra,) int or str, or RowFile (n_spectra, 1) of int
+        X : (n_spectra, n_wavenumbers) array or Rows
+            Of `Rows` of a file, only a batch is in memory; those of the validation may be such too.
+        y : (n_spectra,) int or str
         validation : (X, y), optional
             Spectra that choose the epoch, of other patients than the training spectra.
         groups : (n_spectra,), optional
@@ -119,19 +117,17 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
                 "set is held out): the best epoch is chosen on spectra that were not trained on."
             )
         wavenumber = check_wavenumber(self.wavenumber)
-        y = _labels(y)
-        if groups is not None and any(isinstance(one, RowFile) for one in (X, y)):
-            raise SettingsError("spectra or labels in a file are not divided here; give validation=(X, y).")
-        if not isinstance(X, RowFile):
+        y = np.asarray(y)
+        if not isinstance(X, Rows):
             X = check_spectra(X, wavenumber, what="training", recipe=self.recipe)
-        if y.shape != ((len(X), 1) if isinstance(y, RowFile) else (len(X),)):
+        if y.shape != (len(X),):
             raise DataError(f"there are labels of shape {y.shape} for {len(X)} spectra; give one per spectrum.")
-        self.classes_ = distinct(y)
+        self.classes_ = np.unique(y)
         if self.classes_.dtype.kind not in "iuUb":
             raise DataError(f"labels are {y.dtype}; use whole numbers or text.")
         if groups is not None:
             rows, held = self._hold_out(y, np.asarray(groups))
-            X, y, validation = X[rows], y[rows], (X[held], y[held])
+            X, y, validation = Rows.of(X, rows), y[rows], (Rows.of(X, held), y[held])
         network = self.network or replace(MSCNNSettings(), n_classes=len(self.classes_))
         if network.n_classes != len(self.classes_):
             raise ModelError(
@@ -142,8 +138,8 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         result = train(
             model,
             X,
-            self._codes(y, "training"),
-            (validation[0], self._codes(validation[1], "validation")),
+            class_codes(y, self.classes_),
+            (validation[0], class_codes(np.asarray(validation[1]), self.classes_, what="validation")),
             self.training,
             random_state=self.random_state,
             checkpoint=checkpoint,
@@ -166,15 +162,6 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
                 "or give validation=(X, y)."
             )
         return rows, held
-
-    def _codes(self, y, what):
-        codes = Codes(_labels(y), self.classes_, what=what)
-        if isinstance(y, RowFile):
-            return codes
-        found = np.empty(len(codes), codes.dtype)
-        for start in range(0, len(codes), PART):  # places are of eight bytes: of a part of the spectra at a time
-            found[start : start + PART] = codes[start : start + PART]
-        return found
 
     def _set(self, model: MSCNN, result: TrainingResult):
         self.network_, self.folded_ = model.eval(), FoldedMSCNN(model)
@@ -254,7 +241,3 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         model = MSCNN(self.network, self.wavenumber).to(device)
         put_weights(model, tensors, source=folder / "network.safetensors")
         return self._set(model, result)
-
-
-def _labels(y):
-    return y if isinstance(y, RowFile) else np.asarray(y)

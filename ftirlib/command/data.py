@@ -15,9 +15,8 @@ from ftirlib.files import write_text
 from ftirlib.sources.catalogue import SETS, RecordSet, find_set, list_sets
 from ftirlib.sources.colorectal import CLASSES, is_colorectal
 from ftirlib.sources.colorectal_store import import_colorectal, survey_colorectal
-from ftirlib.sources.packages import get_package_set
-from ftirlib.sources.public_sets import fetch_set
-from ftirlib.sources.zenodo import get_colorectal
+from ftirlib.sources.download import get_colorectal
+from ftirlib.sources.packages import get_package_set, get_public_set, import_options
 from ftirlib.spectra.importing.formats.labels import read_labels
 from ftirlib.spectra.importing.readers import import_spectra, plan_import
 from ftirlib.spectra.model import open_spectra
@@ -58,8 +57,8 @@ def import_store(
             "(TMA<n>/TMA<n>_core_metadata.csv)."
         )
     if len(sources) == 1 and sources[0] in SETS and not Path(sources[0]).exists():
-        source, known = fetch_set(sources[0])
-        given = known | given
+        source = get_public_set(sources[0])
+        given = import_options(sources[0]) | given
     else:
         source = sources[0] if len(sources) == 1 else sources
     if dry_run:

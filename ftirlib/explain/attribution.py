@@ -15,9 +15,9 @@ from typing import ClassVar, Self
 import numpy as np
 import xarray as xr
 
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, StoreError
 from ftirlib.files import written
+from ftirlib.spectra.rows import Rows, vstack
 
 CHUNK = 1024  # spectra per Zarr chunk
 LABELLED = ("spectrum", "explained")
@@ -330,33 +330,27 @@ def read_parts(paths: Sequence[str | os.PathLike], names: Sequence[str]) -> dict
     return found
 
 
-def walk_weights(paths: Sequence[str | os.PathLike]) -> Walk:
+def weight_rows(paths: Sequence[str | os.PathLike]) -> Rows:
     """Weights (n, n_wavenumbers) of the first label that each spectrum of stored explanations was explained for.
 
     Parameters
     ----------
     paths : of stores written by `Attribution.save`
-        Walked one after the other; nothing is read before it is asked for.
+        One after the other; nothing is read before it is asked for.
 
     Raises
     ------
     StoreError
         When a store cannot be read.
     """
-    shapes = [Attribution._read(path, lambda data: data.weights.shape) for path in paths]
-    ends = np.cumsum([0, *(n for n, *_ in shapes)])
 
-    def read(rows: slice) -> np.ndarray:
-        start, stop, step = rows.indices(ends[-1])
-        parts = []
-        for path, first, end in zip(paths, ends, ends[1:]):
-            low = start if start >= first else first + (start - first) % step
-            if low < min(stop, end):
-                here = slice(low - first, min(stop, end) - first, step)
-                parts.append(Attribution._read(path, lambda data, here=here: data.weights.variable[here, 0].values))
-        return np.concatenate(parts)
+    def stored(path) -> Rows:
+        n, _, n_wavenumbers = Attribution._read(path, lambda data: data.weights.shape)
+        return Rows(
+            lambda rows: Attribution._read(path, lambda data: data.weights.variable[rows, 0].values), (n, n_wavenumbers)
+        )
 
-    return Walk(read, (int(ends[-1]), shapes[0][-1]))
+    return vstack([stored(path) for path in paths])
 
 
 def relative_error(coef: np.ndarray, standard_error: np.ndarray) -> np.ndarray:

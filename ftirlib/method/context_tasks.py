@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.method.arrays import StoredArrays, write_arrays
 from ftirlib.method.explained import Explained
 from ftirlib.method.tasks import SIDES, answer, read_fold, write_json
 from ftirlib.spectra.model import iter_blocks, open_spectra
-from ftirlib.spectra.rowfile import RowFile
+from ftirlib.spectra.rows import Rows
 
 
 def token_patch(variant: str, patch: int, n_wavenumbers: int) -> int:
@@ -53,7 +52,7 @@ def _fit(model, known: Explained, halves, labels, data, floor, work: Path):
         *halves,
         labels=labels,
         n_classes=len(data.attrs["class_names"]),
-        groups=known.take(data.group.variable),
+        groups=data.group.values[known.rows],
         stability=None if floor is None else known.stability,
         stability_floor=floor,
         checkpoint=work / "training.safetensors",
@@ -72,18 +71,15 @@ def _explained_sides(spectra, explanations, predictions, folds, fold, labels) ->
         places |= {
             f"{side}_rows": one.rows,
             f"{side}_predicted": one.predicted(predictions, fold, side),
-            f"{side}_labelled": one.take(data.label.variable).astype(np.int64),
+            f"{side}_labelled": data.label.values[one.rows].astype(np.int64),
         }
     return data, found, places, places["validation_predicted" if labels == "model" else "validation_labelled"]
 
 
-def _on_disk(found: Explained, work: Path, side: str) -> tuple[RowFile, RowFile]:
+def _on_disk(found: Explained, work: Path, side: str) -> tuple[Rows, Rows]:
     """Spectra and weights of one side, float32 in files: in a random order chunks of a store would be read for each."""
     halves = {"absorbance": found.absorbance, "weights": found.weights}
-    return tuple(
-        RowFile.write(work / f"{side}-{name}.float32", (block for _, block in walk), walk.shape[1])
-        for name, walk in halves.items()
-    )
+    return tuple(half.to_file(work / f"{side}-{name}.npy") for name, half in halves.items())
 
 
 def vae(
@@ -127,7 +123,7 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, latent, c
     from ftirlib.spectra.prepare.prepared import recipe_of
 
     data = open_spectra(spectra, codes=False)
-    places = StoredArrays(Path(vae) / "latent.npz")
+    places = np.load(Path(vae) / "latent.npz")
     known = Explained.of(spectra, explanations["validation"])
     points = {side: latent_points(places, side, latent) for side in SIDES[1:]}
     groups = find_contexts(
@@ -155,13 +151,11 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, latent, c
     )
     linear.save(folder / "linear.json")
     assigned = {side: groups.assign(points[side]) for side in SIDES[1:]}
-    rows = {side: read_fold(folds, fold).runs[side] for side in SIDES[1:]}
-    answers = {side: (linear.predict(block) for _, block in iter_blocks(data, one)) for side, one in rows.items()}
-    write_arrays(
-        folder / "assigned.npz",
-        {side: (one.shape, one.dtype, [one]) for side, one in assigned.items()}
-        | {f"linear_{side}": ((len(rows[side]),), linear.labels.dtype, one) for side, one in answers.items()},
-    )
+    sides = read_fold(folds, fold)
+    for side in SIDES[1:]:
+        blocks = iter_blocks(data, getattr(sides, side))
+        assigned[f"linear_{side}"] = np.concatenate([linear.predict(block) for _, block in blocks])
+    np.savez(folder / "assigned.npz", **assigned)
 
 
 def control(
@@ -209,7 +203,7 @@ def plain_controls(folder, work, *, spectra, explanations, contexts, n_contexts,
     from ftirlib.explain.crime.context_controls import Assigned, context_controls
 
     known, tried = (_on_disk(Explained.of(spectra, explanations[side]), work, side) for side in SIDES[1:])
-    real = StoredArrays(Path(contexts) / "assigned.npz")
+    real = np.load(Path(contexts) / "assigned.npz")
     made = context_controls(
         *known,
         n_contexts=n_contexts,
@@ -227,7 +221,7 @@ def embedding(folder, work, *, latents, seed):
     from ftirlib.explain.crime.contexts import embed
 
     places = {
-        name: embed(StoredArrays(Path(path) / "latent.npz")["test_mean"], random_state=seed)
+        name: embed(np.load(Path(path) / "latent.npz")["test_mean"], random_state=seed)
         for name, path in latents.items()
     }
     np.savez(folder / "embeddings.npz", **places)
@@ -245,7 +239,7 @@ def cards(folder, work, *, spectra, explanations, predictions, folds, vaes, cont
             target.mkdir()
             text = (Path(path) / "linear.json").read_text(encoding="utf-8")
             (target / "linear.json").write_text(text, encoding="utf-8")
-            agreement = _agreement(spectra, read_fold(folds, fold).runs["test"], path, predictions[fold], bootstrap)
+            agreement = _agreement(spectra, read_fold(folds, fold).test, path, predictions[fold], bootstrap)
             page = _card(spectra, known, Path(vaes[fold][name]), Path(path), name, fold, about, agreement)
             (target / "card.html").write_text(page, encoding="utf-8")
 
@@ -256,7 +250,7 @@ def _card(spectra, known: Explained, vae: Path, path: Path, name, fold, about, a
     from ftirlib.explain.linear.model_card import model_card
 
     data = open_spectra(spectra, codes=False)
-    places = StoredArrays(vae / "latent.npz")
+    places = np.load(vae / "latent.npz")
     table = Contexts.load(path / "contexts.npz").describe(
         spectra=known.absorbance,
         weights=known.weights,
@@ -289,10 +283,9 @@ def _agreement(spectra, rows, path, ensemble, bootstrap) -> dict[str, tuple[floa
     names = {key: data.attrs[key] for key in ("class_names", "positive_classes")}
     targets = ("the labels", "the ensemble")
     tallies = {target: Tally(**names, n_groups=len(data.attrs["group_names"])) for target in targets}
-    for here, labels, groups in rows.take_parts(data.label.variable, data.group.variable):
-        predicted = answer(path, linear=True, rows=here)["predicted"]
-        for target, truth in zip(targets, (labels, answer(ensemble, rows=here)["predicted"])):
-            tallies[target].add(truth, predicted, groups=groups)
+    predicted = answer(path, linear=True)["predicted"]
+    for target, truth in zip(targets, (data.label.values[rows], answer(ensemble)["predicted"])):
+        tallies[target].add(truth, predicted, groups=data.group.values[rows])
     if tallies["the labels"].confusion.any(axis=(1, 2)).sum() < 2:
         return {}
     found = {}

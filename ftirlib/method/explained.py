@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.classify.walk import Walk
-from ftirlib.explain.attribution import read_parts, walk_weights
-from ftirlib.method.arrays import StoredArrays
+from ftirlib.explain.attribution import read_parts, weight_rows
 from ftirlib.spectra.folds import Fold
 from ftirlib.spectra.model import open_spectra
-from ftirlib.spectra.runs import Runs
+from ftirlib.spectra.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,30 +24,25 @@ class Explained:
         Of the prepared spectra, ascending.
     stability : (n,) float64
         Of each explanation.
-    absorbance, weights : Walk over (n, n_wavenumbers)
+    absorbance, weights : Rows (n, n_wavenumbers)
         Spectra, float32, and LIME weights of the class that was explained, float64.
     """
 
     rows: np.ndarray
     stability: np.ndarray
-    absorbance: Walk
-    weights: Walk
+    absorbance: Rows
+    weights: Rows
 
     @classmethod
     def of(cls, spectra: str | Path, shards: Sequence[str | Path]) -> Explained:
         """What the shards of one explanation explain, of a data set at the path `spectra`."""
         stores = [Path(one) / "attribution.zarr" for one in shards]
         found = read_parts(stores, ("rows", "stability"))
-        rows = Runs.of(found["rows"])
-        absorbance = Walk.over(open_spectra(spectra, codes=False), rows)
-        return cls(found["rows"], found["stability"][:, 0], absorbance, walk_weights(stores))
+        absorbance = Rows.of(open_spectra(spectra, codes=False), found["rows"])
+        return cls(found["rows"], found["stability"][:, 0], absorbance, weight_rows(stores))
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def take(self, values) -> np.ndarray:
-        """Values (n_spectra, ...) of the data set, such as ``data.label.variable``, at the rows: (n, ...)."""
-        return Runs.of(self.rows).take(values)
 
     def predicted(self, predictions: str | Path, fold: Fold, side: str) -> np.ndarray:
         """Class (n,) int that an ensemble gives, by its ``probabilities.npz`` for the side the spectra are of.
@@ -60,5 +53,5 @@ class Explained:
         fold : Fold
         side : {"validation", "test"}
         """
-        votes = StoredArrays(Path(predictions) / "probabilities.npz").on_disk(side)
-        return Runs.of(fold.runs[side].places(self.rows)).take(votes).argmax(axis=1)
+        places = np.searchsorted(getattr(fold, side), self.rows)
+        return np.load(Path(predictions) / "probabilities.npz")[side][places].argmax(axis=1)

@@ -15,7 +15,6 @@ import xarray as xr
 from ftirlib.engine.store import folder_fingerprint
 from ftirlib.engine.task import Task
 from ftirlib.method import fusion_tasks, tasks
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.run import Run
 from ftirlib.method.settings import PROJECT
 from ftirlib.method.stages import FOLDS, given_or_made
@@ -209,7 +208,7 @@ def fused(run: Run, names: list[str]) -> dict[str, list[dict[str, np.ndarray]]]:
 def _by_fold(names: list[str], made: list[Path]) -> dict[str, list[dict[str, np.ndarray]]]:
     """Probabilities in the folders of all folds of one name after another."""
     folders = iter(made)
-    return {name: [StoredArrays(next(folders) / "probabilities.npz") for _ in FOLDS] for name in names}
+    return {name: [np.load(next(folders) / "probabilities.npz") for _ in FOLDS] for name in names}
 
 
 def _fused_tasks(run: Run, names: list[str]) -> list[Task]:
@@ -334,7 +333,7 @@ def leak(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
             for oversampled, split in PROTOCOLS
         ]
         made = run.artefacts("fusion: leak", todo, "classify")
-        return {one: StoredArrays(path / "predictions.npz") for one, path in zip(PROTOCOLS, made)}
+        return {one: np.load(path / "predictions.npz") for one, path in zip(PROTOCOLS, made)}
 
     return run.once("fusion_leak", make)
 
@@ -345,7 +344,7 @@ def tsne(run: Run) -> np.ndarray:
     def make():
         features, keys = _features(run)
         task = Task(MAP, fusion_tasks.tsne, {"features": features, "seed": run.settings.seed}, {}, keys)
-        return StoredArrays(run.artefact(task, "classify") / "map.npz")["places"]
+        return np.load(run.artefact(task, "classify") / "map.npz")["places"]
 
     return run.once("fusion_map", make)
 

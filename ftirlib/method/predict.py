@@ -23,7 +23,6 @@ from ftirlib.engine.task import Task
 from ftirlib.errors import DataError, SettingsError, StoreError
 from ftirlib.files import fingerprint
 from ftirlib.method import predict_tasks, tasks
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.predict_pictures import draw_predictions
 from ftirlib.method.predict_reasons import chosen_autoencoder, described, linear_model
 from ftirlib.method.preparation import prepared_store
@@ -35,7 +34,6 @@ from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import CHUNK, UNKNOWN, has_images, open_spectra
 from ftirlib.spectra.prepare.prepared import check_prepared, recipe_of
 from ftirlib.spectra.prepare.preprocess import Preparation, build_recipe
-from ftirlib.spectra.runs import Runs
 
 EXPLAINED = 200  # spectra that get a context unless told otherwise: each costs as much as thousands of predictions
 ABOUT, RESULT = "about.json", "result"  # beside what is finished: what it is of, and the folder to be
@@ -185,7 +183,7 @@ def _answers(driver: Driver, common: dict, n: int, settings: Settings) -> dict[s
 def _contexts(driver: Driver, common: dict, prepared: xr.Dataset, settings: Settings, most: int) -> np.ndarray:
     """Contexts of the autoencoder (n,) for `most` of the prepared spectra at most, -1 for the others."""
     context = np.full(prepared.sizes["spectrum"], UNKNOWN, np.int16)
-    rows = explained_rows(prepared.image.variable, Runs([[0, len(context)]]), most, settings.seed) if most else []
+    rows = explained_rows(prepared.image.values, np.arange(len(context)), most, settings.seed) if most else []
     size = max(1, EVALUATIONS // (settings.explanations.samples * settings.members.count))
     shards = [rows[k : k + size].tolist() for k in range(0, len(rows), size)]
     for shard, found in zip(shards, _made(driver, "explanations", predict_tasks.contexts, common, shards)):
@@ -201,7 +199,7 @@ def _made(driver: Driver, title: str, function: Callable, common: dict, shards: 
         name = f"{function.__name__}/{fingerprint({'inputs': inputs, 'rows': rows})[:16]}"
         todo.append(Task(name, function, {**common, "rows": rows}, {"rows": rows}, inputs))
     made = driver.artefacts(title, todo, "explain") if len(todo) > 1 else [driver.artefact(t, "explain") for t in todo]
-    return [StoredArrays(path / f"{function.__name__}.npz") for path in made]
+    return [np.load(path / f"{function.__name__}.npz") for path in made]
 
 
 def _write(driver: Driver, prepared: xr.Dataset, arrays, model: xr.Dataset, name: str | None, texts) -> Path:

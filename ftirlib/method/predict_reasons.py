@@ -84,8 +84,8 @@ def context_finder(store: Store, settings: Settings, model: xr.Dataset, name: st
     from ftirlib.explain.lime.lime import SpectralLime
 
     how = settings.explanations
-    validation = read_fold(str(store.fetch("folds")), SHOWN).runs["validation"]
-    known = explained_rows(model.image.variable, validation, how.background, settings.seed)
+    validation = read_fold(str(store.fetch("folds")), SHOWN).validation
+    known = explained_rows(model.image.values, validation, how.background, settings.seed)
     lime = SpectralLime(
         read_absorbance(model, known),
         wavenumber=model.wavenumber.values,

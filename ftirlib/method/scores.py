@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.report.scores import classification_scores
 from ftirlib.spectra.folds import Fold
 
@@ -26,7 +25,7 @@ def validation_scores(folders: list[Path], folds: list[Fold], data: xr.Dataset) 
     names = {key: data.attrs[key] for key in ("class_names", "positive_classes")}
     found = []
     for folder, fold in zip(folders, folds):
-        predicted = StoredArrays(folder / "assigned.npz")["linear_validation"].astype(int)
-        label = fold.runs["validation"].take(data.label.variable).astype(int)
+        predicted = np.load(folder / "assigned.npz")["linear_validation"].astype(int)
+        label = data.label.values[fold.validation].astype(int)
         found.append(classification_scores(label, predicted, **names)["balanced_accuracy"])
     return float(np.mean(found))

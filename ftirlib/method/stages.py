@@ -18,7 +18,6 @@ from ftirlib.explain.crime import context_controls
 from ftirlib.explain.crime.contexts import Contexts
 from ftirlib.files import fingerprint
 from ftirlib.method import context_tasks, tasks
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.preparation import prepared_store
 from ftirlib.method.run import Run
 from ftirlib.spectra.folds import N_SETS, Fold
@@ -107,7 +106,7 @@ def baselines(run: Run) -> dict[str, list[dict[str, np.ndarray]]]:
             for k in FOLDS
         ]
         made = iter(run.artefacts("baselines", todo, "classify"))
-        return {model: [StoredArrays(next(made) / "probabilities.npz") for _ in FOLDS] for model in settings.models}
+        return {model: [np.load(next(made) / "probabilities.npz") for _ in FOLDS] for model in settings.models}
 
     return run.once("baselines", make)
 
@@ -149,7 +148,7 @@ def _seed(run: Run, *parts: int) -> int:
 def ensemble(run: Run) -> list[dict[str, np.ndarray]]:
     """Vote shares of the ensembles: fold -> {"validation", "test"} (n, n_classes)."""
     path = ensemble_path(run)
-    return run.once("ensemble", lambda: [StoredArrays(path / f"fold{k}" / "probabilities.npz") for k in FOLDS])
+    return run.once("ensemble", lambda: [np.load(path / f"fold{k}" / "probabilities.npz") for k in FOLDS])
 
 
 def ensemble_path(run: Run) -> Path:
@@ -197,7 +196,7 @@ def _explanation_shards(run: Run, k: int, side: str) -> list[Task]:
         "fold": k,
         "side": side,
     }
-    n = min(settings["spectra"], len(folds(run)[k].runs[side]))
+    n = min(settings["spectra"], len(getattr(folds(run)[k], side)))
     todo = []
     for start in range(0, n, size):
         rows = [start, min(start + size, n)]
@@ -364,7 +363,7 @@ def controls(run: Run) -> list[dict[str, np.ndarray]]:
         made = iter(run.artefacts("controls", todo, "explain"))
         found = []
         for _ in FOLDS:
-            plain, *others = (StoredArrays(next(made) / "assigned.npz") for _ in range(1 + len(trained)))
+            plain, *others = (np.load(next(made) / "assigned.npz") for _ in range(1 + len(trained)))
             one = {name.removesuffix("|test"): values for name, values in plain.items() if name.endswith("|test")}
             found.append(one | {control: values["test"] for control, values in zip(trained, others)})
         return found
@@ -408,7 +407,7 @@ def embeddings(run: Run) -> dict[str, np.ndarray]:
         latents = {name: str(models[name]) for name in vae_names(run, replicates=False)}
         keys = {f"vaes/fold{SHOWN}-{name}": run.key(f"vaes/fold{SHOWN}-{name}") for name in latents}
         task = Task("embeddings", context_tasks.embedding, {"latents": latents, "seed": run.settings.seed}, {}, keys)
-        return StoredArrays(run.artefact(task, "explain") / "embeddings.npz")
+        return np.load(run.artefact(task, "explain") / "embeddings.npz")
 
     return run.once("embeddings", make)
 

@@ -1,4 +1,4 @@
-"""One file out of a published Python package: fetched by pip, checked by hash, never imported.
+"""Public sets by name: a file out of a published Python package, fetched by pip, checked by hash, never imported.
 
 pip in hash-checking mode refuses an archive before anything in it is looked at
 (https://pip.pypa.io/en/stable/topics/secure-installs/).
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import lzma
 import os
 import re
@@ -18,30 +17,34 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ftirlib.engine.cache import BLOCK, file_digest, written_whole
+import xarray as xr
+
 from ftirlib.engine.places import cache_folder
 from ftirlib.errors import DataError
-from ftirlib.sources.catalogue import PackageSet
+from ftirlib.files import file_hash, read_json, write_json, written
+from ftirlib.sources.catalogue import PackageSet, find_set
+from ftirlib.spectra.importing.readers import import_spectra
 
 TIMEOUT = 3600  # seconds for a download
 
 
-def get_package_set(
-    wanted: PackageSet, *, folder: str | os.PathLike | None = None, archive: str | os.PathLike | None = None
+def get_public_set(
+    name: str, *, folder: str | os.PathLike | None = None, archive: str | os.PathLike | None = None
 ) -> Path:
-    """The file of a set, from the cache or fetched.
+    """The file of a public set, fetched when it is not in the cache, and checked by its hash.
 
     Parameters
     ----------
-    wanted : PackageSet
+    name : str
+        Such as ``tissue-components``; `ftirlib get --list` shows all.
     folder : path, optional
-        Cache to use; left out: `cache_folder`.
+        Cache to use; left out: the user's, or that of the environment variable FTIRLIB_CACHE.
     archive : path, optional
-        The package's archive, fetched by other means where this machine's pip cannot.
+        The package's archive, fetched by other means.
 
     Returns
     -------
@@ -51,42 +54,95 @@ def get_package_set(
     Raises
     ------
     DataError
-        No pip, no such package in its index, or a file that is not what the catalogue says.
+        No such set, no network, or a file that is not what the catalogue says.
     """
+    return get_package_set(_package_set(name), folder=folder, archive=archive)
+
+
+def import_public_set(
+    name: str,
+    out: str | os.PathLike | None = None,
+    *,
+    folder: str | os.PathLike | None = None,
+    archive: str | os.PathLike | None = None,
+    **options,
+) -> xr.Dataset:
+    """A public set as a data set: fetched, and imported with the options that fit it.
+
+    Parameters
+    ----------
+    name, folder, archive
+        See `get_public_set`.
+    out, **options
+        See `import_spectra`; an option given here takes the place of the catalogue's.
+
+    Returns
+    -------
+    xarray.Dataset
+        Its attributes ``licence`` and ``provenance`` are the catalogue's.
+
+    Raises
+    ------
+    DataError, SettingsError
+    """
+    path = get_public_set(name, folder=folder, archive=archive)
+    return import_spectra(path, out, **import_options(name) | options)
+
+
+def import_options(name: str) -> dict[str, object]:
+    """The options of `import_spectra` that fit a public set, its licence and provenance among them."""
+    wanted = _package_set(name)
+    stated = {"licence": wanted.licence, "provenance": f"{wanted.member} of {wanted.requirement}"}
+    return stated | dict(wanted.options)
+
+
+def _package_set(name: str) -> PackageSet:
+    wanted = find_set(name)
+    if not isinstance(wanted, PackageSet):
+        raise DataError(
+            f"'{name}' is a record of many cores: fetch some with 'ftirlib get {name} --cores' and import their folder."
+        )
+    return wanted
+
+
+def get_package_set(
+    wanted: PackageSet, *, folder: str | os.PathLike | None = None, archive: str | os.PathLike | None = None
+) -> Path:
+    """The file of a set of the catalogue; parameters, result and errors are those of `get_public_set`."""
     home = (cache_folder() if folder is None else Path(folder)) / wanted.requirement.replace("==", "-")
     path, note = home / wanted.file, home / f"{wanted.file}.source.json"
-    if path.is_file() and _noted(note) == file_digest(path):
+    if path.is_file() and _noted(note) == file_hash(path):
         return path
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home, prefix=".fetch-") as scratch:
         source = _download(wanted, Path(scratch)) if archive is None else Path(archive)
         if not source.is_file():
             raise DataError(f"there is no archive at '{source}'; give the file of {wanted.requirement}.")
-        if (found := file_digest(source)) != wanted.archive_sha256:
+        if (found := file_hash(source)) != wanted.archive_sha256:
             raise DataError(
                 f"'{source.name}' has SHA-256 {found[:12]}..., not {wanted.archive_sha256[:12]}... of "
                 f"{wanted.requirement} ({wanted.kind}); nothing of it is used: fetch it again."
             )
-        with written_whole(path) as file:
-            _take(wanted, source, file)
-    with written_whole(note) as file:
-        record = {
-            "name": wanted.name,
-            "package": wanted.requirement,
-            "archive_sha256": wanted.archive_sha256,
-            "member": wanted.member,
-            "member_sha256": wanted.sha256,
-            "licence": wanted.licence,
-            "sha256": file_digest(path),
-        }
-        file.write(json.dumps(record, indent=1).encode())
+        content = _content(wanted, source)
+        with written(path) as draft:
+            draft.write_bytes(content if wanted.group is None else _with_column(content, *wanted.group))
+    record = {
+        "name": wanted.name,
+        "package": wanted.requirement,
+        "archive_sha256": wanted.archive_sha256,
+        "member": wanted.member,
+        "member_sha256": wanted.sha256,
+        "licence": wanted.licence,
+        "sha256": file_hash(path),
+    }
+    write_json(note, record)
     return path
 
 
 def _noted(note: Path) -> str | None:
-    """Digest that was noted of the file in the cache; None for a torn note."""
+    """Hash that was noted of the file in the cache; None for a torn note."""
     try:
-        return json.loads(note.read_text(encoding="utf-8"))["sha256"]
+        return read_json(note)["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -112,31 +168,34 @@ def _download(wanted: PackageSet, scratch: Path) -> Path:
         raise DataError(f"pip did not fetch {wanted.requirement} within {TIMEOUT} s; try again.") from None
     files = sorted(out.glob("*")) if out.is_dir() else []
     if done.returncode or len(files) != 1:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        lines = done.stderr.splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")] or lines
         raise DataError(
-            f"pip could not fetch {wanted.requirement} ({wanted.kind}): {' '.join(said[-2:]) or 'no reason given'}; "
+            f"pip could not fetch {wanted.requirement} ({wanted.kind}): {' '.join(errors[-2:]) or 'no reason given'}; "
             "check the network and pip's index (pip config list), or name a file fetched by hand with --archive."
         )
     return files[0]
 
 
-def _take(wanted: PackageSet, archive: Path, file: BinaryIO) -> None:
-    """Write the one member to `file`; its path inside the archive is only compared, never written to."""
-    digest = hashlib.sha256()
+def _content(wanted: PackageSet, archive: Path) -> bytes:
+    """The set's file out of an archive, unpacked, and no more of it than the catalogue says there is."""
     try:
-        with _member(archive, wanted.member) as packed, _unpacked(packed, wanted) as stream:
-            pieces = _hashed(stream, digest, wanted)
-            for piece in pieces if wanted.group is None else _with_column(pieces, *wanted.group):
-                file.write(piece)
+        with _member(archive, wanted.member) as packed:
+            is_packed = wanted.member.endswith(".xz") and not wanted.file.endswith(".xz")
+            with lzma.open(packed) if is_packed else packed as stream:
+                content = stream.read(wanted.size + 1)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError) as error:
         raise DataError(f"'{archive.name}' is damaged ({error}); fetch it again.") from None
-    if digest.hexdigest() != wanted.sha256:
+    if len(content) > wanted.size:
+        raise DataError(f"'{wanted.member}' is larger than the {wanted.size} bytes of the catalogue.")
+    if hashlib.sha256(content).hexdigest() != wanted.sha256:
         raise DataError(f"'{wanted.member}' in '{archive.name}' is not the file that the catalogue names.")
+    return content
 
 
 @contextmanager
 def _member(archive: Path, name: str) -> Iterator[BinaryIO]:
-    """A regular file inside a tar or zip archive, as a stream."""
+    """A regular file inside a tar or zip archive, as a stream; its name is only compared, never written to."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as whole:
             if name not in whole.namelist():
@@ -155,36 +214,15 @@ def _member(archive: Path, name: str) -> Iterator[BinaryIO]:
     raise DataError(f"'{archive.name}' holds no file '{name}'.")
 
 
-def _unpacked(packed: BinaryIO, wanted: PackageSet):
-    """The member's own stream, or what its compression holds where the set's file name says so."""
-    if wanted.member.endswith(".xz") and not wanted.file.endswith(".xz"):
-        return lzma.open(packed)
-    return nullcontext(packed)
-
-
-def _hashed(stream: BinaryIO, digest, wanted: PackageSet) -> Iterator[bytes]:
-    """Pieces of a stream, hashed, and no more of them than the catalogue says there are."""
-    size = 0
-    while piece := stream.read(BLOCK):
-        size += len(piece)
-        if size > wanted.size:
-            raise DataError(f"'{wanted.member}' is larger than the {wanted.size} bytes of the catalogue.")
-        digest.update(piece)
-        yield piece
-
-
-def _with_column(pieces: Iterator[bytes], new: str, source: str, pattern: str) -> Iterator[bytes]:
+def _with_column(table: bytes, new: str, source: str, pattern: str) -> bytes:
     """A plain comma-separated table with one more column in front: the part of `source` that the pattern finds."""
-    at, rest = None, b""
-    for piece in [*pieces, b"\n"]:
-        lines = (rest + piece).split(b"\n")
-        rest = lines.pop()
-        for line in filter(None, lines):
-            cells = line.decode("utf-8").split(",", 16 if at is None else at + 1)
-            if at is None:
-                at = cells.index(source)
-                yield f"{new},".encode() + line + b"\n"
-            elif found := re.search(pattern, cells[at]):
-                yield f"{found[0]},".encode() + line + b"\n"
-            else:
-                raise DataError(f"'{cells[at]}' in column {source} has no part that names the {new}.")
+    header, *lines = filter(None, table.split(b"\n"))
+    at = header.decode("utf-8").split(",").index(source)
+    rows = [f"{new},".encode() + header]
+    for line in lines:
+        cell = line.decode("utf-8").split(",", at + 1)[at]
+        match = re.search(pattern, cell)
+        if match is None:
+            raise DataError(f"'{cell}' in column {source} has no part that names the {new}.")
+        rows.append(f"{match[0]},".encode() + line)
+    return b"\n".join([*rows, b""])

@@ -6,32 +6,25 @@ four permutations trains on two, validates on one and tests on one, so every set
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import reduce
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ftirlib.errors import DataError
-from ftirlib.spectra.runs import PART, Runs
 
 SIDES = ("train", "validation", "test")
 N_SETS = 4
 ROWS_TO_SPLIT = 20_000  # more make the search slow and the shares no more alike
 
 
+@dataclass(frozen=True, eq=False)
 class Fold:
     """Rows of the data set used to train, to validate and to test.
 
-    Parameters
-    ----------
-    train, validation, test : Runs, or ascending (n,) int
-
     Attributes
     ----------
-    runs : dict of Runs
-        By side; of whole patients they are few, however many spectra.
-    train, validation, test : (n,) int32, or int64 where rows are beyond it
-        The rows themselves, ascending; made when asked for.
+    train, validation, test : ascending (n,) int32, or int64 where rows are beyond it
 
     Raises
     ------
@@ -39,20 +32,17 @@ class Fold:
         Rows that do not ascend.
     """
 
-    def __init__(self, train, validation, test):
-        self.runs = dict(zip(SIDES, map(Runs.of, (train, validation, test))))
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
 
-    @property
-    def train(self) -> np.ndarray:
-        return self.runs["train"][:]
-
-    @property
-    def validation(self) -> np.ndarray:
-        return self.runs["validation"][:]
-
-    @property
-    def test(self) -> np.ndarray:
-        return self.runs["test"][:]
+    def __post_init__(self):
+        for side in SIDES:
+            rows = np.asarray(getattr(self, side))
+            if (rows[:1] < 0).any() or (np.diff(rows) <= 0).any():
+                raise DataError(f"the {side} rows of a fold must ascend from 0 or above without repeats; sort them.")
+            fits = not rows.size or rows[-1] <= np.iinfo(np.int32).max
+            object.__setattr__(self, side, rows.astype(np.int32 if fits else np.int64))
 
 
 def four_way_folds(
@@ -63,8 +53,7 @@ def four_way_folds(
     Parameters
     ----------
     label : (n_spectra,) int
-        Class of each spectrum; -1 (unknown) takes no part in any fold. This and `group` may be variables of an opened
-        data set (``data.label.variable``), which are read a part at a time.
+        Class of each spectrum; -1 (unknown) takes no part in any fold.
     group : (n_spectra,) int
         Patient, or image where the patient is not known.
     class_names : sequence of str, optional
@@ -91,17 +80,16 @@ def four_way_folds(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    label, group = (values if hasattr(values, "shape") else np.asarray(values) for values in (label, group))
-    if label.shape != group.shape or len(label.shape) != 1:
+    label, group = np.asarray(label), np.asarray(group)
+    if label.shape != group.shape or label.ndim != 1:
         raise DataError(f"labels {label.shape} and groups {group.shape} must be one value per spectrum each.")
-    seen = [(np.unique(g), np.unique(k)) for _, g, k in _labelled(label, group)]
-    groups, classes = (reduce(np.union1d, found, np.empty(0, np.int64)) for found in zip(*seen))
+    rows = np.flatnonzero(label >= 0)
+    groups, group_of_row = np.unique(group[rows], return_inverse=True)
+    classes, class_of_row = np.unique(label[rows], return_inverse=True)
     if class_names is not None and classes.size and classes[-1] >= len(class_names):
         raise DataError(f"labels run up to {classes[-1]} but there are {len(class_names)} class names; give one each.")
-    counts = np.zeros((len(groups), len(classes)), np.int64)
-    for _, g, k in _labelled(label, group):
-        pair = np.searchsorted(groups, g) * len(classes) + np.searchsorted(classes, k)
-        counts += np.bincount(pair, minlength=counts.size).reshape(counts.shape)
+    pair = group_of_row * len(classes) + class_of_row
+    counts = np.bincount(pair, minlength=len(groups) * len(classes)).reshape(len(groups), len(classes))
     if len(classes) < 2:
         raise DataError(f"the labelled spectra hold {len(classes)} class(es); classification needs at least two.")
     if len(groups) < N_SETS:
@@ -138,29 +126,15 @@ def four_way_folds(
     set_of_group = np.empty(len(groups), np.int8)
     for k, members in enumerate(best):
         set_of_group[members] = k
-    parts = [[] for _ in best]
-    for rows, g, _ in _labelled(label, group):
-        of_row = set_of_group[np.searchsorted(groups, g)]
-        for k, part in enumerate(parts):
-            part.append(Runs.of(rows[of_row == k]))
-    sets = [Runs.join(part) for part in parts]
+    set_of_row = set_of_group[group_of_row]
     return [
         Fold(
-            train=Runs.join([sets[(k + 2) % N_SETS], sets[(k + 3) % N_SETS]]),
-            validation=sets[(k + 1) % N_SETS],
-            test=sets[k],
+            train=rows[(set_of_row == (k + 2) % N_SETS) | (set_of_row == (k + 3) % N_SETS)],
+            validation=rows[set_of_row == (k + 1) % N_SETS],
+            test=rows[set_of_row == k],
         )
         for k in range(N_SETS)
     ]
-
-
-def _labelled(label, group) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Rows, groups and classes of the spectra with a known class, a part of them at a time."""
-    for start in range(0, max(len(label), 1), PART):
-        here = slice(start, start + PART)
-        classes = np.asarray(label[here])
-        known = np.flatnonzero(classes >= 0)
-        yield start + known, np.asarray(group[here])[known], classes[known]
 
 
 def check_fold(fold: Fold, group) -> None:
@@ -171,8 +145,8 @@ def check_fold(fold: Fold, group) -> None:
     DataError
         Naming a group and the sides it is on.
     """
-    group = group if hasattr(group, "shape") else np.asarray(group)
-    groups = {side: set(_distinct(rows, group)) for side, rows in fold.runs.items()}
+    group = np.asarray(group)
+    groups = {side: set(np.unique(group[getattr(fold, side)]).tolist()) for side in SIDES}
     for i, a in enumerate(SIDES):
         for b in SIDES[i + 1 :]:
             if shared := sorted(groups[a] & groups[b]):
@@ -180,9 +154,3 @@ def check_fold(fold: Fold, group) -> None:
                     f"group {shared[0]} is in both {a} and {b} ({len(shared)} such group(s)); a patient on two sides "
                     "makes every score too good: split by whole groups, as four_way_folds does."
                 )
-
-
-def _distinct(rows: Runs, values) -> Iterator:
-    """The values that occur at the rows, those of one part after those of another."""
-    for _, part in rows.take_parts(values):
-        yield from np.unique(part).tolist()

@@ -6,7 +6,7 @@ The layout (names, units, what -1 means) is stated once, in `validate_spectra`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ import xarray as xr
 
 from ftirlib.engine.places import file_system, is_remote, resolved
 from ftirlib.errors import DataError
-from ftirlib.spectra.runs import PART, Runs
 
 SCHEMA = "ftirlib-spectra-1"
 CHUNK = 4096  # spectra per Zarr chunk: 13 MB at 801 wavenumbers
@@ -171,8 +170,7 @@ def validate_spectra(data: xr.Dataset, *, values: bool = True, codes: bool = Tru
     values : bool
         Also read every spectrum, block by block, and refuse NaN and infinite values.
     codes : bool
-        Also read every image, group and label, a part at a time, and refuse those without a name and images of
-        several labels.
+        Also read every image, group and label, and refuse those without a name and images of several labels.
 
     Returns
     -------
@@ -228,26 +226,24 @@ def validate_spectra(data: xr.Dataset, *, values: bool = True, codes: bool = Tru
 
 def _check_codes(data: xr.Dataset) -> None:
     """Refuse codes without a name, and labels that differ inside an image where nothing says that they may."""
-    label_of = np.full(len(data.attrs["image_names"]), UNKNOWN - 1, np.int32)  # no image has a label so far
-    for codes in iter_coordinates(data, CODES):
-        for name, (names, lowest) in CODES.items():
-            low, high = codes[name].min(), codes[name].max()
-            if low < lowest or high >= len(data.attrs[names]):
-                raise DataError(
-                    f"'{name}' holds codes {low}..{high} but there are {len(data.attrs[names])} {names}; "
-                    "name every one that occurs."
-                )
-        if data.attrs.get("label_level") == "spectrum":
-            continue
-        image, label = codes["image"], codes["label"]
-        before = label_of[image]
-        label_of[image] = label  # the last of an image stays, so one that differs shows up
-        if ((before >= UNKNOWN) & (before != label)).any() or (label_of[image] != label).any():
-            # Weak labels belong to images. Labels that differ inside an image are allowed, but only when said so.
+    for name, (names, lowest) in CODES.items():
+        low, high = data[name].values.min(), data[name].values.max()
+        if low < lowest or high >= len(data.attrs[names]):
             raise DataError(
-                "some image carries more than one label; weak labels are one per image. "
-                "If the labels are truly per spectrum, set the attribute label_level='spectrum'."
+                f"'{name}' holds codes {low}..{high} but there are {len(data.attrs[names])} {names}; "
+                "name every one that occurs."
             )
+    if data.attrs.get("label_level") == "spectrum":
+        return
+    image, label = data.image.values, data.label.values
+    label_of = np.empty(len(data.attrs["image_names"]), label.dtype)
+    label_of[image] = label  # the last of an image stays, so a label that differs shows up
+    if (label_of[image] != label).any():
+        # Weak labels belong to images. Labels that differ inside an image are allowed, but only when said so.
+        raise DataError(
+            "some image carries more than one label; weak labels are one per image. "
+            "If the labels are truly per spectrum, set the attribute label_level='spectrum'."
+        )
 
 
 def open_spectra(path: str | os.PathLike, *, codes: bool = True) -> xr.Dataset:
@@ -264,7 +260,7 @@ def open_spectra(path: str | os.PathLike, *, codes: bool = True) -> xr.Dataset:
     -------
     xarray.Dataset
         ``absorbance`` and the coordinates of spectra stay where they are until asked for; a coordinate's ``values``
-        then stay in memory (`iter_coordinates` and `Runs.take` read them a part at a time).
+        then stay in memory.
 
     Raises
     ------
@@ -304,7 +300,7 @@ def store_found(path: Path | str) -> tuple[bool, bool]:
 def iter_blocks(data: xr.Dataset, rows=None, size: int = CHUNK) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (start, absorbance block) so that only `size` spectra are in memory at a time.
 
-    `rows` (sorted positions or `Runs`) restricts the walk; `start` then counts within `rows`.
+    `rows` (sorted positions) restricts the walk; `start` then counts within `rows`.
     """
     n = data.sizes["spectrum"] if rows is None else len(rows)
     for start in range(0, n, size):
@@ -322,20 +318,9 @@ def read_absorbance(data: xr.Dataset, rows) -> np.ndarray:
     return np.asarray(data.absorbance.variable.isel(spectrum=rows).values, dtype=np.float32)
 
 
-def iter_coordinates(data: xr.Dataset, names: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
-    """Coordinates of the spectra, in order and a part at a time: {name: (n_part,) int}.
-
-    A part is `PART` spectra, or a chunk of the store where that is larger.
-    """
-    columns = {name: data[name].variable for name in names}
-    size = max([PART, *(chunks[0] for one in columns.values() if (chunks := one.encoding.get("chunks")))])
-    for start in range(0, data.sizes["spectrum"], size):
-        yield {name: one[start : start + size].values for name, one in columns.items()}
-
-
 def has_images(data: xr.Dataset) -> bool:
     """Whether the spectra are pixels of images (any row and column known)."""
-    return all(any((part[name] >= 0).any() for part in iter_coordinates(data, [name])) for name in ("row", "col"))
+    return all((data[name].values >= 0).any() for name in ("row", "col"))
 
 
 def has_truth(data: xr.Dataset) -> bool:
@@ -346,7 +331,7 @@ def has_truth(data: xr.Dataset) -> bool:
 def as_image(data: xr.Dataset, image: int, values, fill=np.nan) -> np.ndarray:
     """Lay per-spectrum `values` (n_spectra of the data set,) out as the pixels of one image (rows, columns)."""
     members = np.flatnonzero(data.image.values == image)
-    row, col = (Runs.of(members).take(data[name].variable) for name in ("row", "col"))
+    row, col = (data[name].values[members] for name in ("row", "col"))
     if not len(members) or (row < 0).any():
         raise DataError(f"image {image} has no pixel positions; it cannot be drawn as a picture.")
     values = np.asarray(values)[members]

@@ -9,13 +9,13 @@ import pandas as pd
 import xarray as xr
 
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, layer_table
-from ftirlib.classify.walk import Walk
 from ftirlib.engine.places import place_name
 from ftirlib.explain.crime.contexts import context_moments
 from ftirlib.method import stages
 from ftirlib.method.run import Run
 from ftirlib.spectra.folds import Fold
 from ftirlib.spectra.model import UNKNOWN, as_image, has_truth, open_spectra, read_absorbance
+from ftirlib.spectra.rows import Rows
 
 AMIDE_I = 1650.0  # cm-1, where pictures of absorbance are taken
 PUBLISHED_AXIS = np.arange(1000.0, 1801.0)  # cm-1, of the published spectra
@@ -100,7 +100,7 @@ def class_spectra(data: xr.Dataset) -> ClassSpectra:
     """Mean and standard deviation of the spectra of each label, in one walk through the data set."""
     names, rows = list(data.attrs["class_names"]), np.flatnonzero(data.label.values >= 0)
     label = data.label.values[rows].astype(int)
-    return ClassSpectra(data.wavenumber.values, *context_moments(Walk.over(data, rows), label, len(names)), names)
+    return ClassSpectra(data.wavenumber.values, *context_moments(Rows.of(data, rows), label, len(names)), names)
 
 
 def preparation_steps(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

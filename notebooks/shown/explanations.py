@@ -72,8 +72,8 @@ def _package_comparison(run: Run) -> PackageComparison:
     settings, seed = run.settings.explanations, run.settings.seed
     mode = "decile" if settings.mode == "limit" else settings.mode
     data = stages.prepared(run)
-    validation = stages.folds(run)[SHOWN].runs["validation"]
-    rows = tasks.explained_rows(data.image.variable, validation, settings.background, seed)
+    validation = stages.folds(run)[SHOWN].validation
+    rows = tasks.explained_rows(data.image.values, validation, settings.background, seed)
     background = read_absorbance(data, rows).astype(np.float64)
     voters = EMSCNN.load(ensemble_folder(run) / "model")
     spectrum = read_absorbance(data, explained(run).rows[:1]).astype(np.float64)

@@ -176,6 +176,6 @@ def card_frame(run: Run, name: str, height: int = 900) -> str:
 
 def linear_reproduces(run: Run, name: str) -> bool:
     """Whether the JSON, read back, predicts the test set as the run stored it."""
-    stored, model = contexts(run, name)[1].on_disk("linear_test"), linear_model(run, name)
-    blocks = iter_blocks(stages.prepared(run), stages.folds(run)[SHOWN].runs["test"])
+    stored, model = contexts(run, name)[1]["linear_test"], linear_model(run, name)
+    blocks = iter_blocks(stages.prepared(run), stages.folds(run)[SHOWN].test)
     return all(np.array_equal(model.predict(b), stored[start : start + len(b)]) for start, b in blocks)

@@ -238,7 +238,7 @@ def purity_curves(run: Run, name: str) -> PurityCurves:
         sizes = [len(one) for one in (*tested, *(explained(run, "validation", k) for k in FOLDS))]
         counts = [n for n in COUNTS if LEAST * n <= min(sizes)]
         pathway, group = (
-            np.concatenate([one.take(data[key].variable) for one in tested]).astype(int)
+            np.concatenate([data[key].values[one.rows] for one in tested]).astype(int)
             for key in ("truth_pathway", "group")
         )
         folds = np.repeat(FOLDS, [len(one) for one in tested])

@@ -5,6 +5,7 @@ Where one fold has to stand for four, it is the first, whatever it looks like.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from ftirlib.explain.crime.contexts import Contexts
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.files import read_json
 from ftirlib.method import stages
-from ftirlib.method.arrays import StoredArrays
 from ftirlib.method.explained import Explained
 from ftirlib.method.run import Run
 from ftirlib.method.scores import validation_scores
@@ -102,9 +102,9 @@ def ensemble_classes(run: Run, found: Explained, fold: int = SHOWN) -> np.ndarra
 # --- autoencoders, contexts and linear models
 
 
-def latent(run: Run, name: str, fold: int = SHOWN) -> StoredArrays:
+def latent(run: Run, name: str, fold: int = SHOWN) -> Mapping[str, np.ndarray]:
     """Latent points of an autoencoder, with the rows, predictions and labels of their spectra, for each side."""
-    return StoredArrays(stages.vaes(run)[fold][name] / "latent.npz")
+    return np.load(stages.vaes(run)[fold][name] / "latent.npz")
 
 
 def patch(run: Run, name: str) -> int:
@@ -118,10 +118,10 @@ def histories(run: Run) -> dict[str, list[dict]]:
     return {name: read_json(models[name] / "history.json") for name in stages.vae_names(run, replicates=False)}
 
 
-def contexts(run: Run, name: str, fold: int = SHOWN) -> tuple[Contexts, StoredArrays]:
+def contexts(run: Run, name: str, fold: int = SHOWN) -> tuple[Contexts, Mapping[str, np.ndarray]]:
     """Contexts of an autoencoder, and the context of each spectrum of each side."""
     folder = stages.contexts(run)[fold][name]
-    return Contexts.load(folder / "contexts.npz"), StoredArrays(folder / "assigned.npz")
+    return Contexts.load(folder / "contexts.npz"), np.load(folder / "assigned.npz")
 
 
 def linear_path(run: Run, name: str, fold: int = SHOWN) -> Path:

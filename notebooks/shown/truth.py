@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ftirlib.explain.attribution import walk_weights
+from ftirlib.explain.attribution import weight_rows
 from ftirlib.method import stages
 from ftirlib.method.run import Run
 from ftirlib.method.stages import FOLDS
@@ -122,10 +122,8 @@ def mislabel_tables(run: Run) -> pd.DataFrame:
         for name in stages.vae_names(run, replicates=False):
             found = mislabel_scores(run, name)
             one = mislabel_table(
-                *(found[key] for key in ("assigned", "predicted", "labelled", "truth")),
+                *(found[key] for key in ("assigned", "mislabel_score", "truth")),
                 group[found["rows"]],
-                n_contexts=len(found["mislabel_score"]),
-                score=found["mislabel_score"],
                 **run.settings.bootstrap,
             )
             tables.append(one.assign(suspicion=contexts_of(name)))
@@ -285,12 +283,12 @@ def _recoveries(run: Run) -> pd.DataFrame:
     folds = [explained(run, fold=k) for k in FOLDS]
     rows = np.concatenate([found.rows for found in folds])
     pathway, truth = (
-        np.concatenate([found.take(data[key].variable) for found in folds]).astype(int)
+        np.concatenate([data[key].values[found.rows] for found in folds]).astype(int)
         for key in ("truth_pathway", "truth_class")
     )
     predicted = np.concatenate([ensemble_classes(run, found, k) for k, found in enumerate(folds)])
-    weights = walk_weights(explanation_stores(run))
-    vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights])
+    weights = weight_rows(explanation_stores(run))
+    vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights.blocks()])
     kind = np.where((truth == predicted) & vary, pathway, UNKNOWN)
     names = list(data.truth_pathway.attrs["names"])
     masks = {code: band_mask(axis, bands, name) for code, name in enumerate(names)}
@@ -299,7 +297,7 @@ def _recoveries(run: Run) -> pd.DataFrame:
     for code in masks:
         shift[kind == code] = rng.integers(0, axis.size, (kind == code).sum())
     auroc, moved = np.full((2, len(rows)), np.nan)
-    for at, block in weights:
+    for at, block in weights.blocks():
         # as numpy.roll, each by its own distance
         rolled = np.take_along_axis(block, (np.arange(axis.size) - shift[at, None]) % axis.size, axis=1)
         for code in np.intersect1d(kind[at], list(masks)):

@@ -18,7 +18,7 @@ from sklearn.model_selection import PredefinedSplit, StratifiedGroupKFold, Strat
 from ftirlib.classify.baselines import PCALDA
 from ftirlib.errors import DataError
 from ftirlib.report.check.store_check import StoreReport, check_store
-from ftirlib.sources.public_sets import fetch_set
+from ftirlib.sources.packages import get_public_set, import_options
 from ftirlib.spectra.importing.readers import import_spectra, plan_import
 from ftirlib.spectra.model import as_image, read_absorbance
 from ftirlib.spectra.prepare.quality import tissue_mask
@@ -45,7 +45,7 @@ class Fetched:
 def fetch(name: str) -> Fetched:
     """Fetch, plan, import and check a set; without a network the reason in place of all that."""
     try:
-        path, options = fetch_set(name)
+        path, options = get_public_set(name), import_options(name)
     except DataError:  # the installer's own words name addresses of one machine; they belong on a terminal
         return Fetched(name, why_not=f"The set '{name}' could not be fetched; 'ftirlib get {name}' says why.")
     plan = plan_import(path, **{key: value for key, value in options.items() if key not in ("licence", "provenance")})

@@ -12,10 +12,9 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from ftirlib.classify.moments import Components, Moments, class_means
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.explain.crime.inputs import deviation
-from ftirlib.spectra.rows import Rows
+from ftirlib.spectra.rows import Rows, hstack
 
 TRAINED = ("permuted labels", "shuffled weights", "spectra alone", "weights alone")
 PLAIN = ("K-means of the spectra", "K-means of the weights", "PCA of both", "PCA, weights shuffled", "sizes alone")
@@ -49,8 +48,8 @@ def control_input(
     ----------
     control : str
         One of `TRAINED`.
-    spectra, weights : (n_spectra, n_wavenumbers) array, RowFile or Walk
-        Weights that are shuffled are no `Walk`: they are read in another order than they lie in.
+    spectra, weights : (n_spectra, n_wavenumbers) array or Rows
+        Weights that are shuffled are read in another order than they lie in.
     labels : (n_spectra,) int
     random_state : int
     means : (spectra, weights), optional
@@ -91,7 +90,7 @@ def control_input(
     if control == "permuted labels":
         labels = labels[order]
     elif control == "shuffled weights":
-        weights = Rows.over(weights).at(order)
+        weights = Rows.of(weights, order)
     elif control == "spectra alone":
         weights = np.broadcast_to(_mean(stand_in[1]), weights.shape)
     else:
@@ -100,12 +99,12 @@ def control_input(
 
 
 def _mean(half) -> np.ndarray:
-    return class_means(Walk.over(half), np.zeros(len(half), int), 1)[0]
+    return class_means(Rows.of(half), np.zeros(len(half), int), 1)[0]
 
 
 def plain_points(
     control: str, known: tuple, tried: tuple, *, n_components: int = LATENT, random_state: int = 0
-) -> tuple[Walk, Walk]:
+) -> tuple[Rows, Rows]:
     """What is clustered in a control that needs no autoencoder.
 
     The spectra, their weights, or the first principal components of both (each input scaled to mean 0 and standard
@@ -116,25 +115,24 @@ def plain_points(
     control : str
         One of `PLAIN` but the last, which clusters nothing.
     known, tried : (spectra, weights)
-        Each (n_spectra, n_wavenumbers) array, `RowFile` or `Walk`, but weights that are shuffled no `Walk`; scaling
-        and components are found on the known.
+        Each (n_spectra, n_wavenumbers) array or `Rows`; scaling and components are found on the known.
     n_components : int
         As many as the latent space has dimensions; at most what the data have.
     random_state : int
 
     Returns
     -------
-    known, tried : Walk
+    known, tried : Rows
     """
     if control in PLAIN[:2]:
         half = PLAIN.index(control)
-        return Walk.over(known[half]), Walk.over(tried[half])
+        return Rows.of(known[half]), Rows.of(tried[half])
     if control == PLAIN[3]:
         known, tried = (
             control_input("shuffled weights", *halves, np.zeros(len(halves[0]), int), random_state=random_state)[:2]
             for halves in (known, tried)
         )
-    a, b = (_side_by_side(*halves) for halves in (known, tried))
+    a, b = (hstack([Rows.of(half) for half in halves]) for halves in (known, tried))
     found = Moments.of(a, np.zeros(len(a), int), 1)
     scale = deviation(found.mean, np.diag(found.within) / len(a))
     # of the scaled values, without another walk
@@ -142,30 +140,21 @@ def plain_points(
         Moments(found.counts, found.means / scale, found.within / np.outer(scale, scale)), n_components
     )
     components = Components(found.mean, scaled.components / scale, scaled.variance)
-    return tuple(
-        Walk(lambda rows, walk=walk: components.scores(walk.read(rows)), (len(walk), len(components.variance)))
-        for walk in (a, b)
-    )
+    return a.through(components.scores), b.through(components.scores)
 
 
-def _side_by_side(spectra, weights) -> Walk:
-    halves = Walk.over(spectra), Walk.over(weights)
-    n, p = halves[0].shape
-    return Walk(lambda rows: np.concatenate([half.read(rows) for half in halves], axis=1), (n, 2 * p))
-
-
-def cluster(known: Walk, n_contexts: int, *, n_init: int = 10, random_state: int = 0) -> KMeans:
+def cluster(known: Rows, n_contexts: int, *, n_init: int = 10, random_state: int = 0) -> KMeans:
     """K-means in float32, fitted to `CLUSTERED` evenly spaced ones of more."""
-    some = known.every(-(-len(known) // CLUSTERED))
+    some = Rows.of(known, np.arange(0, len(known), -(-len(known) // CLUSTERED)))
     points = np.empty(some.shape, np.float32)
-    for rows, block in some:
+    for rows, block in some.blocks():
         points[rows] = block
     return KMeans(n_contexts, n_init=n_init, random_state=random_state, copy_x=False).fit(points)
 
 
-def nearest(means: KMeans, points: Walk) -> np.ndarray:
+def nearest(means: KMeans, points: Rows) -> np.ndarray:
     """The nearest cluster of each point, (n,) int."""
-    return np.concatenate([means.predict(block.astype(np.float32)) for _, block in points]).astype(np.int64)
+    return np.concatenate([means.predict(block.astype(np.float32)) for _, block in points.blocks()]).astype(np.int64)
 
 
 def context_controls(
@@ -187,7 +176,7 @@ def context_controls(
 
     Parameters
     ----------
-    spectra, weights : (n_spectra, n_wavenumbers) array or RowFile
+    spectra, weights : (n_spectra, n_wavenumbers) array or Rows
         Contexts, scaling and components are found on these.
     n_contexts : int
     tried : (spectra, weights), optional
@@ -228,7 +217,7 @@ def context_controls(
     for control in PLAIN[:-1]:
         points = plain_points(control, known, other, n_components=n_components, random_state=random_state)
         means = cluster(points[0], n_contexts, n_init=n_init, random_state=random_state)
-        out[control] = Assigned(*(nearest(means, walk) for walk in points))
+        out[control] = Assigned(*(nearest(means, each) for each in points))
     if real is not None:
         rng = np.random.default_rng(random_state)
         dealt = Assigned(*(rng.permutation(np.asarray(part)) for part in real))

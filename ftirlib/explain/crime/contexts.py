@@ -16,10 +16,10 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist, squareform
 
-from ftirlib.classify.walk import Walk
 from ftirlib.errors import DataError, ModelError, SettingsError, StoreError
 from ftirlib.files import written
 from ftirlib.spectra.model import UNKNOWN
+from ftirlib.spectra.rows import Rows
 
 N_CONTEXTS = 100  # as published: contexts up to number 97 are cited
 SPECTRA_PER_CONTEXT = 30  # on average, for the smaller number of contexts of small data
@@ -113,7 +113,7 @@ class Contexts:
     def describe(self, *, spectra, weights, predicted, labelled, n_classes: int, assigned=None) -> ContextTable:
         """What each context holds, of the spectra given by `assigned`, or of those the contexts were found on.
 
-        `spectra` and `weights` are an array, `RowFile` or `Walk` each; see `describe_contexts`.
+        `spectra` and `weights` are an array or `Rows` each; see `describe_contexts`.
         """
         assigned = self.assigned if assigned is None else np.asarray(assigned)
         return describe_contexts(
@@ -341,7 +341,7 @@ def describe_contexts(
     assigned : (n_spectra,) int
         Context of each spectrum, 0 to n_contexts - 1.
     n_contexts : int
-    spectra, weights : (n_spectra, n_wavenumbers) array, RowFile or Walk
+    spectra, weights : (n_spectra, n_wavenumbers) array or Rows
         Of which a block is in memory at a time.
     predicted : (n_spectra,) int
         Class the classifier gives.
@@ -359,7 +359,7 @@ def describe_contexts(
         Arrays that disagree in length, or class and context numbers out of range.
     """
     assigned = np.asarray(assigned)
-    spectra, weights = Walk.over(spectra), Walk.over(weights)
+    spectra, weights = Rows.of(spectra), Rows.of(weights)
     predicted, labelled = np.asarray(predicted), np.asarray(labelled)
     n, k = len(assigned), n_contexts
     if spectra.shape != weights.shape or len(spectra) != n:
@@ -441,11 +441,6 @@ def opposing_context(table: ContextTable, *, positive) -> int | None:
     return int(gap.argmax()) if np.isfinite(gap.max()) else None
 
 
-def mislabel_scores(table: ContextTable, assigned) -> np.ndarray:
-    """Mislabel score of each spectrum's context, (n_spectra,); NaN where the context holds no labelled spectra."""
-    return table.mislabel_score[np.asarray(assigned)]
-
-
 def _counts(assigned, classes, n_contexts, n_classes) -> np.ndarray:
     return np.bincount(assigned * n_classes + classes, minlength=n_contexts * n_classes).reshape(n_contexts, n_classes)
 
@@ -457,15 +452,15 @@ def context_moments(values, assigned, n_contexts: int) -> tuple[np.ndarray, np.n
 
     Parameters
     ----------
-    values : (n_spectra, n_columns) array, RowFile or Walk
-        Walked once.
+    values : (n_spectra, n_columns) array or Rows
+        Read once.
     assigned : (n_spectra,) int
         Context of each row.
     n_contexts : int
     """
-    walk = Walk.over(values)
-    size, means, squares = np.zeros((n_contexts, 1)), *np.zeros((2, n_contexts, walk.shape[1]))
-    for rows, block in walk:
+    values = Rows.of(values)
+    size, means, squares = np.zeros((n_contexts, 1)), *np.zeros((2, n_contexts, values.shape[1]))
+    for rows, block in values.blocks():
         at, block = assigned[rows], block.astype(np.float64)
         member = csr_array((np.ones(len(at)), (at, np.arange(len(at)))), shape=(n_contexts, len(at)))
         count = member.sum(axis=1)[:, None]

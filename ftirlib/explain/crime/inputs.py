@@ -12,7 +12,7 @@ import numpy as np
 
 from ftirlib.errors import DataError
 from ftirlib.spectra.model import CHUNK
-from ftirlib.spectra.rows import Rows
+from ftirlib.spectra.rows import Rows, float32, hstack
 
 ROWS = 1024  # spectra scaled at once
 UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
@@ -23,7 +23,7 @@ def joined(spectra, weights) -> Rows:
 
     Parameters
     ----------
-    spectra, weights : (n_spectra, n_wavenumbers) array, RowFile, Rows or Walk
+    spectra, weights : (n_spectra, n_wavenumbers) array or Rows
         Read once here, to be checked.
 
     Raises
@@ -31,29 +31,22 @@ def joined(spectra, weights) -> Rows:
     DataError
         Shapes that differ, or values that are not finite.
     """
-    halves = {"spectra": Rows.over(spectra), "weights": Rows.over(weights)}
-    shape, other = (half.shape for half in halves.values())
+    halves = {"spectra": spectra, "weights": weights}
+    shape, other = (np.shape(half) for half in halves.values())
     if len(shape) != 2 or shape != other or 0 in shape:
         raise DataError(
             f"spectra have shape {shape} and weights {other}; both must be (spectra, wavenumbers) and "
             "alike: one weight for each value of each spectrum."
         )
+    halves = {name: Rows.of(half).through(float32) for name, half in halves.items()}
     for name, half in halves.items():
-        bad = np.concatenate([~np.isfinite(_float32(block)).all(axis=1) for block in half.blocks(CHUNK)])
+        blocks = (half[start : start + CHUNK] for start in range(0, len(half), CHUNK))
+        bad = np.concatenate([~np.isfinite(block).all(axis=1) for block in blocks])
         if bad.any():
             raise DataError(
                 f"{name} hold NaN or infinite values in {bad.sum()} rows, the first being {np.argmax(bad)}; drop them."
             )
-
-    def read(which):
-        return np.concatenate([_float32(half[which]) for half in halves.values()], axis=1)
-
-    return Rows(read, (shape[0], 2 * shape[1]))
-
-
-def _float32(values) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-        return np.asarray(values, np.float32)
+    return hstack(list(halves.values()))
 
 
 @dataclass(frozen=True)

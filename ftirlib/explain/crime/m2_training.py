@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftirlib.classify.checkpoint import resume, save_checkpoint
-from ftirlib.classify.stored import StoredRows
 from ftirlib.errors import ModelError
 from ftirlib.explain.crime.inputs import UNKNOWN
 from ftirlib.explain.crime.m2 import M2, Terms, best_noise
+from ftirlib.spectra.rows import Rows
 
 TOKENS_AT_ONCE = 2**15  # decoded tokens, over spectra and classes, whose activations are held: some 0.4 GB
 
@@ -40,9 +40,9 @@ class Objective:
 
 def train(
     network: M2,
-    x: Tensor | StoredRows,
+    x: np.ndarray | Rows,
     seen: Tensor,
-    outside: Tensor | StoredRows,
+    outside: np.ndarray | Rows,
     objective: Objective,
     *,
     checkpoint: str | os.PathLike | None = None,
@@ -56,11 +56,11 @@ def train(
 
     Parameters
     ----------
-    x : (n_spectra, 2 n_wavenumbers) tensor or StoredRows
-        Scaled input, on the network's device; of what is stored, only a batch is in memory.
+    x : (n_spectra, 2 n_wavenumbers) array or Rows
+        Scaled input; of `Rows` of a file, only a batch is in memory.
     seen : (n_spectra,) int tensor
-        Class, or -1 where it is summed out.
-    outside : (n_validation, 2 n_wavenumbers) tensor or StoredRows
+        Class, or -1 where it is summed out, on the network's device.
+    outside : (n_validation, 2 n_wavenumbers) array or Rows
         Chooses the epoch (`held_out`); none: the last epoch is kept.
     objective : Objective
     checkpoint : path, optional
@@ -116,13 +116,13 @@ def best_epoch(history: list[dict]) -> int:
 
 
 @torch.no_grad()
-def bound(network: M2, x: Tensor | StoredRows, objective: Objective) -> Tensor:
+def bound(network: M2, x: np.ndarray | Rows, objective: Objective) -> Tensor:
     """The unlabelled bound of each spectrum (n,), with one draw of z each, the same at every call."""
     return -_unlabelled(network, x, objective).negative(objective.beta)
 
 
 @torch.no_grad()
-def held_out(network: M2, x: Tensor | StoredRows, objective: Objective) -> float:
+def held_out(network: M2, x: np.ndarray | Rows, objective: Objective) -> float:
     """Minus the mean unlabelled bound of spectra not trained on, at the noise that suits them where it is learned.
 
     A patient unlike the others is decoded worse than those trained on. At their noise, which falls from epoch to
@@ -136,19 +136,20 @@ def held_out(network: M2, x: Tensor | StoredRows, objective: Objective) -> float
     return terms.negative(objective.beta).mean().item()
 
 
-def _unlabelled(network: M2, x: Tensor | StoredRows, objective: Objective) -> Terms:
+def _unlabelled(network: M2, x: np.ndarray | Rows, objective: Objective) -> Terms:
     """Terms of the unlabelled bound of each spectrum, some spectra at a time."""
-    draws = _normal(x, network, generator(objective.random_state, None))  # all at once, whatever the batch
-    whole, done, some = {}, 0, min(objective.batch, spectra_at_once(network))
-    for rows, noise in zip(x.split(some), draws.split(some)):
-        features = network.encoder(rows)
-        terms = network.unlabelled(rows, features, network.classifier(features), noise)
+    device = network.noise.device
+    draws = _normal(len(x), network, generator(objective.random_state, None))  # all at once, whatever the batch
+    whole = {}
+    for rows, block in Rows.of(x).blocks(min(objective.batch, spectra_at_once(network))):
+        spectra = torch.from_numpy(block).to(device)
+        features = network.encoder(spectra)
+        terms = network.unlabelled(spectra, features, network.classifier(features), draws[rows])
         for f in fields(Terms):  # into room made once: pieces kept among what comes and goes would scatter memory
             part = getattr(terms, f.name)
             if f.name not in whole:
                 whole[f.name] = part.new_empty((*part.shape[:-1], len(x)))
-            whole[f.name][..., done : done + len(rows)] = part
-        done += len(rows)
+            whole[f.name][..., rows] = part
     return Terms(**whole)
 
 
@@ -170,23 +171,24 @@ def spectra_at_once(network: M2) -> int:
     return max(1, TOKENS_AT_ONCE // (network.settings.n_classes * getattr(network.decoder, "tokens", 1)))
 
 
-def _normal(rows: Tensor | StoredRows, network: M2, chance: torch.Generator) -> Tensor:
-    return torch.randn(len(rows), network.settings.latent, generator=chance).to(rows.device)
+def _normal(n: int, network: M2, chance: torch.Generator) -> Tensor:
+    return torch.randn(n, network.settings.latent, generator=chance).to(network.noise.device)
 
 
 def _one_epoch(network, x, seen, optimizer, objective, chance) -> dict:
     """One pass in random order; the mean of each term per spectrum (of the cross-entropy: per labelled spectrum)."""
     network.train()
+    x, device = Rows.of(x), seen.device
     n, n_labelled = len(x), int((seen != UNKNOWN).sum())
     weight = objective.alpha * n / max(n_labelled, 1)
-    sums, squared_error = (torch.zeros(count, dtype=torch.float64, device=x.device) for count in (5, 2))
-    order = torch.randperm(n, generator=chance).to(x.device)
-    for batch in order.split(objective.batch):
-        noise = _normal(batch, network, chance)
+    sums, squared_error = (torch.zeros(count, dtype=torch.float64, device=device) for count in (5, 2))
+    for batch in torch.randperm(n, generator=chance).split(objective.batch):
+        noise = _normal(len(batch), network, chance)
         optimizer.zero_grad()
         pieces = spectra_at_once(network)  # their gradients add up to the batch's
         for rows, noise_of_rows in zip(batch.split(pieces), noise.split(pieces)):
-            terms, cross_entropy = _terms(network, x[rows], seen[rows], noise_of_rows)
+            spectra = torch.from_numpy(x[rows.numpy()]).to(device)
+            terms, cross_entropy = _terms(network, spectra, seen[rows.to(device)], noise_of_rows)
             loss = terms.negative(objective.beta).sum() + weight * cross_entropy
             (loss / len(batch)).backward()
             with torch.no_grad():

@@ -17,11 +17,9 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from ftirlib.classify.checkpoint import fingerprint
-from ftirlib.classify.stored import StoredRows
-from ftirlib.classify.walk import Walk
+from ftirlib.classify.checkpoint import data_hash
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
-from ftirlib.errors import DataError, ModelError, SettingsError
+from ftirlib.errors import ModelError, SettingsError
 from ftirlib.explain.crime.contexts import STABILITY_FLOOR, check_stability
 from ftirlib.explain.crime.inputs import UNKNOWN, Scaling, checked_labels, choose_labelled, hold_out, joined
 from ftirlib.explain.crime.m2 import DECODER_INPUTS, M2, VARIANTS, M2Settings, scaled_kernels
@@ -174,8 +172,8 @@ class CrimeVAE(BaseEstimator):
 
         Parameters
         ----------
-        spectra, weights : (n_spectra, n_wavenumbers) array, RowFile or Rows
-            Taken in random order, so that of a `RowFile` no more than a batch is in memory.
+        spectra, weights : (n_spectra, n_wavenumbers) array or Rows
+            Taken in random order; of `Rows` of a file, only a batch is in memory.
         labels : (n_spectra,) int, optional
             Class of each spectrum, -1 where unknown; not needed and not read when `supervision` is 0.
         n_classes : int, optional
@@ -206,8 +204,7 @@ class CrimeVAE(BaseEstimator):
         SettingsError
             A parameter out of its range, or labels missing where supervision needs them.
         DataError
-            Arrays that disagree, are not finite, or labels out of range; unstable explanations; a `Walk`, which gives
-            spectra in order only.
+            Arrays that disagree, are not finite, or labels out of range; unstable explanations.
         ModelError
             A checkpoint made from something else, or a loss that is not finite.
         """
@@ -215,8 +212,6 @@ class CrimeVAE(BaseEstimator):
         if labels is None and (self.supervision > 0 or n_classes is None):
             missing = "labels" if self.supervision > 0 else "n_classes"
             raise SettingsError(f"supervision is {self.supervision} but {missing} was not given; give it.")
-        if isinstance(spectra, Walk) or isinstance(weights, Walk):
-            raise DataError("a walk gives spectra in order only, and training takes them at random; write a RowFile.")
         x = joined(spectra, weights)
         check_stability(stability, stability_floor, n_spectra=len(x))
         labels, n_classes = checked_labels(labels, n_classes, len(x))
@@ -225,7 +220,7 @@ class CrimeVAE(BaseEstimator):
         self.labelled_ = choose_labelled(labels, rows, self.supervision, n_classes, random_state=self.random_state)
         self.n_wavenumbers_, self.n_classes_ = x.shape[1] // 2, n_classes
         self.scaling_ = Scaling.of(x, rows)
-        outside = x.at(self.heldout_) if validation is None else self._fitting(*validation)
+        outside = Rows.of(x, self.heldout_) if validation is None else self._fitting(*validation)
         seen = np.full(len(x), UNKNOWN)
         seen[self.labelled_] = labels[self.labelled_]
         made_from = None
@@ -233,14 +228,14 @@ class CrimeVAE(BaseEstimator):
             made_from = {
                 "settings": {k: v for k, v in self.get_params().items() if k not in ("epochs", "device")},
                 "n_classes": n_classes,
-                "data": fingerprint(StoredRows(x), *map(torch.from_numpy, (seen, rows)), StoredRows(outside)),
+                "data": data_hash(x, seen, rows, outside),
             }
         self.network_ = self._build()
         self.history_ = train(
             self.network_,
-            self._scaled(x.at(rows)),
+            Rows.of(x, rows).through(self.scaling_.apply),
             torch.from_numpy(seen[rows]).to(self.device),
-            self._scaled(outside),
+            outside.through(self.scaling_.apply),
             self._objective(),
             checkpoint=checkpoint,
             made_from=made_from,
@@ -307,8 +302,8 @@ class CrimeVAE(BaseEstimator):
     def encode(self, spectra, weights) -> tuple[np.ndarray, np.ndarray]:
         """Latent means and log-variances, each (n_spectra, latent) float32, expected over q(y|x).
 
-        Here and below, `spectra` and `weights` (n_spectra, n_wavenumbers) are each an array, `RowFile`, `Rows` or
-        `Walk`, of which a block is in memory at a time.
+        Here and below, `spectra` and `weights` (n_spectra, n_wavenumbers) are each an array or `Rows`, of which a block
+        is in memory at a time.
         """
         mean, log_variance, _ = self._encode(spectra, weights)
         return mean, log_variance
@@ -331,20 +326,19 @@ class CrimeVAE(BaseEstimator):
 
         Classes are summed out; z is drawn once per spectrum, the same at every call.
         """
-        return bound(self.network_, self._scaled(self._fitting(spectra, weights)), self._objective()).cpu().numpy()
+        x = self._fitting(spectra, weights).through(self.scaling_.apply)
+        return bound(self.network_, x, self._objective()).cpu().numpy()
 
     @torch.no_grad()
     def _encode(self, spectra, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         x = self._fitting(spectra, weights).through(self.scaling_.apply)
         widths = (self.latent, self.latent, self.n_classes_)
         found = tuple(np.empty((len(x), width), np.float32) for width in widths)
-        done = 0
-        for block in x.blocks(self.batch):
+        for rows, block in x.blocks(self.batch):
             features = self.network_.encoder(torch.from_numpy(block).to(self.device))
             q = self.network_.classifier(features).softmax(-1)
             for whole, part in zip(found, (*self.network_.embed(q, features), q)):
-                whole[done : done + len(block)] = part.cpu().numpy()
-            done += len(block)
+                whole[rows] = part.cpu().numpy()
         return found
 
     def _fitting(self, spectra, weights) -> Rows:
@@ -358,9 +352,6 @@ class CrimeVAE(BaseEstimator):
                 f"{self.n_wavenumbers_}; bring them to its axis first."
             )
         return x
-
-    def _scaled(self, x: Rows) -> StoredRows:
-        return StoredRows(x.through(self.scaling_.apply), self.device)
 
     # --- on disk -----------------------------------------------------------------------------------------
 

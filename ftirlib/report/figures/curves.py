@@ -1,6 +1,7 @@
-"""Training, calibration, ranking, agreement and distributions as curves.
+"""Training, calibration, ranking, agreement, distributions, deletion and insertion, and work against gain as curves.
 
-Reliability diagrams as in Guo et al. 2017 (arXiv:1706.04599).
+Reliability diagrams as in Guo et al. 2017 (arXiv:1706.04599); deletion and insertion after Petsiuk, Das & Saenko 2018
+(arXiv:1806.07421). On logarithmic axes an error that falls with the root of the work is a line of slope -1/2.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatterSciNotation, NullFormatter, PercentFormatter
 
 from ftirlib.errors import DataError
-from ftirlib.report.figures.style import BLUE, GREY, class_marks
+from ftirlib.report.figures.style import BLUE, GREY, class_marks, legend_above
 from ftirlib.report.tally import Reliability
+
+PERTURBED = {"deleted": "Share of wavenumbers deleted", "inserted": "Share of wavenumbers inserted"}
+FEW_TICKS = 8  # positions along a logarithmic axis that are named themselves
 
 
 def draw_reliability(ax: Axes, curves: Reliability | Mapping[str, Reliability]) -> Axes:
@@ -171,4 +176,124 @@ def draw_distribution(ax: Axes, values, *, name: str, mark: float | None = None,
         ax.axvline(mark, color=GREY, lw=1.4, ls=(0, (4, 2)), label=f"{mark:g}")
     ax.set(xlabel=name, ylabel="Spectra")
     ax.legend()
+    return ax
+
+
+def draw_perturbation_curves(
+    ax: Axes, share, curves: Mapping[str, tuple], *, controls: Mapping[str, tuple] | None = None, what: str = "deleted"
+) -> Axes:
+    """Draw mean probabilities of the explained label against the share of wavenumbers deleted or inserted.
+
+    Parameters
+    ----------
+    ax : Axes
+    share : (n_steps + 1,) array
+        From 0 to 1.
+    curves : mapping of str to (mean,), (mean, area), or (mean, area, low, high)
+        By explainer: probability at each share; the area under it, written in the legend; ends of an interval, drawn
+        as a band. An area of None is left out.
+    controls : mapping, optional
+        As `curves`, in grey and thinner: the same in orders that explain nothing.
+    what : {"deleted", "inserted"}
+        Of the horizontal axis.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        Arrays that do not fit the shares, an unknown `what`, or nothing to draw.
+    """
+    if what not in PERTURBED:
+        raise DataError(f"what={what!r} is unknown; curves are of wavenumbers {' or '.join(PERTURBED)}.")
+    share = np.asarray(share, np.float64)
+    if share.ndim != 1 or share.size < 2 or not curves:
+        raise DataError(
+            f"{len(curves)} curves over shares of shape {share.shape}; give a curve over at least two shares."
+        )
+    marks = class_marks(max(len(curves), len(controls or ())))
+    for grey, group in ((True, controls or {}), (False, curves)):
+        for (name, (mean, *more)), mark in zip(group.items(), marks):
+            area, low, high = (*more, None, None, None)[:3]
+            label = name if area is None else f"{name}, area {area:.2f}"
+            colour = GREY if grey else mark.colour
+            if low is not None:
+                low, high = (_along(share, side, f"an end of {name}") for side in (low, high))
+                ax.fill_between(share, low, high, color=colour, alpha=0.18, lw=0)
+            mean = _along(share, mean, name)
+            ax.plot(share, mean, color=colour, ls=mark.linestyle, lw=1.1 if grey else None, label=label)
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=PERTURBED[what], ylabel="Probability of the explained label")
+    ax.legend()
+    return ax
+
+
+def _along(share, values, what: str) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    if values.shape != share.shape:
+        raise DataError(f"{what} has shape {values.shape} for {share.size} shares; give one probability for each.")
+    return values
+
+
+def draw_trade_off(
+    ax: Axes,
+    curves: Mapping[str, tuple],
+    *,
+    x_name: str,
+    y_name: str,
+    y_scale: str = "log",
+    percent: bool = False,
+    mark: float | None = None,
+    legend: bool = True,
+) -> Axes:
+    """Draw one line a method over a logarithmic horizontal axis.
+
+    Parameters
+    ----------
+    ax : Axes
+    curves : mapping of str to (x, y) or (x, y, low, high)
+        Arrays of one length, joined in their order; ends of an interval are drawn as a band.
+    x_name, y_name : str
+    y_scale : {"log", "linear"}
+    percent : bool
+        Values of y are shares, shown in percent.
+    mark : float, optional
+        A value of y worth a horizontal line.
+    legend : bool
+        Above the axes; without it where a panel beside this one has the same lines.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        Nothing to draw, or arrays of different length.
+    """
+    if not curves:
+        raise DataError("there are no curves to draw.")
+    for (name, (x, y, *ends)), look in zip(curves.items(), class_marks(len(curves))):
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        if x.shape != y.shape or x.ndim != 1 or any(np.shape(end) != x.shape for end in ends):
+            raise DataError(f"the curve '{name}' has {x.size} positions and {y.size} values; give one value each.")
+        ax.plot(x, y, color=look.colour, ls=look.linestyle, marker=look.marker, ms=5, label=name)
+        if ends:
+            ax.fill_between(x, *ends, color=look.colour, alpha=0.15, lw=0)
+    ax.set(xscale="log", yscale=y_scale, xlabel=x_name, ylabel=y_name)
+    if mark is not None:
+        ax.axhline(mark, color=GREY, lw=1.2, ls=(0, (4, 2)), zorder=0)
+    if percent:
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    places = sorted({float(value) for x, *_ in curves.values() for value in x})
+    if len(places) <= FEW_TICKS:
+        ax.set_xticks(places, [f"{value:,g}" for value in places])
+        ax.minorticks_off()
+    else:
+        ax.xaxis.set_major_formatter(LogFormatterSciNotation())
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    if legend:
+        legend_above(ax, ax.get_legend_handles_labels()[0], n_columns=3)
     return ax

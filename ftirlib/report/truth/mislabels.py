@@ -1,4 +1,4 @@
-"""Do contexts that oppose their labels hold the mislabelled pixels? Per pixel and per context, with intervals.
+"""How well the suspicion of contexts finds mislabelled pixels, per pixel and per context, with intervals.
 
 The question is that of Hartigan et al. (paper A), Figure 4b-c; precision and recall as in any detection.
 """
@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.report.truth.truth import ranking, suspicion
+from ftirlib.report.tally import sums_by_code
+from ftirlib.report.truth.truth import ranking
 from ftirlib.report.uncertainty import grouped_bootstrap
 
 OPPOSING = 0.5  # suspicion above which a context opposes its labels: most predictions differ from the label
@@ -17,7 +18,7 @@ QUALITIES = ("auroc", "precision", "recall")
 
 
 def detection(score, is_true, *, threshold: float = OPPOSING) -> dict[str, float]:
-    """AUROC of a score, and precision and recall of what lies above a threshold that needs no truth.
+    """AUROC of a score, and precision and recall of the scores above a threshold that needs no truth.
 
     Parameters
     ----------
@@ -50,31 +51,21 @@ def detection(score, is_true, *, threshold: float = OPPOSING) -> dict[str, float
 
 
 def mislabel_table(
-    assigned,
-    predicted,
-    labelled,
-    is_mislabelled,
-    groups,
-    *,
-    n_contexts: int,
-    score=None,
-    threshold: float = OPPOSING,
-    **bootstrap,
+    assigned, score, is_mislabelled, groups, *, threshold: float = OPPOSING, **bootstrap
 ) -> pd.DataFrame:
     """How well suspicion finds mislabelled pixels, and contexts that are mostly mislabelled.
 
     Parameters
     ----------
-    assigned, predicted, labelled : (n_spectra,) int
-        Context, classifier's class, and label; every label known.
+    assigned : (n_spectra,) int
+        Context of each spectrum; only spectra whose label is known.
+    score : (n_contexts,) float
+        Suspicion of each context, such as the ``mislabel_score`` of a `ContextTable` of the validation set; a context
+        without one (NaN) gets the mean of the others.
     is_mislabelled : (n_spectra,) bool
         The truth.
     groups : (n_spectra,) array
         Patient of each spectrum; intervals are over these.
-    n_contexts : int
-    score : (n_contexts,) float, optional
-        Suspicion of each context, found elsewhere (say, on the validation set); a context without one (NaN) gets the
-        mean of the others. Default: the suspicion of these very spectra.
     threshold : float
         Suspicion above which a context is said to oppose its labels.
     **bootstrap
@@ -90,50 +81,39 @@ def mislabel_table(
     Raises
     ------
     DataError
-        Arrays that disagree, an unknown label, or no suspicion for any context.
+        Contexts beyond the suspicions, or no suspicion for any context.
     SettingsError
         A threshold that no share can have.
     """
     if not 0 <= threshold <= 1:
         raise SettingsError(f"threshold is {threshold}; suspicion is a share, 0 to 1.")
-    labelled, truth = np.asarray(labelled), np.asarray(is_mislabelled, bool)
-    if (labelled < 0).any():
-        raise DataError(f"{int((labelled < 0).sum())} labels are unknown (-1); score labelled spectra only.")
-    if score is None:
-        score = suspicion(assigned, predicted, labelled, n_contexts=n_contexts)
-    score = np.asarray(score, float)
-    if score.shape != (n_contexts,) or np.isnan(score).all():
+    assigned, truth, score = np.asarray(assigned), np.asarray(is_mislabelled, bool), np.asarray(score, float)
+    n_contexts = assigned.max() + 1
+    if score.ndim != 1 or len(score) < n_contexts or np.isnan(score).all():
         raise DataError(f"the suspicion has shape {score.shape}; give one number for each of {n_contexts} contexts.")
     score = np.where(np.isnan(score), np.nanmean(score), score)
-    assigned = np.asarray(assigned)
 
     def of_pixels(context, is_true):
-        found = detection(score[context], is_true, threshold=threshold)
-        return np.array([found[q] for q in QUALITIES])
+        return score[context], is_true
 
-    def of_contexts(context, is_true):
-        held = np.bincount(context, minlength=n_contexts)
-        some = held > 0
-        mostly = np.bincount(context, is_true, minlength=n_contexts)[some] > 0.5 * held[some]
-        found = detection(score[some], mostly, threshold=threshold)
-        return np.array([found[q] for q in QUALITIES])
+    def of_contexts(context, is_true):  # that hold pixels
+        sums, size = sums_by_code(context, is_true[:, None], len(score))
+        return score[size > 0], sums[size > 0, 0] > 0.5 * size[size > 0]
 
-    held = np.bincount(assigned, minlength=n_contexts)
-    mostly = np.bincount(assigned, truth, minlength=n_contexts) > 0.5 * held
-    counts = {
-        "pixel": (len(truth), int(truth.sum()), int((score[assigned] > threshold).sum())),
-        "context": (int((held > 0).sum()), int(mostly.sum()), int(((score > threshold) & (held > 0)).sum())),
-    }
     rows = []
-    for level, statistic in (("pixel", of_pixels), ("context", of_contexts)):
-        found = grouped_bootstrap(statistic, groups, assigned, truth, **bootstrap)
-        row = {"level": level, **dict(zip(("n", "true", "flagged"), counts[level]))}
+    for level, scored in (("pixel", of_pixels), ("context", of_contexts)):
+
+        def statistic(context, is_true, scored=scored):
+            found = detection(*scored(context, is_true), threshold=threshold)
+            return np.array([found[quality] for quality in QUALITIES])
+
+        interval = grouped_bootstrap(statistic, groups, assigned, truth, **bootstrap)
+        scores, is_true = scored(assigned, truth)
+        flagged = int((scores > threshold).sum())
+        row = {"level": level, "n": len(is_true), "true": int(is_true.sum()), "flagged": flagged}
         for k, quality in enumerate(QUALITIES):
             # without a value there is no interval either: that of the draws in which there was one would mislead
-            value, missing = found.estimate[k], np.isnan(found.estimate[k])
-            row[quality] = value
-            row[f"{quality}_low"], row[f"{quality}_high"] = (
-                np.nan if missing else x[k] for x in (found.low, found.high)
-            )
+            ends = (np.nan, np.nan) if np.isnan(interval.estimate[k]) else (interval.low[k], interval.high[k])
+            row |= {quality: interval.estimate[k], f"{quality}_low": ends[0], f"{quality}_high": ends[1]}
         rows.append(row)
     return pd.DataFrame(rows)

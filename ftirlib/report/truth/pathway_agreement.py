@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ftirlib.errors import DataError
+from ftirlib.report.tally import contingency_table
 from ftirlib.report.truth.truth import counted_agreement
 from ftirlib.report.uncertainty import grouped_bootstrap
 
@@ -99,11 +100,11 @@ def pathway_agreement(
     if (fold[group] != folds).any():
         raise DataError("some group is in two folds; a patient must be tested once.")
     shape = len(names), classes.max() + 2, pathways.max() + 1  # the last class is -1, none
-    tables = []
-    for contexts in map(np.asarray, assigned.values()):
-        table = np.zeros((shape[0], contexts.max() + 1, *shape[1:]), np.int64)
-        np.add.at(table, (group, contexts, classes, pathways), 1)
-        tables.append(table)
+    codes = group, classes % shape[1], pathways
+    tables = [
+        contingency_table(codes[0], contexts, *codes[1:], shape=(shape[0], np.max(contexts) + 1, *shape[1:]))
+        for contexts in assigned.values()
+    ]
     kinds = list(assigned)
     first, second = ([kinds.index(pair[side]) for pair in pairs] for side in (0, 1))
 

@@ -1,4 +1,4 @@
-"""What only a simulated truth can tell: are contexts pathways, are suspects mislabelled, do weights find bands?
+"""Scores that need a simulated truth: contexts against pathways, rankings of mislabels, weights against bands.
 
 Adjusted Rand index: Hubert & Arabie 1985 (10.1007/BF01908075). Everything else is counts and ranks.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from ftirlib.errors import DataError
+from ftirlib.report.tally import contingency_table
 
 
 def context_agreement(contexts, pathways) -> dict[str, float]:
@@ -33,9 +35,7 @@ def context_agreement(contexts, pathways) -> dict[str, float]:
     0.75
     """
     contexts, pathways = _aligned(contexts, pathways)
-    table = np.zeros((contexts.max() + 1, pathways.max() + 1), np.int64)
-    np.add.at(table, (contexts, pathways), 1)
-    return counted_agreement(table)
+    return counted_agreement(contingency_table(contexts, pathways, shape=(contexts.max() + 1, pathways.max() + 1)))
 
 
 def counted_agreement(table) -> dict[str, float]:
@@ -62,27 +62,8 @@ def counted_agreement(table) -> dict[str, float]:
     }
 
 
-def suspicion(contexts, predicted, labelled, *, n_contexts: int) -> np.ndarray:
-    """Suspicion that each context's labels are wrong: the share of its spectra whose prediction opposes the label.
-
-    Parameters
-    ----------
-    contexts, predicted, labelled : (n_spectra,) int
-    n_contexts : int
-
-    Returns
-    -------
-    (n_contexts,) float
-        NaN for a context without spectra.
-    """
-    contexts, opposes = _aligned(contexts, np.asarray(predicted) != np.asarray(labelled))
-    size = np.bincount(contexts, minlength=n_contexts)
-    with np.errstate(invalid="ignore"):
-        return np.bincount(contexts, opposes, minlength=n_contexts) / size
-
-
 def ranking(score, is_true) -> dict[str, float]:
-    """How well a score ranks what is true above what is not.
+    """How well a score ranks the true above the false.
 
     Parameters
     ----------
@@ -136,7 +117,7 @@ def band_mask(wavenumber, bands: Sequence[Mapping], pathway: str) -> np.ndarray:
 
 
 def band_recovery(weights, mask) -> np.ndarray:
-    """AUROC over wavenumbers: do large weights (of either sign) lie on the planted bands?
+    """AUROC over wavenumbers of the size of weights (of either sign), for the planted bands.
 
     Parameters
     ----------
@@ -155,8 +136,6 @@ def band_recovery(weights, mask) -> np.ndarray:
     n_in, n_out = mask.sum(), (~mask).sum()
     if not n_in or not n_out:
         return np.full(len(weights), np.nan)
-    from scipy.stats import rankdata
-
     ranks = rankdata(weights, axis=1)
     return (ranks[:, mask].sum(axis=1) - n_in * (n_in + 1) / 2) / (n_in * n_out)
 

@@ -25,7 +25,6 @@ from ftirlib.spectra.model import (
     CHUNK,
     SPECTRUM_COORDS,
     has_images,
-    iter_coordinates,
     open_spectra,
     read_absorbance,
     validate_spectra,
@@ -275,8 +274,7 @@ class Preparation:
                     "are normalised already."
                 )
             present = np.zeros(len(names), bool)
-            for part in iter_coordinates(data, ["image"]):
-                present[part["image"]] = True
+            present[data.image.values] = True
             writer.attrs["quality"] = {
                 "test": self._test,
                 "limits": self._limits,

@@ -1,6 +1,7 @@
-"""Files of a Zenodo record by its DOI: listed, chosen, fetched with resume, checked against the record's own hashes.
+"""Files of a Zenodo record by its DOI: listed, chosen, and fetched with the hashes that the record states.
 
-Zenodo's REST interface (https://developers.zenodo.org); ranges of bytes after RFC 9110, section 14.
+Zenodo's REST interface (https://developers.zenodo.org); downloads by pooch (Uieda et al. 2020,
+doi:10.21105/joss.01943).
 """
 
 from __future__ import annotations
@@ -9,23 +10,21 @@ import http.client
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from ftirlib.engine.cache import BLOCK, file_digest, written_whole
 from ftirlib.errors import DataError
+from ftirlib.files import write_json
 
 ZENODO = "https://zenodo.org"
 TIMEOUT = 60  # seconds without a byte
-TRIES = 5  # per file; each goes on where the one before stopped
-PAUSE = 1.0  # seconds before the second try; doubled each time
-RECORD_LIMIT = 32 * BLOCK
-BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that another try may mend
+TRIES = 3  # per file
+RECORD_LIMIT = 1 << 25  # bytes; the list of the largest record known has a few hundred kB
+HEADERS = {"User-Agent": "ftirlib"}
 HASHES = ("md5", "sha1", "sha256", "sha512")
 
 
@@ -41,7 +40,7 @@ class RecordFile:
 
 @dataclass(frozen=True)
 class Record:
-    """What a record says of itself."""
+    """DOI, title, licence and files of a record."""
 
     doi: str
     title: str
@@ -73,12 +72,17 @@ def open_record(doi: str, *, base: str = ZENODO) -> Record:
         raise DataError(f"'{doi}' is no DOI of Zenodo, such as 10.5281/zenodo.17790337.")
     url = f"{base.rstrip('/')}/api/records/{match[2]}"
     try:
-        with _request(url) as answer:
-            found = json.loads(answer.read(RECORD_LIMIT))
-        metadata = found["metadata"]
+        with urlopen(Request(url, headers=HEADERS), timeout=TIMEOUT) as answer:
+            listing = json.loads(answer.read(RECORD_LIMIT))
+        metadata = listing["metadata"]
         files = [
-            RecordFile(str(one["key"]), int(one["size"]), str(one["checksum"]), _same_kind(one["links"]["self"], base))
-            for one in found["files"]
+            RecordFile(
+                key=str(file["key"]),
+                size=int(file["size"]),
+                checksum=str(file["checksum"]),
+                url=_safe(file["links"]["self"], base),
+            )
+            for file in listing["files"]
         ]
         licence = metadata.get("license") or {}
         return Record(match[1], str(metadata.get("title", "")), str(licence.get("id", "")), files)
@@ -88,98 +92,55 @@ def open_record(doi: str, *, base: str = ZENODO) -> Record:
         raise DataError(f"'{url}' does not answer with a list of files ({error!r}); check the DOI.") from None
 
 
-def _same_kind(url: str, base: str) -> str:
+def _safe(url: str, base: str) -> str:
     """An address that is no less safe than the repository's own."""
     if urlsplit(url).scheme not in ("https", urlsplit(base).scheme):
         raise DataError(f"the record names a file at '{url}', which is not fetched; only https is.")
     return url
 
 
-def _request(url: str, first: int = 0):
-    headers = {"User-Agent": "ftirlib"} | ({"Range": f"bytes={first}-"} if first else {})
-    return urlopen(Request(url, headers=headers), timeout=TIMEOUT)
-
-
-def fetch(wanted: RecordFile, path: str | os.PathLike, *, tries: int = TRIES, pause: float = PAUSE) -> Path:
-    """Fetch a file, going on where an earlier try or an earlier call stopped.
+def fetch(wanted: RecordFile, path: str | os.PathLike) -> Path:
+    """Fetch a file of a record, unless it is there already with the record's hash.
 
     Parameters
     ----------
     wanted : RecordFile
     path : path
-        Of the file to write; ``<path>.part`` holds what has come so far.
-    tries : int
-        Before giving up on an address that breaks off.
-    pause : float
-        Seconds before the second try; doubled for each one after.
+        Of the file to write, which has this name only when it is whole.
 
     Returns
     -------
     Path
-        The file, whole and of the record's hash. One that is there already is only checked.
 
     Raises
     ------
     DataError
-        When the address keeps breaking off, or what came has another hash (it is removed then).
+        When the address does not answer, breaks off `TRIES` times, or sends a file of another hash.
     """
+    import pooch
+
     path = Path(path)
     kind, _, digest = wanted.checksum.partition(":")
     if kind not in HASHES or not digest:
         raise DataError(f"'{wanted.key}' has the checksum '{wanted.checksum}', of a kind that is not known.")
-    if path.is_file() and path.stat().st_size == wanted.size and file_digest(path, kind) == digest:
-        return path
-    part = path.with_name(path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    problem: Exception | str = "nothing came"
-    for k in range(tries):
-        if k:
-            time.sleep(pause * 2 ** (k - 1))
-        try:
-            _go_on(wanted, part)
-            break
-        except HTTPError as error:
-            if error.code not in BUSY:
-                raise DataError(f"'{wanted.url}' answers {error.code} {error.reason}; check the record.") from None
-            problem = error
-        except (URLError, OSError, http.client.HTTPException) as error:
-            problem = error
-    else:
-        have = part.stat().st_size if part.exists() else 0
+    pooch.get_logger().setLevel("WARNING")  # the caller reports each file
+    files = pooch.create(
+        path.parent,
+        base_url="",
+        registry={path.name: wanted.checksum},
+        urls={path.name: wanted.url},
+        retry_if_failed=TRIES - 1,
+    )
+    try:
+        files.fetch(path.name, downloader=pooch.HTTPDownloader(timeout=TIMEOUT, headers=HEADERS))
+    except OSError as error:  # errors of requests are such
+        raise DataError(f"'{wanted.url}' cannot be fetched ({error}); check the network and try again.") from None
+    except ValueError:
         raise DataError(
-            f"'{wanted.key}' broke off {tries} times at {have} of {wanted.size} bytes ({problem}); "
-            "what came is kept: the same command goes on from there."
-        )
-    if (found := file_digest(part, kind)) != digest:
-        part.unlink()
-        raise DataError(
-            f"'{wanted.key}' came with {kind} {found[:12]}... but the record says {digest[:12]}...; "
-            "it is removed: fetch it again."
-        )
-    os.replace(part, path)
+            f"'{wanted.key}' came with another {kind} than the record's {digest[:12]}...; "
+            "nothing of it is kept: fetch it again."
+        ) from None
     return path
-
-
-def _go_on(wanted: RecordFile, part: Path) -> None:
-    """Add to a part until it is whole; refuse more than the record says there is."""
-    have = part.stat().st_size if part.exists() else 0
-    if have > wanted.size:  # of another version of the file
-        part.unlink()
-        have = 0
-    if have == wanted.size and part.exists():
-        return
-    with _request(wanted.url, have) as answer, open(part, "r+b" if have else "wb") as file:
-        if have and not (answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")):
-            file.truncate(0)  # the server sends the whole instead of the rest
-            have = 0
-        file.seek(have)
-        while have < wanted.size and (block := answer.read(min(BLOCK, wanted.size - have))):
-            file.write(block)
-            have += len(block)
-        file.flush()
-        os.fsync(file.fileno())
-    if have < wanted.size:
-        raise ConnectionError(f"{wanted.size - have} bytes are missing")
 
 
 def choose_colorectal(files: Sequence[RecordFile], *, arrays: Sequence[int] = (), cores: Sequence[str] = ()):
@@ -190,9 +151,9 @@ def choose_colorectal(files: Sequence[RecordFile], *, arrays: Sequence[int] = ()
     files : sequence of RecordFile
         Named by path, as in the data set's folder, or by file name alone.
     arrays : sequence of int
-        None: all.
+        Empty: all.
     cores : sequence of str
-        Positions (``B3``) or full names (``TMA1_B3``); none: all. Pictures are never chosen.
+        Positions (``B3``) or full names (``TMA1_B3``); empty: all. Pictures are never chosen.
 
     Returns
     -------
@@ -205,8 +166,8 @@ def choose_colorectal(files: Sequence[RecordFile], *, arrays: Sequence[int] = ()
         When the record is of another layout or nothing fits the choice.
     """
     wanted, chosen, known, matched = {name.upper() for name in cores}, {}, False, set()
-    for one in files:
-        name = PurePosixPath(one.key).name
+    for file in files:
+        name = PurePosixPath(file.key).name
         table = re.fullmatch(r"TMA(\d+)_core_metadata\.csv", name)
         spectra = re.fullmatch(r"tma(\d+)_([a-z]\d+)_.*\.(txt|json)", name, flags=re.IGNORECASE)
         if table is None and spectra is None:
@@ -217,14 +178,14 @@ def choose_colorectal(files: Sequence[RecordFile], *, arrays: Sequence[int] = ()
             continue
         home = PurePosixPath(f"TMA{array}")
         if table:
-            chosen[home / name] = one
+            chosen[home / name] = file
             continue
         position = spectra[2].upper()
         if names := wanted & {position, f"TMA{array}_{position}"} if wanted else {position}:
             matched |= names
-            chosen[home / "MIR" / ("spectra" if spectra[3].lower() == "txt" else "metadata") / name] = one
+            chosen[home / "MIR" / ("spectra" if spectra[3].lower() == "txt" else "metadata") / name] = file
     if not known:
-        names = ", ".join(one.key for one in files[:4])
+        names = ", ".join(file.key for file in files[:4])
         raise DataError(
             f"the record's files ({names or 'none'}...) are not named as the cores are; fetch it by hand from its page "
             "and unpack it."
@@ -234,7 +195,7 @@ def choose_colorectal(files: Sequence[RecordFile], *, arrays: Sequence[int] = ()
     if not any(path.suffix == ".txt" for path in chosen):
         raise DataError("the record has no spectra of the chosen arrays.")
     needed = {path.parts[0] for path in chosen if path.suffix == ".txt"}
-    return {path: one for path, one in sorted(chosen.items()) if path.parts[0] in needed}
+    return {path: file for path, file in sorted(chosen.items()) if path.parts[0] in needed}
 
 
 def get_colorectal(
@@ -273,12 +234,10 @@ def get_colorectal(
     folder = Path(folder)
     record = open_record(doi, base=base)
     chosen = choose_colorectal(record.files, arrays=arrays, cores=cores)
-    total = sum(one.size for one in chosen.values())
+    total = sum(file.size for file in chosen.values())
     report(f"{len(chosen)} files, {total / 1e6:.0f} MB; licence: {record.licence or 'none is stated'}")
-    with written_whole(folder / "source.json") as file:
-        note = {"doi": record.doi, "title": record.title, "licence": record.licence}
-        file.write(json.dumps(note, indent=1).encode())
-    for k, (path, one) in enumerate(chosen.items(), 1):
-        fetch(one, folder / path)
-        report(f"{k}/{len(chosen)} {path}: {one.size / 1e6:.1f} MB")
+    write_json(folder / "source.json", {"doi": record.doi, "title": record.title, "licence": record.licence})
+    for k, (path, file) in enumerate(chosen.items(), 1):
+        fetch(file, folder / path)
+        report(f"{k}/{len(chosen)} {path}: {file.size / 1e6:.1f} MB")
     return folder
