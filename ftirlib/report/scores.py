@@ -1,4 +1,4 @@
-"""What a classifier is worth: every score under its own name, undefined ones as NaN with the reason.
+"""Scores of a classifier, each under its own name; undefined scores are NaN, with the reason.
 
 Scores as in Hartigan, Azevedo & Liò (Figure 2), and the eight of Abdo et al. 2024 (10.5815/ijisa.2024.04.02) for many
 classes; formulas in `ftirlib.report.tally`.
@@ -58,7 +58,7 @@ _UNDEFINED = {  # why a score is 0/0, once its inputs are there
 
 
 class Scores(dict):
-    """Scores by name, as a dict of float; `reasons` says for each NaN among them why it is one."""
+    """Scores by name, as a dict of float; `reasons` says for each NaN why the score is undefined."""
 
     def __init__(self, values=(), reasons=()):
         super().__init__(values)
@@ -78,14 +78,14 @@ def classification_scores(
         One distribution per spectrum, columns in the order of `class_names`.
     class_names : sequence of str
     positive_classes : sequence of str
-        Those of `class_names` that count as positive in the binary view; may be several. When empty there
-        is no binary view and its scores are NaN.
+        Classes that count as positive in the binary view; may be several. When empty there is no binary view and its
+        scores are NaN.
 
     Returns
     -------
     Scores
-        A dict of float with the keys below. What cannot be computed (0/0, no probabilities, no positive class)
-        is NaN, and the attribute ``reasons`` says why.
+        A dict of float with the keys below. A score that cannot be computed (0/0, no probabilities, no positive
+        class) is NaN, and the attribute ``reasons`` says why.
 
         Over all classes: ``accuracy``; ``error``, 1 less accuracy; ``balanced_accuracy``, the plain mean of the
         sensitivities of the classes that occur in `y_true`; ``macro_precision``, ``false_positive_rate`` and
@@ -252,7 +252,7 @@ def multiclass_intervals(
 def majority_scores(
     counts, train_counts, *, class_names: Sequence[str], positive_classes: Sequence[str] = ()
 ) -> Scores:
-    """Scores of knowing the training labels and nothing else: what every model has to beat.
+    """Scores of knowing the training labels and nothing else, which every model has to beat.
 
     The prediction is always the most common training class (the first of equals), and the probabilities are the
     class shares of the training set.
