@@ -193,7 +193,7 @@ def test_nothing_but_bad_files_is_an_error(tmp_path):
 
 def small_chunks(monkeypatch, size=8):
     monkeypatch.setattr(blocks, "CHUNK", size)
-    monkeypatch.setattr("ftirlib.spectra.model.CHUNK", size)
+    monkeypatch.setattr("ftirlib.spectra.writer.CHUNK", size)
 
 
 def stop_at(monkeypatch, name, error=KeyboardInterrupt):

@@ -228,6 +228,27 @@ def multiclass_scores(y_true, predicted, *, class_names: Sequence[str]) -> Score
     return Scores(eight, {name: scores.reasons[_MACRO.get(name, name)] for name in eight if np.isnan(eight[name])})
 
 
+def multiclass_intervals(
+    y_true, predicted, groups, *, class_names: Sequence[str], less=None, **bootstrap
+) -> dict[str, Interval]:
+    """Intervals of the eight scores over draws of groups, or of their differences to those of other predictions.
+
+    Parameters
+    ----------
+    y_true, predicted : (n_spectra,) int
+    groups : (n_spectra,) array
+        Patient or preparation of each spectrum.
+    class_names : sequence of str
+    less : (n_spectra,) int, optional
+        Predictions of another model, whose scores are subtracted.
+    **bootstrap
+        ``n_resamples``, ``confidence`` and ``random_state`` of `grouped_bootstrap`.
+    """
+    options = {"groups": groups, "class_names": class_names, "positive_classes": ()}
+    tallies = [Tally.of(y_true, answers, **options) for answers in (predicted, less) if answers is not None]
+    return multiclass(score_intervals(*tallies, **bootstrap))
+
+
 def majority_scores(
     counts, train_counts, *, class_names: Sequence[str], positive_classes: Sequence[str] = ()
 ) -> Scores:
