@@ -255,9 +255,9 @@ def test_what_is_no_import_is_not_removed(cohort, tmp_path):
 
 def _killed(folder, out):
     blocks.CHUNK = 8
-    import ftirlib.spectra.model as model
+    import ftirlib.spectra.writer as writer
 
-    model.CHUNK = 8
+    writer.CHUNK = 8
     read = blocks.read_blocks
 
     def stopping(file, *rest):
