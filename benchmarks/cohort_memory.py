@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 from machine import machine
-from shown.scale import cohort_memory
 
 from ftirlib.classify.boosting import boost
 from ftirlib.engine.store import peak_memory_mb
@@ -29,6 +28,7 @@ from ftirlib.files import write_json
 from ftirlib.method import data as data_stages
 from ftirlib.method import models, reasons
 from ftirlib.method import scores as score_stages
+from ftirlib.report.memory import cohort_memory
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import open_spectra
 from ftirlib.spectra.rows import Rows

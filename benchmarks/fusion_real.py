@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from machine import machine
-from shown import fusion as fusion_views
 
 from ftirlib.errors import DataError
 from ftirlib.method import fusion, open_run
 from ftirlib.method.settings import read_settings
+from ftirlib.report.scores import multiclass_intervals
 from ftirlib.sources.packages import get_public_set
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.importing.readers import import_spectra
@@ -130,6 +130,10 @@ def measure(name: str, source: Source, store: Path, out: Path, profile: str) -> 
         data = fusion.spectra(run)
         table, found = fusion.scores(run), fusion.models(run)
         axis, label = data.wavenumber.values, data.label.values
+        options = {"class_names": data.attrs["class_names"], **run.settings.bootstrap}
+        rows = np.concatenate([fold.test for fold in fusion.fold_rows(run)])
+        predicted = {model: np.concatenate([fold["test"].argmax(1) for fold in per]) for model, per in found.items()}
+        truth, group, ours = label[rows].astype(int), data.group.values[rows], predicted.pop(fusion.FUSION)
         wanted = table[table.score.isin(SCORES)]
         columns = ("mean", "sd", "low", "high", "majority")
         return {
@@ -147,10 +151,14 @@ def measure(name: str, source: Source, store: Path, out: Path, profile: str) -> 
                 model: {row["score"]: {c: number(row[c]) for c in columns} for row in rows.to_dict("records")}
                 for model, rows in wanted.groupby("model", sort=False)
             },
-            "gains": {other: plain(fusion_views.gain(run, found, fusion.FUSION, other)) for other in list(found)[1:]},
+            "gains": {
+                other: plain(multiclass_intervals(truth, ours, group, less=theirs, **options)["mcc"])
+                for other, theirs in predicted.items()
+            },
             "protocols": [
                 {"over-sampled": when, "split": split} | {score: plain(scores[score]) for score in SCORES}
-                for (when, split), scores in fusion_views.leak_intervals(run).items()
+                for (when, split), leak in fusion.leak(run).items()
+                for scores in [multiclass_intervals(leak["y_true"], leak["predicted"], leak["group"], **options)]
             ],
         }
 

@@ -6,19 +6,19 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from shown.scale import (
-    ARCHIVES,
-    COHORT_PARTS,
-    cohort_memory,
-    first_beyond,
-    limit_text,
-    memory_line,
-    memory_needed,
-)
+from shown.scale import limit_text
 
 from ftirlib.method import data as data_stages
 from ftirlib.method import models, reasons
 from ftirlib.method import scores as score_stages
+from ftirlib.report.memory import (
+    ARCHIVES,
+    COHORT_PARTS,
+    cohort_memory,
+    first_beyond,
+    memory_line,
+    memory_needed,
+)
 from ftirlib.spectra import folds
 from ftirlib.spectra.folds import four_way_folds
 from ftirlib.spectra.model import open_spectra

@@ -19,8 +19,8 @@ from ftirlib.method.data import PARTS, prepared_store
 from ftirlib.method.settings import read_settings
 from ftirlib.spectra.bands import tissue_reference
 from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra
-from ftirlib.spectra.prepare import preprocess
-from ftirlib.spectra.prepare.preprocess import prepare_spectra
+from ftirlib.spectra.prepare import recipe
+from ftirlib.spectra.prepare.recipe import prepare_spectra
 from ftirlib.spectra.writer import save_spectra
 
 AXIS = np.arange(1580.0, 1803.0, 4.0)
@@ -121,7 +121,7 @@ def test_any_parts_of_any_spectra_are_joined_to_what_is_made_at_once(tmp_path_fa
     save_spectra(data, folder / "raw.zarr")
     source, steps = str(folder / "raw.zarr"), {"recipe": RECIPE, "quality": quality}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preprocess, "CHUNK", 8)
+        patch.setattr(recipe, "CHUNK", 8)
         prepare_spectra(data, folder / "spectra.zarr", recipe=RECIPE, quality=quality)
         parts = []
         for start in range(0, len(usable), 8 * chunks):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ftirlib.errors import DataError, ModelError
-from ftirlib.spectra.prepare.prepared import absorbance_for
+from ftirlib.spectra.prepare.recipe import absorbance_for
 
 
 def check_wavenumber(wavenumber) -> np.ndarray:

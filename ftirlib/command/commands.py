@@ -10,7 +10,7 @@ import numpy as np
 from ftirlib.engine.places import is_remote
 from ftirlib.engine.store import Store, peak_memory_mb
 from ftirlib.errors import StoreError
-from ftirlib.method.run import Run
+from ftirlib.method import Run
 from ftirlib.spectra.model import has_images, has_truth
 
 

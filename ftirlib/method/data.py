@@ -62,7 +62,7 @@ def prepared_store(driver: Driver, source: Artefact, steps: dict, *, shard: int)
     source : Artefact
         A data set.
     steps : dict
-        Arguments of `ftirlib.spectra.prepare.preprocess.Preparation`.
+        Arguments of `ftirlib.spectra.prepare.recipe.Preparation`.
     shard : int
         Spectra of a part, a multiple of `ftirlib.spectra.model.CHUNK`.
     """
@@ -92,7 +92,7 @@ def prepared_store(driver: Driver, source: Artefact, steps: dict, *, shard: int)
 
 def prepare(out, work, *, source, steps, parts=()):
     """Write the prepared data set, from its parts in their order where there are any."""
-    from ftirlib.spectra.prepare.preprocess import Kept, Preparation
+    from ftirlib.spectra.prepare.recipe import Kept, Preparation
 
     preparation = Preparation(open_spectra(source, codes=False), **steps)
     files = (file for part in parts for file in sorted(Path(part).glob("*.npz")))
@@ -102,7 +102,7 @@ def prepare(out, work, *, source, steps, parts=()):
 
 def prepare_part(out, work, *, source, steps, rows):
     """Prepare spectra `rows` (from, to) that pass the quality test: a file for each block."""
-    from ftirlib.spectra.prepare.preprocess import Preparation
+    from ftirlib.spectra.prepare.recipe import Preparation
 
     for k, kept in enumerate(Preparation(open_spectra(source, codes=False), **steps).blocks(*rows)):
         np.savez(out / f"{k:06d}.npz", **kept._asdict())

@@ -86,7 +86,7 @@ def member(out, work, *, spectra, folds, fold, training, network, device, seed):
     from ftirlib.classify.device import choose_device
     from ftirlib.classify.mscnn import MSCNNSettings
     from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
-    from ftirlib.spectra.prepare.prepared import recipe_of
+    from ftirlib.spectra.prepare.recipe import recipe_of
 
     data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
     sides = {side: getattr(rows, side) for side in SIDES[:2]}

@@ -289,7 +289,7 @@ def find(out, work, *, spectra, explanations, folds, fold, vae, settings, seed):
     """Find the contexts of one autoencoder, make the linear model, and try it on the whole validation and test set."""
     from ftirlib.explain.crime.contexts import default_n_contexts, find_contexts
     from ftirlib.explain.linear.linear import LinearClassifier
-    from ftirlib.spectra.prepare.prepared import recipe_of
+    from ftirlib.spectra.prepare.recipe import recipe_of
 
     data = open_spectra(spectra, codes=False)
     places = np.load(Path(vae) / "latent.npz")
