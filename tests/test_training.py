@@ -7,11 +7,10 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from ftirlib.classify.checkpoint import data_hash
 from ftirlib.classify.checks import class_codes
-from ftirlib.classify.loop import _is_better, _reason_to_stop
+from ftirlib.classify.loop import _is_better, _reason_to_stop, data_hash
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
-from ftirlib.classify.streaming import predict_blocks
+from ftirlib.classify.prediction import predict_blocks
 from ftirlib.classify.training import MSCNNClassifier, TrainingResult, TrainingSettings, train
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.model import open_spectra

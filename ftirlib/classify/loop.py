@@ -1,11 +1,15 @@
-"""The training loop of the MSCNN.
+"""The training loop of the MSCNN, and the file from which an interrupted training goes on.
 
 Hartigan et al. (paper A), "Experimental Method", with the optimiser, schedule and stop rule of the authors' public
-code: AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), halved steps, smoothed labels, best validation epoch.
+code: AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), halved steps, smoothed labels, best validation epoch. A
+checkpoint is one safetensors file (see `weights`): the weights, the best weights so far and AdamW's moments; its header
+holds what they were made from, and the history. No random state is kept, as chance depends on the seed and the epoch
+alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable
@@ -16,11 +20,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ftirlib.classify.checkpoint import data_hash, resume, save_checkpoint
 from ftirlib.classify.checks import check_spectra, check_width
 from ftirlib.classify.mscnn import MSCNN
 from ftirlib.classify.prediction import FoldedMSCNN
+from ftirlib.classify.weights import load_tensors, put_weights, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
+from ftirlib.files import plain
 from ftirlib.spectra.rows import Rows, float32
 
 PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
@@ -310,3 +315,70 @@ def _checked(model, spectra, labels, what) -> tuple[Rows, torch.Tensor]:
             "leave out spectra without a label."
         )
     return x, torch.from_numpy(y.astype(np.uint8 if n_classes <= 1 << 8 else np.int64))
+
+
+def data_hash(*arrays: np.ndarray | Rows) -> str:
+    """SHA-256 of the shapes, types and bytes of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr(tuple(array.shape)).encode())
+        for block in (block for _, block in array.blocks()) if isinstance(array, Rows) else [array]:
+            digest.update(block.dtype.str.encode() + block.tobytes())
+    return digest.hexdigest()
+
+
+def save_checkpoint(path, model, optimizer, made_from: dict, result: dict, best: dict) -> None:
+    """Write the state after an epoch, atomically.
+
+    Parameters
+    ----------
+    path : path
+    model, optimizer
+        After the epoch.
+    made_from : dict
+        What must be the same for the training to go on; JSON's types and tuples.
+    result : dict
+        The history so far, in JSON's types.
+    best : dict of tensors
+        Weights of the best epoch so far.
+    """
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
+    save_tensors(path, tensors, {"kind": "training checkpoint", "made_from": made_from, "result": result})
+
+
+def resume(path, model, optimizer, made_from: dict) -> tuple[dict, dict]:
+    """Put a checkpoint's state into the model and the optimizer; its ``result`` and best weights are returned.
+
+    Raises
+    ------
+    ModelError
+        A file that is torn, no checkpoint, or made from something else; the message says what differs.
+    """
+    tensors, header = load_tensors(path)
+    if header.get("kind") != "training checkpoint":
+        raise ModelError(f"'{path}' is {header.get('kind')!r}, no training checkpoint; choose another path.")
+    asked, found = plain(made_from), header["made_from"]
+    for part in asked:
+        if asked[part] != found.get(part):
+            detail = ""
+            if isinstance(asked[part], dict):
+                name = next(k for k in asked[part] if asked[part][k] != found.get(part, {}).get(k))
+                detail = f" ({name}: {found.get(part, {}).get(name)!r} there, {asked[part][name]!r} now)"
+            raise ModelError(
+                f"the checkpoint '{path}' was made from another {part}{detail}; delete it or choose another path."
+            )
+
+    def under(prefix):
+        return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+    put_weights(model, under("model."), source=path)
+    state: dict[int, dict] = {}
+    for name, tensor in under("optimizer.").items():
+        i, key = name.split(".", 1)
+        state.setdefault(int(i), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    device = next(model.parameters()).device
+    return header["result"], {name: tensor.to(device) for name, tensor in under("best.").items()}
