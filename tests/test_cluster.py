@@ -16,10 +16,9 @@ import pytest
 from dask_programs import PATHS, STOPPED, Programs, address, die, fail, kill, refuse, until, work
 
 import ftirlib
-from ftirlib.engine import cluster, executors, stopping, worker
-from ftirlib.engine.ahead import outcomes
-from ftirlib.engine.cluster import Attended, open_executor, wait_for
-from ftirlib.engine.worker import check_worker, difference, library
+from ftirlib.engine import cluster, workers
+from ftirlib.engine.cluster import check_worker, difference, library
+from ftirlib.engine.workers import open_executor, outcomes, wait_for
 from ftirlib.errors import DataError, SettingsError, StoreError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,7 +153,7 @@ def test_a_worker_with_another_library_is_refused(refused, secured, bare_schedul
     with pytest.raises(SettingsError, match=later):
         Finished().wait(executor, {"a": (work, str(tmp_path / "log"), 0)})
     with pytest.raises(SettingsError, match=later):
-        (result,) = outcomes(work, [(str(tmp_path / "log"), 0)], Attended(executor, print))
+        (result,) = outcomes(work, [(str(tmp_path / "log"), 0)], executor)
         result()
     assert not (tmp_path / "log").exists()
 
@@ -192,10 +191,11 @@ def test_a_frozen_scheduler_is_waited_for_as_long_as_dask_is_told_to(good, tmp_p
 
     scheduler, file, _ = good
     where, finished = address(file), Finished()
-    monkeypatch.setattr(cluster, "ASK_SECONDS", 0.2)
-    monkeypatch.setattr(executors, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "ASK_SECONDS", 0.2)
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.5)
     waiting = f"the scheduler at {where} does not answer; waiting for it, "
-    with open_executor(where) as executor:
+    told = []
+    with open_executor(where, report=told.append) as executor:
         finished.wait(executor, {"warm": (work, str(tmp_path / "log"), 0)})
         try:
             scheduler.send_signal(signal.SIGSTOP)
@@ -203,9 +203,8 @@ def test_a_frozen_scheduler_is_waited_for_as_long_as_dask_is_told_to(good, tmp_p
             finished.wait(executor, {"a": (work, str(tmp_path / "log"), 0)})
             assert finished["a"] and finished.told == [waiting + "5 minutes"]
             wakes.join()
-            told = []
-            with dask.config.set({executors.PATIENCE: "2s"}):
-                for wait in (finished.wait, lambda *_: waited_by_an_import(executor, told)):
+            with dask.config.set({cluster.PATIENCE: "2s"}):
+                for wait in (finished.wait, waited_by_an_import):
                     scheduler.send_signal(signal.SIGSTOP)
                     started = time.monotonic()
                     with pytest.raises(StoreError, match=rf"{where} is there but has not answered for \d s; .*, 2s\)"):
@@ -219,25 +218,24 @@ def test_a_frozen_scheduler_is_waited_for_as_long_as_dask_is_told_to(good, tmp_p
         assert finished["c"]
 
 
-def waited_by_an_import(executor, told):
-    (result,) = outcomes(int, [("1",)], Attended(executor, told.append))
+def waited_by_an_import(executor, _):
+    (result,) = outcomes(int, [("1",)], executor)
     return result()
 
 
 def test_one_who_takes_results_in_order_is_told_of_errors_in_a_sentence(good, tmp_path):
     _, file, _ = good
     with open_executor(address(file)) as executor:
-        attended = Attended(executor, print)
-        results = list(outcomes(work, [(str(tmp_path / "log"), 0)] * 3, attended))
+        results = list(outcomes(work, [(str(tmp_path / "log"), 0)] * 3, executor))
         assert all(result() > 0 for result in results)
         for function, error, sentence in (
             (refuse, DataError, "^spectrum 3 is not finite.$"),
             (fail, StoreError, r"^'fail' failed \(MemoryError: big\); what was finished is kept"),
         ):
-            (result,) = outcomes(function, [("big",) * (function is fail)], attended)
+            (result,) = outcomes(function, [("big",) * (function is fail)], executor)
             with pytest.raises(error, match=sentence):
                 result()
-        waiting = outcomes(work, [(str(tmp_path / "late"), 0.5)] * 20, attended)
+        waiting = outcomes(work, [(str(tmp_path / "late"), 0.5)] * 20, executor)
         next(waiting)()
         waiting.close()
         time.sleep(1.5)
@@ -245,7 +243,7 @@ def test_one_who_takes_results_in_order_is_told_of_errors_in_a_sentence(good, tm
 
 
 def test_when_workers_and_then_the_scheduler_are_killed(good, programs, tmp_path):
-    scheduler, file, workers = good
+    scheduler, file, started = good
     where, log, finished = address(file), tmp_path / "log", Finished()
     with open_executor(where) as executor:
         until(lambda: len(executor._client.nthreads()) == 2)
@@ -258,7 +256,7 @@ def test_when_workers_and_then_the_scheduler_are_killed(good, programs, tmp_path
 
         def kill_at_work():
             number = int(until(log.read_text).split()[0])
-            kill(next(program for program in workers if program.pid == number))
+            kill(next(program for program in started if program.pid == number))
 
         finished.wait(executor, {"a": (work, str(log), 0.1)} | {"killer": (int,)})
         log.unlink()
@@ -268,14 +266,14 @@ def test_when_workers_and_then_the_scheduler_are_killed(good, programs, tmp_path
         assert len(log.read_text().split()) == 3  # one of the two was done again
         assert finished["b"] == finished["c"] and finished.told == []
 
-        for program in workers:
+        for program in started:
             kill(program)
 
         def start_anew():
             kill(scheduler)
             programs.scheduler(port=int(where.rpartition(":")[2]))  # it knows nothing of what the last one was given
 
-        anew = after(cluster.ASK_SECONDS + 2, start_anew)
+        anew = after(workers.ASK_SECONDS + 2, start_anew)
         with pytest.raises(StoreError, match=f"the scheduler at {where} is gone; what was finished is kept"):
             finished.wait(executor, {"d": (work, str(log), 0)})
         assert finished.told == [
@@ -377,8 +375,8 @@ def test_the_check_of_the_same_library_is_cheap():
 def test_examples_are_true():
     import doctest
 
-    assert doctest.testmod(worker).attempted >= 2
-    assert doctest.testmod(worker).failed == 0
+    assert doctest.testmod(cluster).attempted >= 2
+    assert doctest.testmod(cluster).failed == 0
 
 
 def test_local_workers_that_are_killed_are_started_again_a_few_times(tmp_path):
@@ -389,7 +387,7 @@ def test_local_workers_that_are_killed_are_started_again_a_few_times(tmp_path):
         assert [line for line in finished.told if "was killed, most often for want of memory" in line]
         with pytest.raises(StoreError, match=r"were killed 4 times with 1 tasks left \('c'\)"):
             finished.wait(executor, {"c": (die, str(tmp_path / "c"), 99)})
-        assert len((tmp_path / "c").read_text().splitlines()) == 1 + cluster.RESTARTS
+        assert len((tmp_path / "c").read_text().splitlines()) == 1 + workers.RESTARTS
         finished.wait(executor, {"d": (work, str(tmp_path / "b"), 0)})
         assert "d" in finished
 
@@ -411,7 +409,7 @@ def test_being_stopped_stops_at_once_and_workers_say_nothing(told, tmp_path):
     (tmp_path / "driver.py").write_text(f"""
 import sys
 from dask_programs import work
-from ftirlib.engine.cluster import open_executor, wait_for
+from ftirlib.engine.workers import open_executor, wait_for
 if __name__ == "__main__":
     with open_executor(workers=2) as executor:
         try:
@@ -457,7 +455,7 @@ def test_sigterm_is_left_to_who_has_said_what_it_does():
     from threading import Thread
 
     def of_sigterm():
-        with stopping.terminated_like_interrupted():
+        with workers.terminated_like_interrupted():
             return signal.getsignal(signal.SIGTERM)
 
     seen, before = [], signal.signal(signal.SIGTERM, signal.SIG_DFL)

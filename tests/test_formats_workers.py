@@ -18,8 +18,7 @@ from instrument_files import AXIS, tissue_cube, write_agilent, write_envi, write
 from small_runs import COMMAND
 
 from ftirlib.command.data import import_store
-from ftirlib.engine.ahead import outcomes
-from ftirlib.engine.cluster import Attended, open_executor
+from ftirlib.engine.workers import open_executor, outcomes
 from ftirlib.errors import DataError, FtirlibError, SettingsError, StoreError
 from ftirlib.sources.colorectal_store import import_colorectal
 from ftirlib.spectra.importing import blocks, resume
@@ -93,7 +92,7 @@ def test_errors_and_bad_files_are_those_of_one_process(folder, pools, tmp_path):
 
 @pytest.mark.parametrize("first, then", [(0, 2), (2, 0)])
 def test_what_was_begun_without_workers_goes_on_with_them_and_back(first, then, folder, pools, tmp_path, monkeypatch):
-    for module in ("ftirlib.spectra.importing.blocks.CHUNK", "ftirlib.spectra.model.CHUNK"):
+    for module in ("ftirlib.spectra.importing.blocks.CHUNK", "ftirlib.spectra.writer.CHUNK"):
         monkeypatch.setattr(module, 8)
     monkeypatch.setattr(blocks, "PART", 8)
     out, options = tmp_path / "out.zarr", {"invalid": "drop"}
@@ -180,7 +179,7 @@ def test_an_import_says_what_it_waits_for_and_ends_in_a_sentence(folder, tmp_pat
         assert (status, lines[0], lines[-1]) == (0, waiting, f"wrote {one.out}") and one.left == ["a.zarr"]
 
         with open_executor(where) as executor:
-            (result,) = outcomes(die, [(str(tmp_path / "log"), 1)], Attended(executor, print))
+            (result,) = outcomes(die, [(str(tmp_path / "log"), 1)], executor)
             with pytest.raises(StoreError, match=r"'die' was given up after 1 worker died .* \(--memory-limit\)"):
                 result()
         assert worker.wait(10) == -signal.SIGKILL

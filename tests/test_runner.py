@@ -106,7 +106,7 @@ def test_workers_end_when_their_driver_is_killed(tmp_path):
     code = f"""
 from pathlib import Path
 from tests.test_runner import announce
-from ftirlib.engine.cluster import open_executor
+from ftirlib.engine.workers import open_executor
 if __name__ == "__main__":
     with open_executor(workers=1) as executor:
         executor.submit(announce, {str(tmp_path / "pid")!r}).result()

@@ -114,7 +114,7 @@ def test_results_without_a_word_are_counted_on_disk_and_others_come_last(tmp_pat
 def test_stages_of_the_second_paper_are_told_apart_in_their_order(tmp_path):
     followed, store = Progress(tmp_path), Store(tmp_path)
     for place, total in (("map", 1), ("models/all-fold0", 16), ("ablation/only-x-fold0", 24), ("features/rows0-63", 3)):
-        with followed.stage(stage_of(f"fusion/{place}"), total) as advance:
+        with followed.stage(stage_of(f"fusion/{place}", ["fusion"]), total) as advance:
             for _ in range(total):
                 advance()
     for name in ("fusion/leak/inside-grouped", "fusion/models/all-fold0", "zebra/a"):

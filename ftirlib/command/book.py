@@ -13,8 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ftirlib.engine.cluster import library
 from ftirlib.engine.store import code_fingerprint, folder_fingerprint
-from ftirlib.engine.worker import library
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.files import file_hash, fingerprint, write_text
 from ftirlib.method.run import Run

@@ -9,7 +9,7 @@ from inspect import signature
 from pathlib import Path
 
 from ftirlib.command.commands import describe
-from ftirlib.engine.cluster import Attended, open_executor
+from ftirlib.engine.workers import open_executor
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.files import write_text
 from ftirlib.sources.catalogue import SETS, RecordSet, find_set, list_sets
@@ -77,9 +77,9 @@ def _readers(workers: int, scheduler: str | None, tls, report: Callable[[str], N
     if workers == 1 and not scheduler and not tls:
         yield {}
         return
-    with open_executor(scheduler or None, workers, tls=tls) as executor:
+    with open_executor(scheduler or None, workers, tls=tls, report=report) as executor:
         ahead = 2 * max(workers, executor.count)  # the next image is there when a worker is done with one
-        yield {"executor": Attended(executor, report) if scheduler else executor, "ahead": ahead}
+        yield {"executor": executor, "ahead": ahead}
 
 
 def _import_cohort(folder: str, out: str, dry_run: bool, workplace: tuple, report, given: dict) -> str:

@@ -11,6 +11,7 @@ from ftirlib.engine.lock import holder_of
 from ftirlib.engine.progress import Stage, read_progress, stage_of
 from ftirlib.engine.store import Store
 from ftirlib.errors import StoreError
+from ftirlib.method.run import STUDIES
 
 HEADER = ("stage", "done", "rate", "remaining")
 
@@ -28,52 +29,47 @@ def status_text(root: str | os.PathLike) -> str:
     StoreError
         When there is no run.
     """
-    said, held = read_progress(root), holder_of(root)
+    progress, lock = read_progress(root), holder_of(root)
     names = Store(root).names()
-    if said is None and held is None and not names:
+    if progress is None and lock is None and not names:
         raise StoreError(f"there is no run at '{root}'; make one with 'ftirlib run'.")
     now = time.time()
-    stages = said["stages"] if said else {}
-    alive = held is not None and held[2] and (said is None or said["run"] == held[0].token)
-    found = _counts(names)
-    rows = [(name, *_row(stages.get(name), found[name], alive, now)) for name in _order(stages, found)]
-    return f"{root}: {_state(said, held, now)}\n{_aligned([HEADER, *rows])}"
+    stages = progress["stages"] if progress else {}
+    alive = lock is not None and lock[2] and (progress is None or progress["run"] == lock[0].token)
+    on_disk = Counter(stage_of(name, STUDIES) for name in names)
+    rows = [(name, *_row(stages.get(name), on_disk[name], alive, now)) for name in _order(stages.keys() | on_disk)]
+    return f"{root}: {_state(progress, lock, now)}\n{_aligned([HEADER, *rows])}"
 
 
-def _order(stages, found) -> list[str]:
-    """The stages of the method in their order, then those of the second paper's that were begun, then whatever else."""
+def _order(begun: set[str]) -> list[str]:
+    """All stages of the method in their order, then those of the second study that were begun, then any others."""
     from ftirlib.method.fusion_stages import PLACES
     from ftirlib.method.preparation import PARTS
     from ftirlib.method.stages import PREPARED, STAGES
 
-    begun = stages.keys() | found.keys()
     first = [name for stage in STAGES for name in ((PARTS, stage) if stage == PREPARED else (stage,))]
     first = [name for name in first if name != PARTS or name in begun]
-    second = [name for name in map(stage_of, PLACES) if name in begun]
+    second = [name for name in (stage_of(place, STUDIES) for place in PLACES) if name in begun]
     return [*first, *second, *sorted(begun - {*first, *second})]
 
 
-def _counts(names: list[str]) -> Counter[str]:
-    """Artefacts on disk, by stage."""
-    return Counter(map(stage_of, names))
-
-
-def _state(said, held, now: float) -> str:
-    if held is not None:
-        holder, age, alive = held
-        heard = f"last sign of life {length(age)} ago"
-        return f"running ({holder}; {heard})" if alive else f"stopped without a word ({holder}; {heard})"
-    if said is None:
+def _state(progress, lock, now: float) -> str:
+    if lock is not None:
+        holder, age, alive = lock
+        last_sign = f"last sign of life {length(age)} ago"
+        return f"running ({holder}; {last_sign})" if alive else f"stopped without a word ({holder}; {last_sign})"
+    if progress is None:
         return "made by an older version, which left no word of how it ended"
-    if said["ended"] is None:
-        return f"not running; last heard of {moment(said['updated'])} ({length(now - said['updated'])} ago)"
-    return f"{said['ended']['how']} {moment(said['ended']['at'])}"
+    if progress["ended"] is None:
+        updated = progress["updated"]
+        return f"not running; last heard of {moment(updated)} ({length(now - updated)} ago)"
+    return f"{progress['ended']['how']} {moment(progress['ended']['at'])}"
 
 
-def _row(stage: Stage | None, found: int, alive: bool, now: float) -> tuple[str, str, str]:
-    """Done of total, rate, and remaining time or what there is to say instead."""
+def _row(stage: Stage | None, on_disk: int, alive: bool, now: float) -> tuple[str, str, str]:
+    """Done of total, rate, and remaining time or the state of the stage."""
     if stage is None:
-        return (str(found), "", "made earlier") if found else ("", "", "")
+        return (str(on_disk), "", "made earlier") if on_disk else ("", "", "")
     done = f"{stage.earlier + stage.done}/{stage.total}"
     if stage.done == 0:
         waiting = "under way" if alive else "stopped"

@@ -1,75 +1,161 @@
-"""The seam for parallel work: plain functions with plain arguments, given to a `concurrent.futures.Executor`.
+"""The workers of a Dask cluster (https://distributed.dask.org): reached, checked, and waited for.
 
-Local processes by default; the same tasks on a Dask cluster when a scheduler's address is given
-(https://distributed.dask.org). Tasks can be repeated, so what dies is started again.
+A worker whose library differs from the driver's would make other results, so it is refused: when the cluster is
+opened, and again at the beginning of each call, since workers may join at any time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import re
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager
-from queue import Empty, SimpleQueue
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
 
-from ftirlib.engine.connect import connect
-from ftirlib.engine.executors import ClusterWorkers, LocalWorkers
-from ftirlib.engine.stopping import terminated_like_interrupted
-from ftirlib.errors import SettingsError, StoreError
+from ftirlib.engine import workers
+from ftirlib.engine.store import code_fingerprint
+from ftirlib.errors import FtirlibError, SettingsError, StoreError
 
 CONNECT_SECONDS = 8  # for a scheduler to answer
-ASK_SECONDS = 3  # without a finished task, until the cluster is asked how it is
-RESTARTS = 3  # of local workers that were killed
+CHECK_SECONDS = 60  # for all workers to load the library, perhaps from a slow file system, and say what they have
+ANSWER_SECONDS = 8  # for a scheduler at work to say how many workers it has
+PATIENCE = "distributed.scheduler.worker-ttl"  # in Dask's configuration: how long a scheduler itself waits for a worker
+TLS_FILES = ("ca", "cert", "key")
 
 
-@contextmanager
-def open_executor(
-    scheduler: str | None = None, workers: int = 1, *, tls: Mapping[str, str | os.PathLike] | None = None
-) -> Iterator[Executor]:
-    """An executor for the time of a run.
+# --- the library of a process --------------------------------------------------------------------------------------
+
+
+@cache
+def library() -> dict:
+    """Version and source of the library in this process, and versions of the packages it depends on.
+
+    Kept from the first call on: a worker that lives longer than the files it was started from says what it runs.
+    """
+    import ftirlib
+
+    try:
+        stated = [line for line in requires("ftirlib") or () if "extra ==" not in line]
+    except PackageNotFoundError:  # run from its source
+        stated = []
+    packages = [re.match(r"[\w.-]+", line)[0] for line in stated]
+    return {"version": ftirlib.__version__, **code_fingerprint([Path(ftirlib.__file__).parent], packages)}
+
+
+def difference(expected: Mapping, found: Mapping | None) -> str | None:
+    """What of `expected` a worker does not have, as the rest of a sentence about it; None when nothing.
+
+    Examples
+    --------
+    >>> difference({"version": "0.2"}, {"version": "0.1"})
+    "has ftirlib 0.1 and this driver 0.2; start it in the driver's environment."
+    >>> difference({"version": "0.2"}, {"version": "0.2"}) is None
+    True
+    """
+    cure = "start it in the driver's environment."
+    if found is None:
+        return f"has no ftirlib; {cure}"
+    if found["version"] != expected["version"]:
+        return f"has ftirlib {found['version']} and this driver {expected['version']}; {cure}"
+    if "code" in expected and found.get("code") != expected["code"]:
+        return f"has the same version of ftirlib, {expected['version']}, with other source; {cure}"
+    here, there = expected.get("packages"), found.get("packages", {})
+    for name in sorted(here.keys() | there.keys()) if here is not None else ():
+        if here.get(name) != there.get(name):
+            return f"has {name} {there.get(name, 'missing')} and this driver {here.get(name, 'none')}; {cure}"
+    return None
+
+
+def check_worker(expected: Mapping) -> None:
+    """Refuse to work with another library than the driver's, or with other tasks in the same process.
 
     Parameters
     ----------
-    scheduler : str, optional
-        Address such as ``tcp://host:8786`` of a running Dask scheduler, whose workers see the same
-        files; without it, `workers` local processes.
-    workers : int
-        Local processes; a cluster has the workers it has.
-    tls : mapping, optional
-        Paths of PEM files ``ca``, ``cert`` and ``key``, for a ``tls://`` address; without it such an address
-        is reached as Dask's own configuration says (https://distributed.dask.org/en/stable/tls.html).
+    expected : mapping
+        `library()` of the driver.
 
     Raises
     ------
     SettingsError
-        When no scheduler answers at the address, when the TLS files do not fit, or when a worker has more than
-        one thread or another version of the library.
+        The worker, and both versions.
     """
-    if tls and not scheduler:
-        raise SettingsError("TLS files are for a cluster: give the address of its scheduler too, tls://host:8786.")
-    opened = _opened_cluster(scheduler, tls) if scheduler else _opened_processes(workers)
-    with terminated_like_interrupted(), opened as executor:
-        yield executor
+    name, threads = f"process {os.getpid()}", 1
+    if distributed := sys.modules.get("distributed"):
+        with suppress(ValueError):  # not in a task of Dask's
+            worker = distributed.get_worker()
+            name, threads = f"the worker at {worker.address}", worker.state.nthreads
+    if wrong := difference(expected, library()) or (_too_many(threads) if threads != 1 else None):
+        raise SettingsError(f"{name} {wrong}")
+
+
+def _too_many(threads: int) -> str:
+    return (
+        f"has {threads} threads, which share one process: warnings and the threads of linear algebra are a process's; "
+        "start it with --nthreads 1, and more workers instead (--nworkers)."
+    )
+
+
+def _library_asked() -> Callable[[], dict | None]:
+    """A function that returns the library of the process in which it is called.
+
+    Nested, so that it travels as code, not as a name that a process without the library could not look up.
+    """
+
+    def answer():
+        try:
+            import ftirlib
+        except ModuleNotFoundError as error:
+            if error.name != "ftirlib":
+                raise
+            return None
+        try:
+            from ftirlib.engine.cluster import library
+        except ImportError:
+            return {"version": getattr(ftirlib, "__version__", "of an unknown version")}
+        return library()
+
+    return answer
+
+
+def _checked_call() -> Callable:
+    """A function that makes a call in a worker that `check_worker` lets pass.
+
+    Nested as in `_library_asked`, and the call comes to it as bytes: a worker that cannot read what it is sent would
+    end without a word.
+    """
+
+    def make(expected, call):
+        from distributed import get_worker
+        from distributed.protocol.pickle import loads
+
+        try:
+            from ftirlib.engine.cluster import check_worker
+        except ImportError:
+            here = get_worker().address
+            raise ImportError(f"the worker at {here} has no ftirlib, or another version", name="ftirlib") from None
+        check_worker(expected)
+        function, arguments, options = loads(call)
+        return function(*arguments, **options)
+
+    return make
+
+
+# --- the workers -----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _opened_processes(workers: int) -> Iterator[LocalWorkers]:
-    pool = LocalWorkers(workers)
+def open_cluster(scheduler: str, tls, report: Callable[[str], None]) -> Iterator[ClusterWorkers]:
+    """The workers at a scheduler's address, checked; see `ftirlib.engine.workers.open_executor`."""
+    client = _connected(scheduler, tls)
     try:
-        yield pool
-    except KeyboardInterrupt:
-        pool.abandon((), now=True)
-        raise
-    finally:
-        pool.shutdown()
-
-
-@contextmanager
-def _opened_cluster(scheduler: str, tls) -> Iterator[ClusterWorkers]:
-    client = connect(scheduler, tls, CONNECT_SECONDS)
-    try:
-        cluster = ClusterWorkers(client, scheduler)
+        cluster = ClusterWorkers(client, scheduler, report)
         cluster.check()
         yield cluster
     finally:
@@ -78,132 +164,226 @@ def _opened_cluster(scheduler: str, tls) -> Iterator[ClusterWorkers]:
         client.close()
 
 
-def wait_for(
-    executor: LocalWorkers | ClusterWorkers,
-    calls: Mapping[str, tuple],
-    on_done: Callable[[str, object], None],
-    *,
-    report: Callable[[str], None] = lambda line: None,
-) -> None:
-    """Have calls made by workers and wait for all of them, whatever happens to the workers.
+class ClusterWorkers(Executor):
+    """The workers of a Dask cluster.
+
+    Per call travel the function's module and name, its arguments (paths, numbers and names; arrays stay on disk), the
+    key and its ingredients, a few kB in all, and back the notes for the driver.
 
     Parameters
     ----------
-    executor : what `open_executor` gave
-    calls : mapping
-        Name -> (function, argument, ...); each may be made more than once, when a worker dies.
-    on_done : callable
-        Gets the name and the result of each call as it finishes.
+    client : distributed.Client
+    address : str
+        Of its scheduler.
     report : callable
-        Told in a sentence when nothing can go on for now, such as while a cluster has no worker.
+        See `ftirlib.engine.workers.open_executor`.
 
-    Raises
-    ------
-    FtirlibError
-        The first that a call raised.
-    StoreError
-        When a call failed in another way, workers are killed again and again, or the scheduler is gone or has long
-        been silent.
-    """
-    for _ in range(RESTARTS + 1):
-        calls = {name: calls[name] for name in _wait_once(executor, calls, on_done, report)}
-        if not calls:
-            return
-        executor.restart()
-        report(f"a worker process was killed, most often for want of memory; {len(calls)} tasks are started again")
-    named = ", ".join(f"'{name}'" for name in list(calls)[:3])
-    raise StoreError(
-        f"worker processes were killed {RESTARTS + 1} times with {len(calls)} tasks left ({named}), most often for "
-        "want of memory; use fewer (--set workers=1) and run again: what was finished is kept."
-    )
-
-
-def _wait_once(executor, calls, on_done, report) -> list[str]:
-    """Names of the calls that were lost with their workers."""
-    finished: SimpleQueue[Future] = SimpleQueue()  # as_completed cannot be asked again after it timed out
-    names, lost, watch = {}, [], _Watch(executor, report)
-    try:
-        for name, (function, *arguments) in calls.items():
-            try:
-                future = executor.submit(function, *arguments)
-            except BrokenExecutor:
-                lost.append(name)
-                continue
-            names[future] = name
-            future.add_done_callback(finished.put)
-        while names:
-            try:
-                future = finished.get(timeout=ASK_SECONDS)
-            except Empty:
-                watch.ask()
-                continue
-            name = names.pop(future)
-            try:
-                result = future.result()
-            except BrokenExecutor:
-                lost.append(name)
-            except Exception as error:
-                raise executor.explained(name, error) from error
-            else:
-                on_done(name, result)
-    except BaseException as error:
-        executor.abandon(names, now=not isinstance(error, Exception))
-        raise
-    return lost
-
-
-class _Watch:
-    """Asks workers how they are, while nothing comes of them, and reports what has changed."""
-
-    def __init__(self, executor, report):
-        self._executor, self._report, self._told = executor, report, None
-
-    def ask(self) -> None:
-        trouble = self._executor.trouble()
-        if trouble and trouble != self._told:
-            self._report(trouble)
-        self._told = trouble
-
-
-class Attended(Executor):
-    """The workers of a cluster, for one who takes one result after another as of any executor, such as an import.
-
-    What `wait_for` reports and raises, the results of these futures do.
-
-    Parameters
+    Attributes
     ----------
-    workers : ClusterWorkers
-    report : callable
-        See `wait_for`.
+    count : int
+        Workers that were there when they were checked.
     """
 
-    def __init__(self, workers: ClusterWorkers, report: Callable[[str], None]):
-        self._workers, self._watch = workers, _Watch(workers, report)
+    def __init__(self, client, address: str, report: Callable[[str], None]):
+        self._client, self.address, self._report = client, address, report
+        self._executor = client.get_executor(pure=False)
+        self._checked_call = _checked_call()
+        self._silent_since: float | None = None
+        self._reported: str | None = None
+        self.count = 0
 
     def submit(self, function, /, *arguments, **options) -> Future:
-        name = getattr(next(iter(arguments), None), "name", function.__name__)  # such as of the file that is read
-        return _Attended(self._workers.submit(function, *arguments, **options), name, self._workers, self._watch)
+        """As of any executor; a worker refuses that has joined since `check` with another library."""
+        from distributed.protocol.pickle import dumps
 
+        if self._client.status != "running":
+            raise self._gone()
+        self._reported = None
+        future = self._executor.submit(self._checked_call, library(), dumps((function, arguments, options)))
+        future.add_done_callback(self._answered)
+        return future
 
-class _Attended(Future):
-    """The future of a worker's, whose taker asks how the worker is while there is no result."""
+    def _answered(self, future=None) -> None:
+        self._silent_since = None
 
-    def __init__(self, future: Future, name: str, workers: ClusterWorkers, watch: _Watch):
-        super().__init__()
-        self._future, self._name, self._workers, self._watch = future, name, workers, watch
-        self.set_running_or_notify_cancel()
-        future.add_done_callback(self._settle)
-
-    def cancel(self) -> bool:
-        return self._future.cancel()
-
-    def result(self, timeout: float | None = None):
-        while timeout is None and wait([self], ASK_SECONDS).not_done:
-            self._watch.ask()
-        return super().result(timeout)
-
-    def _settle(self, future: Future) -> None:
+    def result_of(self, future: Future, name: str):
+        """Result of a call; while there is none, what keeps the cluster from working is reported."""
+        while wait([future], workers.ASK_SECONDS).not_done:
+            self.report_trouble(self._report)
         try:
-            self.set_result(future.result())
+            return future.result()
         except Exception as error:
-            self.set_exception(self._workers.explained(self._name, error))
+            raise self.explained(name, error) from error
+
+    def check(self) -> None:
+        """Refuse a scheduler and workers that could not make the calls, or would make them differently."""
+        with self._answering():
+            asked = _library_asked()
+            scheduler = self._client.run_on_scheduler(asked, callback_timeout=CHECK_SECONDS)
+            threads = self._client.nthreads(callback_timeout=CHECK_SECONDS)
+            libraries = self._client.run(asked, on_error="return", callback_timeout=CHECK_SECONDS)
+        self.count = len(threads)
+        # the scheduler reads what it passes on, and makes nothing
+        if wrong := difference({"version": library()["version"]}, scheduler):
+            raise SettingsError(f"the scheduler at {self.address} {wrong}")
+        wrong = {worker: _too_many(count) for worker, count in threads.items() if count != 1}
+        for worker, theirs in libraries.items():
+            if isinstance(theirs, OSError):  # it went while it was asked
+                continue
+            if isinstance(theirs, Exception):
+                wrong[worker] = (
+                    f"cannot load ftirlib ({type(theirs).__name__}: {theirs}); start it in the driver's environment."
+                )
+            elif differs := difference(library(), theirs):
+                wrong[worker] = differs
+        for worker, sentence in wrong.items():
+            others = f" ({len(wrong) - 1} more workers are refused too.)" if len(wrong) > 1 else ""
+            raise SettingsError(f"the worker at {worker} {sentence}{others}")
+
+    def restart(self) -> None:
+        raise self._gone()
+
+    def abandon(self, futures, *, now: bool) -> None:
+        """Cancel the calls that wait; a worker finishes the call under way, and keeps it in the results."""
+        if self._client.status == "running":
+            self._executor.shutdown(wait=False)
+            self._executor = self._client.get_executor(pure=False)
+
+    def report_trouble(self, report: Callable[[str], None]) -> None:
+        """Report what keeps calls from being made, such as that there is no worker, once.
+
+        Raises
+        ------
+        StoreError
+            When the scheduler has been silent for too long: one that is frozen keeps its connections.
+        """
+        trouble = self._trouble()
+        if trouble and trouble != self._reported:
+            report(trouble)
+        self._reported = trouble
+
+    def _trouble(self) -> str | None:
+        if self._client.status != "running":
+            return None  # its futures are about to say so
+        asked = time.monotonic()
+        try:
+            threads = self._client.nthreads(callback_timeout=ANSWER_SECONDS)
+        except TimeoutError:
+            self._silent_since = self._silent_since or asked
+            return self._silence(time.monotonic() - self._silent_since)
+        except (OSError, RuntimeError, AttributeError):  # the connection is being closed
+            return None
+        self._answered()
+        if threads:
+            return None
+        return (
+            f"no worker is connected to {self.address}; waiting for one: start it with "
+            f"'dask worker {self.address} --nthreads 1'"
+        )
+
+    def _silence(self, seconds: float) -> str:
+        """A sentence about a silent scheduler, until it is silent for too long."""
+        import dask
+
+        patience = dask.config.get(PATIENCE)  # None: without end
+        if patience is not None and seconds >= dask.utils.parse_timedelta(patience):
+            raise StoreError(
+                f"the scheduler at {self.address} is there but has not answered for {seconds:.0f} s; what was finished "
+                "is kept: start it and its workers anew and run the same command again, or have it waited for longer "
+                f"(Dask's {PATIENCE}, {patience})."
+            )
+        return f"the scheduler at {self.address} does not answer; waiting for it, {patience or 'without end'}"
+
+    def explained(self, name: str, error: Exception) -> FtirlibError:
+        """A call's error as a sentence; Dask's own are those of the cluster, not of the call."""
+        from distributed import KilledWorker
+        from distributed.comm import CommClosedError
+
+        if isinstance(error, CancelledError | CommClosedError):
+            return self._gone()
+        if isinstance(error, KilledWorker):
+            killed = error.allowed_failures + 1
+            return StoreError(
+                f"'{name}' was given up after {killed} worker{'s' * (killed > 1)} died while making it, most often for "
+                "want of memory; give workers more (--memory-limit) and run again: what was finished is kept."
+            )
+        if isinstance(error, ImportError) and error.name == "ftirlib":
+            return SettingsError(
+                f"{error}; start it in the driver's environment and run again: what was finished is kept."
+            )
+        return workers.explained(name, error)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # TimeoutError is an OSError
+            if isinstance(error, FtirlibError):
+                raise
+            raise SettingsError(
+                f"the scheduler at {self.address} or one of its workers does not answer ({type(error).__name__}); "
+                "start it anew and run again."
+            ) from error
+
+    def _gone(self) -> StoreError:
+        return StoreError(
+            f"the scheduler at {self.address} is gone; what was finished is kept: start it and its workers, and run "
+            "the same command again."
+        )
+
+
+# --- the connection --------------------------------------------------------------------------------------------------
+
+
+def _connected(scheduler: str, tls: Mapping[str, str | os.PathLike] | None):
+    """A `distributed.Client` of the scheduler at an address, with TLS where that wants it."""
+    from distributed import Client
+
+    security = _security(scheduler, tls)
+    try:
+        with ThreadPoolExecutor(1) as thread:  # a notebook has a loop of its own in this one
+            thread.submit(asyncio.run, _greet(scheduler, security)).result()
+        return Client(scheduler, timeout=CONNECT_SECONDS, security=security)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        advice = (
+            "see that it is there and that its certificates and yours are of one authority"
+            if scheduler.startswith("tls://")
+            else "start one with 'dask scheduler' (tls:// if it wants certificates)"
+        )
+        raise SettingsError(
+            f"no Dask scheduler answers at '{scheduler}' ({type(error).__name__}); {advice}, "
+            "or leave --scheduler out to use this machine."
+        ) from None
+
+
+async def _greet(scheduler: str, security) -> None:
+    """Open a connection and close it; a client waits without end for a scheduler that lets it in and says nothing."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    arguments = (security or Security()).get_connection_args("client")
+    comm = await asyncio.wait_for(connect(scheduler, timeout=CONNECT_SECONDS, **arguments), CONNECT_SECONDS)
+    comm.abort()
+
+
+def _security(scheduler: str, tls):
+    """Dask's settings of a TLS connection; None leaves them to its configuration."""
+    if tls is None:
+        return None
+    from distributed import Security
+
+    if not scheduler.startswith("tls://"):
+        raise SettingsError(f"TLS files do nothing for '{scheduler}'; write the address as tls://host:8786.")
+    if missing := [name for name in TLS_FILES if not tls.get(name)]:
+        raise SettingsError(f"TLS needs the files {', '.join(TLS_FILES)}; {', '.join(missing)} is not given.")
+    if unknown := sorted(set(tls) - set(TLS_FILES)):
+        raise SettingsError(f"TLS needs the files {', '.join(TLS_FILES)}, and knows no '{unknown[0]}'.")
+    for name in TLS_FILES:
+        if not Path(tls[name]).is_file():
+            raise SettingsError(f"there is no TLS file '{tls[name]}' ({name}); give the path of a PEM file.")
+    return Security(
+        require_encryption=True,
+        tls_ca_file=str(tls["ca"]),
+        tls_client_cert=str(tls["cert"]),
+        tls_client_key=str(tls["key"]),
+    )

@@ -6,18 +6,18 @@ import hashlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from ftirlib.engine.cluster import open_executor, wait_for
 from ftirlib.engine.lock import Hold, hold
 from ftirlib.engine.progress import Progress, stage_of
 from ftirlib.engine.store import Store
 from ftirlib.engine.task import Task, execute, sent
+from ftirlib.engine.workers import open_executor, wait_for
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.files import fingerprint
 
@@ -42,10 +42,12 @@ class Driver:
         Local processes.
     code : callable, optional
         From the room of a task to what of the library's source and packages its result depends on.
+    studies : collection of str
+        See `ftirlib.engine.progress.stage_of`.
     scheduler : str, optional
         Address of a Dask scheduler, whose workers are used instead.
     tls : mapping, optional
-        PEM files for a ``tls://`` scheduler, as in `ftirlib.engine.cluster.open_executor`.
+        PEM files for a ``tls://`` scheduler, as in `ftirlib.engine.workers.open_executor`.
     report : callable, optional
         Told in a sentence what is being made.
     bar : bool
@@ -60,6 +62,7 @@ class Driver:
         seed: int,
         workers: int,
         code: Callable[[str], Mapping] = lambda room: {},
+        studies: Collection[str] = (),
         scheduler: str | None = None,
         tls: Mapping[str, str] | None = None,
         report: Callable[[str], None] | None = None,
@@ -69,7 +72,7 @@ class Driver:
         self.report = report or (lambda line: None)
         self.made: list[str] = []
         self._about, self._seed, self._bar = about, seed, bar
-        self._code = code
+        self._code, self._studies = code, studies
         self._workers, self._scheduler, self._tls = workers, scheduler, tls
         self._keys: dict[str, str] = {}
         self._entered = False
@@ -154,7 +157,7 @@ class Driver:
     def _make(self, task: Task, room: str) -> None:
         key, made_from = self._describe(task, room)
         if not self.store.is_current(task.name, key):
-            with self.driving() as progress, progress.stage(stage_of(task.name), 1) as advance:
+            with self.driving() as progress, progress.stage(stage_of(task.name, self._studies), 1) as advance:
                 self.report(f"{task.name}: making")
                 self._tell(execute(self.store.address, self._sent(task), key, made_from))
                 advance()
@@ -166,10 +169,10 @@ class Driver:
         described = {task.name: self._describe(task, room) for task in tasks}
         waiting = [task for task in tasks if not self.store.is_current(task.name, described[task.name][0])]
         if waiting:
-            made = len(tasks) - len(waiting)
+            made, stage = len(tasks) - len(waiting), stage_of(tasks[0].name, self._studies)
             with (
                 self.driving() as progress,
-                progress.stage(stage_of(tasks[0].name), len(tasks), earlier=made, title=title) as advance,
+                progress.stage(stage, len(tasks), earlier=made, title=title) as advance,
             ):
                 self.report(f"{title}: {len(waiting)} of {len(tasks)} to make")
 

@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ftirlib.engine.places import file_system, is_remote
-from ftirlib.engine.stopping import terminated_like_interrupted
+from ftirlib.engine.workers import terminated_like_interrupted
 from ftirlib.errors import FtirlibError, StoreError
 
 LOCK = "lock.json"

@@ -6,7 +6,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -16,19 +16,27 @@ from ftirlib.errors import StoreError
 
 PROGRESS = "progress.json"
 LEAST_SECONDS = 1  # between two writings
-PAPERS = ("fusion",)  # whose stages are a level deeper: each is a classifier's whole road
 
 
-def stage_of(name: str) -> str:
-    """The stage that an artefact's name begins with.
+def stage_of(name: str, studies: Collection[str] = ()) -> str:
+    """The stage of an artefact: the folder that its name begins with.
+
+    Parameters
+    ----------
+    name : str
+        Of the artefact.
+    studies : collection of str
+        Folders that hold the stages of a study of their own, each in a folder below.
 
     Examples
     --------
-    >>> stage_of("members/fold0-seed1"), stage_of("fusion/models/all-fold0"), stage_of("fusion/map")
-    ('members', 'fusion-models', 'fusion-map')
+    >>> stage_of("members/fold0-seed1"), stage_of("explanations/fold0/test/rows0-9"), stage_of("folds")
+    ('members', 'explanations', 'folds')
+    >>> stage_of("survey/models/all-fold0", ["survey"]), stage_of("survey/map", ["survey"])
+    ('survey-models', 'survey-map')
     """
     parts = name.split("/")
-    return "-".join(parts[: 2 if parts[0] in PAPERS else 1])
+    return "-".join(parts[: 2 if parts[0] in studies else 1])
 
 
 @dataclass
@@ -40,11 +48,11 @@ class Stage:
     total : int
         Artefacts of the stage.
     earlier : int
-        Of them, those that were there when it began.
+        Artefacts that were there when the stage began.
     done : int
-        Of them, those made since.
+        Artefacts made since.
     started, updated : float
-        When it began, and when something of it was last finished; seconds since 1970.
+        When the stage began, and when its last artefact was finished; seconds since 1970.
     """
 
     total: int
@@ -59,7 +67,7 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """From its beginning to the last artefact finished."""
+        """Time from the beginning of the stage to its last artefact."""
         return self.updated - self.started
 
 
@@ -71,8 +79,8 @@ class Progress:
     root : path or fsspec address
         Output folder.
     run : str, optional
-        Who drives it (`ftirlib.engine.lock.Hold.token`); what the file says of another run is dropped, what it says
-        of this one, as when a notebook asks for its stages again, is kept.
+        Token of its driver (`ftirlib.engine.lock.Hold.token`). A file of the same run is continued, as when a notebook
+        asks for stages again; that of another run is replaced.
     bar : bool
         Whether to draw a bar on the terminal too.
     """
@@ -81,10 +89,9 @@ class Progress:
         self._store = Store(root)
         self._run = run or uuid.uuid4().hex
         self._bar = bar
-        before = read_progress(root)
-        mine = before is not None and before["run"] == self._run
-        self.started: float = before["started"] if mine else time.time()
-        self.stages: dict[str, Stage] = before["stages"] if mine else {}
+        before = self._written_by_this_run()
+        self.started: float = before["started"] if before else time.time()
+        self.stages: dict[str, Stage] = before["stages"] if before else {}
         self._ended: dict | None = None
         self._written = 0.0
 
@@ -95,26 +102,26 @@ class Progress:
         Parameters
         ----------
         name : str
-            As `stage_of` says. A finished one stays so when it, or a part of it, is asked for again, as by a later
+            See `stage_of`. A finished stage stays finished when it, or a part of it, is asked for again, as by a later
             stage or a notebook.
         total : int
-            Its artefacts.
+            Number of its artefacts.
         earlier : int
-            Those that are there already.
+            Number of artefacts that are there already.
         title : str, optional
-            Shown beside the bar; the name without it.
+            Shown beside the bar in place of the name.
 
         Yields
         ------
         callable
-            To be called, without arguments, for each artefact as it is finished.
+            To be called, without arguments, after each artefact that is finished.
         """
         known = self.stages.get(name)
         if known is not None and known.left == 0:
             beside = max(known.total - total, 0)
             total, earlier = total + beside, earlier + beside
             if earlier == total == known.total:
-                yield lambda: None  # how it was made is worth more than that it is there
+                yield lambda: None  # all are there; the file keeps the times at which they were made
                 return
         now = time.time()
         stage = self.stages[name] = Stage(total, earlier, 0, now, now)
@@ -136,15 +143,18 @@ class Progress:
 
     def end(self, how: str = "finished") -> None:
         """State that the run has ended: "finished", "stopped", or the sentence of its error."""
-        said = read_progress(self._store.address)
-        if said is not None and said["run"] == self._run:  # its children, such as notebooks, made stages of their own
-            self.stages = said["stages"] | self.stages
+        if latest := self._written_by_this_run():  # child processes, such as notebooks, add stages of their own
+            self.stages = latest["stages"] | self.stages
         self._ended = {"at": time.time(), "how": how}
         self._write()
 
+    def _written_by_this_run(self) -> dict | None:
+        state = read_progress(self._store.address)
+        return state if state is not None and state["run"] == self._run else None
+
     def _write(self) -> None:
         self._written = time.time()
-        said: dict[str, Any] = {
+        state: dict[str, Any] = {
             "run": self._run,
             "started": self.started,
             "updated": self._written,
@@ -152,7 +162,7 @@ class Progress:
             "stages": {name: asdict(stage) for name, stage in self.stages.items()},
         }
         try:
-            self._store.write_text(PROGRESS, json.dumps(said, indent=1))
+            self._store.write_text(PROGRESS, json.dumps(state, indent=1))
         except OSError as error:
             raise StoreError(
                 f"cannot write '{PROGRESS}' of '{self._store.root}' ({error.strerror}); make room and run again: "
@@ -161,13 +171,13 @@ class Progress:
 
 
 def read_progress(root: str | os.PathLike) -> dict | None:
-    """What a run's file says, its ``stages`` as `Stage`; None when there is none that can be read."""
+    """Content of a run's progress file, with a `Stage` for each stage; None when no file can be read."""
     text = Store(root).read_text(PROGRESS)
     try:
-        said = json.loads(text)
+        state = json.loads(text)
         names = {field.name for field in fields(Stage)}
-        stages = {n: Stage(**{k: v for k, v in s.items() if k in names}) for n, s in said["stages"].items()}
-        return {key: said[key] for key in ("run", "started", "updated", "ended")} | {"stages": stages}
+        stages = {n: Stage(**{k: v for k, v in s.items() if k in names}) for n, s in state["stages"].items()}
+        return {key: state[key] for key in ("run", "started", "updated", "ended")} | {"stages": stages}
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
 

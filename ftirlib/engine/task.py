@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftirlib.engine import worker
+from ftirlib.engine import workers
 from ftirlib.engine.store import Store
 
 RUN = "{run}"  # stands for the folder of the results
@@ -59,7 +59,7 @@ def execute(address: str, task: Task, key: str, made_from: dict) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         store.make(
-            task.name, key, made_from, lambda folder: worker.one_thread(_call, task.function, folder, work, arguments)
+            task.name, key, made_from, lambda folder: workers.one_thread(_call, task.function, folder, work, arguments)
         )
     store.done(task.name, key)
     return [f"{task.name}: {w.message}" for w in caught if w.category is UserWarning]

@@ -14,6 +14,7 @@ from ftirlib.errors import StoreError
 from ftirlib.method.settings import Settings, read_settings
 
 SETTINGS = "settings.json"
+STUDIES = ("fusion",)  # folders of artefacts with stages of their own
 ROOMS = ("spectra", "sources", "classify", "explain", "report")  # each may import from those before it
 PACKAGES = {
     "spectra": ["numpy", "scipy", "xarray", "zarr", "pybaselines"],
@@ -53,6 +54,7 @@ class Run(Driver):
             seed=settings.seed,
             workers=settings.workers,
             code=room_fingerprint,
+            studies=STUDIES,
             scheduler=settings.scheduler,
             tls=settings.tls,
             **shown,

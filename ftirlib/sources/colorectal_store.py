@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ftirlib.engine.ahead import AHEAD, outcomes
+from ftirlib.engine.workers import AHEAD, outcomes
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.sources.colorectal import (
     CLASSES,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ftirlib.engine.ahead import outcomes
+from ftirlib.engine.workers import outcomes
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.importing.formats import Pixels
 from ftirlib.spectra.importing.import_plan import PlannedFile, axis_of, columns_of, positions

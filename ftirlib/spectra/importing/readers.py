@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from ftirlib.engine.ahead import AHEAD
+from ftirlib.engine.workers import AHEAD
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.importing.blocks import Block, Reading, files_blocks
 from ftirlib.spectra.importing.import_plan import ImportPlan, PlannedFile, make_plan

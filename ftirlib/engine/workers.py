@@ -1,0 +1,332 @@
+"""Workers: plain functions with plain arguments, called in other processes.
+
+`open_executor` gives processes of this machine or, by the address of a scheduler, those of a Dask cluster
+(`ftirlib.engine.cluster`). Both are executors in the sense of `concurrent.futures`. `wait_for` waits for all of many
+calls and has those repeated whose worker died; `outcomes` gives the results in order, a few calls ahead.
+
+Local processes are a pool of the standard library: Dask's own take twenty times as long to start.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import wait
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from ftirlib.errors import FtirlibError, SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from ftirlib.engine.cluster import ClusterWorkers
+
+AHEAD = 4  # calls under way or waiting to be taken, which keeps two workers busy
+ASK_SECONDS = 3  # without a finished call, until a cluster is asked how it is
+RESTARTS = 3  # of local workers that were killed
+
+
+@contextmanager
+def open_executor(
+    scheduler: str | None = None,
+    workers: int = 1,
+    *,
+    tls: Mapping[str, str | os.PathLike] | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> Iterator[LocalWorkers | ClusterWorkers]:
+    """An executor for the time of a run.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        Address such as ``tcp://host:8786`` of a running Dask scheduler, whose workers see the same
+        files; without it, `workers` local processes.
+    workers : int
+        Local processes; a cluster has the workers it has.
+    tls : mapping, optional
+        Paths of PEM files ``ca``, ``cert`` and ``key``, for a ``tls://`` address; without it such an address
+        is reached as Dask's own configuration says (https://distributed.dask.org/en/stable/tls.html).
+    report : callable
+        Gets a sentence when `outcomes` waits for a cluster that cannot work, such as one without a worker.
+
+    Raises
+    ------
+    SettingsError
+        When no scheduler answers at the address, when the TLS files do not fit, or when a worker has more than
+        one thread or another version of the library.
+    """
+    if tls and not scheduler:
+        raise SettingsError("TLS files are for a cluster: give the address of its scheduler too, tls://host:8786.")
+    if scheduler:
+        from ftirlib.engine.cluster import open_cluster
+
+        opened = open_cluster(scheduler, tls, report)
+    else:
+        opened = _open_processes(workers)
+    with terminated_like_interrupted(), opened as executor:
+        yield executor
+
+
+@contextmanager
+def _open_processes(workers: int) -> Iterator[LocalWorkers]:
+    pool = LocalWorkers(workers)
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        pool.abandon((), now=True)
+        raise
+    finally:
+        pool.shutdown()
+
+
+class LocalWorkers(Executor):
+    """Processes of this machine that end with the process that started them.
+
+    Parameters
+    ----------
+    workers : int
+
+    Attributes
+    ----------
+    count : int
+        Processes.
+    """
+
+    def __init__(self, workers: int):
+        self.count = workers
+        self._start()
+
+    def _start(self) -> None:
+        # spawn: a forked child of a process that has used torch's threads can hang
+        context = multiprocessing.get_context("spawn")
+        ends_when_closed, self._lifeline = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(
+            self.count, mp_context=context, initializer=_end_with_driver, initargs=(ends_when_closed,)
+        )
+
+    def submit(self, function, /, *arguments, **options) -> Future:
+        with _signals_blocked():  # the first call starts the processes
+            return self._pool.submit(function, *arguments, **options)
+
+    def restart(self) -> None:
+        """Start new processes in the place of those of which one was killed."""
+        self.shutdown()
+        self._start()
+
+    def abandon(self, futures: Iterable[Future], *, now: bool) -> None:
+        """Cancel the calls that wait, and end those under way too if `now`."""
+        for future in futures:
+            future.cancel()
+        if now:
+            self._lifeline.close()
+
+    def report_trouble(self, report: Callable[[str], None]) -> None:
+        """Nothing keeps local workers from working."""
+
+    def explained(self, name: str, error: Exception) -> FtirlibError:
+        """A call's error as a sentence."""
+        return explained(name, error)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
+        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        self._lifeline.close()
+
+
+def _end_with_driver(lifeline) -> None:
+    """End this worker when the other end of a pipe is closed: by the driver, or with it however it ends.
+
+    A worker waits for calls on another pipe, which its siblings hold open too, so it would outlive a killed driver.
+    Started under `_signals_blocked`, it can be terminated from here on.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def watch():
+        wait([lifeline, multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Block SIGINT and SIGTERM here and in the processes that are started meanwhile.
+
+    Either signal may reach workers as well as their driver, which knows better what to do; the driver gets it
+    afterwards, when no worker is half started.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Have SIGTERM, which queueing systems and `kill` send first, raise KeyboardInterrupt as Ctrl-C does.
+
+    Only the main thread may set this, and only where no other program, such as a server, has set what SIGTERM does.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def wait_for(
+    executor: LocalWorkers | ClusterWorkers,
+    calls: Mapping[str, tuple],
+    on_done: Callable[[str, object], None],
+    *,
+    report: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Have calls made by workers and wait for all of them, whatever happens to the workers.
+
+    Parameters
+    ----------
+    executor : of `open_executor`
+    calls : mapping
+        Name -> (function, argument, ...); each may be made more than once, when a worker dies.
+    on_done : callable
+        Gets the name and the result of each call as it finishes.
+    report : callable
+        Gets a sentence when nothing can go on for now, such as while a cluster has no worker.
+
+    Raises
+    ------
+    FtirlibError
+        The first that a call raised.
+    StoreError
+        When a call failed in another way, workers are killed again and again, or the scheduler is gone or has long
+        been silent.
+    """
+    for _ in range(RESTARTS + 1):
+        calls = {name: calls[name] for name in _wait_once(executor, calls, on_done, report)}
+        if not calls:
+            return
+        executor.restart()
+        report(f"a worker process was killed, most often for want of memory; {len(calls)} tasks are started again")
+    named = ", ".join(f"'{name}'" for name in list(calls)[:3])
+    raise StoreError(
+        f"worker processes were killed {RESTARTS + 1} times with {len(calls)} tasks left ({named}), most often for "
+        "want of memory; use fewer (--set workers=1) and run again: what was finished is kept."
+    )
+
+
+def _wait_once(executor, calls, on_done, report) -> list[str]:
+    """Names of the calls that were lost with their workers."""
+    finished: SimpleQueue[Future] = SimpleQueue()  # as_completed cannot be asked again after it timed out
+    names, lost = {}, []
+    try:
+        for name, (function, *arguments) in calls.items():
+            try:
+                future = executor.submit(function, *arguments)
+            except BrokenExecutor:
+                lost.append(name)
+                continue
+            names[future] = name
+            future.add_done_callback(finished.put)
+        while names:
+            try:
+                future = finished.get(timeout=ASK_SECONDS)
+            except Empty:
+                executor.report_trouble(report)
+                continue
+            name = names.pop(future)
+            try:
+                result = future.result()
+            except BrokenExecutor:
+                lost.append(name)
+            except Exception as error:
+                raise executor.explained(name, error) from error
+            else:
+                on_done(name, result)
+    except BaseException as error:
+        executor.abandon(names, now=not isinstance(error, Exception))
+        raise
+    return lost
+
+
+def outcomes(
+    function: Callable, tasks: Iterable[tuple], executor: Executor | None = None, ahead: int = AHEAD
+) -> Iterator[Callable[[], Any]]:
+    """For each task, in order, a call that returns its result or raises its error.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module, so that other processes find it.
+    tasks : iterable of tuple
+        Its arguments, plain values.
+    executor : concurrent.futures.Executor, optional
+        Left out: a task is done here when its result is asked for.
+    ahead : int
+        Tasks handed to the executor before the first of them has been taken; this bounds the memory.
+
+    Raises
+    ------
+    FtirlibError
+        When a worker ends before its task does.
+    """
+    if executor is None:
+        for task in tasks:
+            yield partial(function, *task)
+        return
+    result_of = getattr(executor, "result_of", _result_of)
+    waiting: deque[tuple[Future, str]] = deque()
+    try:
+        for task in tasks:
+            if len(waiting) >= ahead:
+                yield partial(result_of, *waiting.popleft())
+            name = getattr(next(iter(task), None), "name", function.__name__)  # such as of the file that is read
+            waiting.append((executor.submit(function, *task), name))
+        while waiting:
+            yield partial(result_of, *waiting.popleft())
+    finally:
+        for future, _ in waiting:
+            future.cancel()
+
+
+def _result_of(future: Future, name: str):
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        raise FtirlibError(
+            f"a worker ended before its task did ({error}), most often for want of memory; take fewer with --workers "
+            "and import again: what was finished is kept."
+        ) from None
+
+
+def explained(name: str, error: Exception) -> FtirlibError:
+    """The error of a call as a sentence; one of the library's own is one."""
+    if isinstance(error, FtirlibError):
+        return error
+    return StoreError(
+        f"'{name}' failed ({type(error).__name__}: {error}); what was finished is kept, "
+        "run again after mending the cause."
+    )
+
+
+def one_thread(function: Callable, *arguments):
+    """Call a function with one thread for linear algebra, so that its bytes depend on no machine's core count."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            return function(*arguments)
+    finally:
+        torch.set_num_threads(before)
