@@ -187,11 +187,11 @@ def test_bad_options_are_refused(options, says, fitted):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"epochs": 0}, "epochs is 0"),
-        ({"dropout": 1.0}, "dropout is 1.0"),
-        ({"channels": ()}, "channels are"),
-        ({"learning_rate": 0}, "learning_rate is 0"),
-        ({"batch_size": 1}, "batch_size is 1"),
+        ({"epochs": 0}, "'epochs' cannot be 0"),
+        ({"dropout": 1.0}, "'dropout' cannot be 1.0"),
+        ({"channels": ()}, "'channels' cannot be"),
+        ({"learning_rate": 0}, "'learning_rate' cannot be 0"),
+        ({"batch_size": 1}, "'batch_size' cannot be 1: .* equal to 2"),
     ],
 )
 def test_bad_head_settings_are_refused(options, says):

@@ -15,9 +15,11 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field, field_validator
 from torch.nn import functional as F
 
 from ftirlib.classify.checks import check_spectra, check_width
@@ -26,70 +28,55 @@ from ftirlib.classify.prediction import FoldedMSCNN
 from ftirlib.classify.weights import load_tensors, put_weights, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.files import plain
+from ftirlib.settings import Group
 from ftirlib.spectra.rows import Rows, float32
 
 PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """How an MSCNN is trained; where the authors swept a range, the default is near its middle.
+class TrainingSettings(Group):
+    """How an MSCNN is trained; where the authors swept a range, the default is near its middle."""
 
-    Parameters
-    ----------
-    epochs : int
-        At most this many.
-    batch_size : int
-        Spectra in a step, at most. The authors used 3584 for 0.6 million training spectra; the default suits
-        data sets a tenth of that size and smaller.
-    learning_rate : float
-        Of AdamW (authors' sweep: 3e-4 to 1.3e-3).
-    weight_decay : float
-        Of AdamW (authors' sweep: 0.09 to 0.22).
-    step_epochs, step_factor : int, float
-        The learning rate is multiplied by the factor after every so many epochs (authors' sweep: 8 or 9; 0.5).
-    label_smoothing : float in [0, 1)
-    class_weight : None, "balanced" or sequence of float
-        Weight of each class in the loss, in the order of the codes. None: 1 each. "balanced": inversely
-        proportional to the class's share of the training spectra. The authors gave hyperplastic 0.28, else 1.
-    stop_after : int
-        Epochs before the stop rule applies: validation loss not finite or above twice the training loss, or
-        every class but one at sensitivity 0.
+    epochs: int = Field(100, ge=1, description="most epochs")
+    batch_size: int = Field(
+        512,
+        ge=2,  # batch-norm has no spread of one spectrum
+        description="most spectra in a step; the authors used 3584 for 0.6 million training spectra, the default suits "
+        "data sets a tenth of that size and smaller",
+    )
+    learning_rate: float = Field(
+        8e-4, gt=0, allow_inf_nan=False, description="of AdamW; authors' sweep: 3e-4 to 1.3e-3"
+    )
+    weight_decay: float = Field(0.15, ge=0, allow_inf_nan=False, description="of AdamW; authors' sweep: 0.09 to 0.22")
+    step_epochs: int = Field(
+        8, ge=1, description="epochs after which the learning rate is multiplied by step_factor; authors' sweep: 8 or 9"
+    )
+    step_factor: float = Field(0.5, gt=0, le=1, description="factor of the learning rate")
+    label_smoothing: float = Field(0.2, ge=0, lt=1, description="share of a label given to all classes alike")
+    class_weight: tuple[float, ...] | Literal["balanced"] | None = Field(
+        None,
+        description="weight of each class in the loss, in the order of the codes; null: 1 each; balanced: inversely "
+        "proportional to the class's share of the training spectra; the authors gave hyperplastic 0.28, else 1",
+    )
+    stop_after: int = Field(
+        30,
+        ge=0,
+        description="epochs before the stop rule applies: validation loss not finite or above twice the training loss, "
+        "or every class but one at sensitivity 0",
+    )
 
-    Raises
-    ------
-    SettingsError
-        A value out of its range.
-    """
-
-    epochs: int = 100
-    batch_size: int = 512
-    learning_rate: float = 8e-4
-    weight_decay: float = 0.15
-    step_epochs: int = 8
-    step_factor: float = 0.5
-    label_smoothing: float = 0.2
-    class_weight: str | tuple[float, ...] | None = None
-    stop_after: int = 30
-
-    def __post_init__(self):
-        if self.class_weight is not None and not isinstance(self.class_weight, str):
-            object.__setattr__(self, "class_weight", tuple(float(w) for w in self.class_weight))
-        weights = self.class_weight if isinstance(self.class_weight, tuple) else (1.0,)
-        for name, fine, must in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 2, "at least 2, as batch-norm has no spread of one spectrum"),
-            ("learning_rate", 0 < self.learning_rate < math.inf, "above 0"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or above"),
-            ("step_epochs", self.step_epochs >= 1, "at least 1"),
-            ("step_factor", 0 < self.step_factor <= 1, "above 0 and at most 1"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
-            ("class_weight", self.class_weight in (None, "balanced", weights), "None, 'balanced' or numbers"),
-            ("class_weight", all(0 < w < math.inf for w in weights), "above 0 for every class"),
-            ("stop_after", self.stop_after >= 0, "0 or above"),
-        ):
-            if not fine:
-                raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be {must}.")
+    @field_validator("class_weight", mode="plain")
+    @classmethod
+    def _weights_above_0(cls, value):
+        if value is None or (isinstance(value, str) and value == "balanced"):
+            return value
+        try:
+            weights = tuple(float(weight) for weight in value)
+        except (TypeError, ValueError):
+            weights = ()
+        if not weights or not all(0 < weight < math.inf for weight in weights):
+            raise ValueError("it must be None, 'balanced', or a number above 0 for every class")
+        return weights
 
 
 @dataclass
@@ -168,8 +155,8 @@ def train(
     if len(x) < 2:
         raise DataError(f"there is {len(x)} training spectrum; batch-norm needs at least 2.")
     made_from = {
-        "settings": {k: v for k, v in asdict(settings).items() if k != "epochs"},
-        "network": asdict(model.settings),
+        "settings": settings.model_dump(exclude={"epochs"}),
+        "network": model.settings.model_dump(),
         "wavenumber": model.wavenumber.tolist(),
         "random_state": int(random_state),
         "data": data_hash(x, y.numpy(), x_val, y_val.numpy()) if checkpoint else None,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from ftirlib.classify.fusion.head import HeadCNN, HeadSettings
 from ftirlib.classify.fusion.raster import check_drawable
 from ftirlib.classify.fusion.weights import find_weights
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
-from ftirlib.errors import DataError, ModelError
+from ftirlib.errors import DataError, ModelError, SettingsError
 
 DTYPES = [np.float64, np.float32]
 KIND = "FusionClassifier"
@@ -251,7 +250,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         weights = save_tensors(folder / "head.safetensors", tensors, {"kind": KIND})
         description = {
             "parameters": {name: getattr(self, name) for name in PLAIN},
-            "head": asdict(fitted.head_.settings),
+            "head": fitted.head_.settings.model_dump(),
             "has_wavenumber": self.wavenumber is not None,
             "wavenumber": self.wavenumber_.tolist(),
             "classes": fitted.classes_.tolist(),
@@ -308,7 +307,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
                 np.asarray(found[name]) for name in ("class_counts", "fitted_counts")
             )
             fitted.n_neighbors_, fitted.losses_ = found["smote_neighbors"], found["losses"]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, SettingsError) as error:
             raise ModelError(f"'{folder / 'classifier.json'}' is incomplete or of another version: {error}.") from None
         _check_probe(model.extractor_.probe(), _under(tensors, "probe."), folder)
         scaler, values = StandardScaler(), _under(tensors, "scaler.")

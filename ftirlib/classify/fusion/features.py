@@ -10,12 +10,12 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
+from pydantic import Field, field_validator
 
 from ftirlib.classify.checks import check_grid, choose_device
 from ftirlib.classify.fusion.backbones import calibrate_norms
@@ -26,6 +26,7 @@ from ftirlib.classify.fusion.weights import BACKBONES, RANDOM_FEATURES, find_wei
 from ftirlib.classify.weights import put_weights
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.files import written
+from ftirlib.settings import Group
 from ftirlib.spectra.model import iter_blocks
 
 FAMILIES = (*BACKBONES, "scattering", "statistics")
@@ -35,41 +36,25 @@ CACHED_ROWS, KEY_BYTES = 1024, 16  # spectra held back before a file of the cach
 REVISION = 1  # of the computation; raise it when a family's numbers change, so that cached ones are not reused
 
 
-@dataclass(frozen=True, kw_only=True)
-class FeatureSettings:
-    """What is extracted, and how.
+class FeatureSettings(Group):
+    """What is extracted, and how; the ranges of pictures and scattering are those of `Raster`, `SpectrumScattering`."""
 
-    Parameters
-    ----------
-    families : tuple of str
-        Of "resnet101", "efficientnet_b0", "scattering", "statistics"; kept in this order.
-    image, image_size, line_width
-        As in `Raster`.
-    scattering_scale, wavelets_per_octave
-        As in `SpectrumScattering`.
-    random_state : int
-        Seed of backbones without published weights.
+    families: tuple[str, ...] = Field(FAMILIES, description="feature families, kept in this order")
+    image: str = Field("line", description="how a spectrum becomes an image")
+    image_size: int = Field(224, description="pixels; the backbones were designed for 224")
+    line_width: float = Field(1.5, description="of a drawn line, pixels")
+    scattering_scale: int | None = Field(None, description="of the scattering, as an exponent of 2; null: its own")
+    wavelets_per_octave: int = Field(8, description="of the scattering")
+    random_state: int = Field(0, description="seed of backbones without published weights")
 
-    Raises
-    ------
-    SettingsError
-        No family, or an unknown one.
-    """
-
-    families: tuple[str, ...] = FAMILIES
-    image: str = "line"
-    image_size: int = 224
-    line_width: float = 1.5
-    scattering_scale: int | None = None
-    wavelets_per_octave: int = 8
-    random_state: int = 0
-
-    def __post_init__(self):
-        if unknown := [name for name in self.families if name not in FAMILIES]:
-            raise SettingsError(f"there is no feature family {unknown[0]!r}; choose of {', '.join(FAMILIES)}.")
-        if not self.families:
-            raise SettingsError(f"every feature family is switched off; keep at least one of {', '.join(FAMILIES)}.")
-        object.__setattr__(self, "families", tuple(name for name in FAMILIES if name in self.families))
+    @field_validator("families")
+    @classmethod
+    def _known(cls, families):
+        if unknown := [name for name in families if name not in FAMILIES]:
+            raise ValueError(f"there is no feature family {unknown[0]!r}; choose of {', '.join(FAMILIES)}")
+        if not families:
+            raise ValueError(f"every feature family is switched off; keep at least one of {', '.join(FAMILIES)}")
+        return tuple(name for name in FAMILIES if name in families)
 
 
 class FeatureExtractor:
@@ -250,7 +235,7 @@ class FeatureExtractor:
 
     def _recipe(self, name) -> str:
         """What the features of a family depend on besides the spectrum, as a hash."""
-        s = asdict(self.settings)
+        s = self.settings.model_dump()
         parts = {"family": name, "revision": REVISION, "wavenumber": self.wavenumber.tolist()}
         if name in BACKBONES:
             parts |= {k: s[k] for k in ("image", "image_size", "line_width")}
