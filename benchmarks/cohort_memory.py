@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 from machine import machine
-from shown.scale import cohort_memory
 
 from ftirlib.classify.boosting import boost
 from ftirlib.engine.store import peak_memory_mb
 from ftirlib.method import tasks
+from ftirlib.report.memory import cohort_memory
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import open_spectra
 from ftirlib.spectra.rows import Rows

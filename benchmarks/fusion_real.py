@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from machine import machine
-from shown import fusion as fusion_views
 
 from ftirlib.errors import DataError
 from ftirlib.method import fusion_stages
 from ftirlib.method.run import open_run
 from ftirlib.method.settings import read_settings
+from ftirlib.report.scores import multiclass_intervals
 from ftirlib.sources.packages import get_public_set
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.importing.readers import import_spectra
@@ -131,6 +131,10 @@ def measure(name: str, source: Source, store: Path, out: Path, profile: str) -> 
         data = fusion_stages.spectra(run)
         table, found = fusion_stages.scores(run), fusion_stages.models(run)
         axis, label = data.wavenumber.values, data.label.values
+        options = {"class_names": data.attrs["class_names"], **run.settings.bootstrap}
+        rows = np.concatenate([fold.test for fold in fusion_stages.folds(run)])
+        predicted = {model: np.concatenate([fold["test"].argmax(1) for fold in per]) for model, per in found.items()}
+        truth, group, ours = label[rows].astype(int), data.group.values[rows], predicted.pop(fusion_stages.FUSION)
         wanted = table[table.score.isin(SCORES)]
         columns = ("mean", "sd", "low", "high", "majority")
         return {
@@ -149,11 +153,13 @@ def measure(name: str, source: Source, store: Path, out: Path, profile: str) -> 
                 for model, rows in wanted.groupby("model", sort=False)
             },
             "gains": {
-                other: plain(fusion_views.gain(run, found, fusion_stages.FUSION, other)) for other in list(found)[1:]
+                other: plain(multiclass_intervals(truth, ours, group, less=theirs, **options)["mcc"])
+                for other, theirs in predicted.items()
             },
             "protocols": [
                 {"over-sampled": when, "split": split} | {score: plain(scores[score]) for score in SCORES}
-                for (when, split), scores in fusion_views.leak_intervals(run).items()
+                for (when, split), leak in fusion_stages.leak(run).items()
+                for scores in [multiclass_intervals(leak["y_true"], leak["predicted"], leak["group"], **options)]
             ],
         }
 

@@ -17,7 +17,7 @@ from ftirlib import MSCNNClassifier
 from ftirlib.classify.training import TrainingSettings
 from ftirlib.method.settings import read_settings
 from ftirlib.spectra.model import read_absorbance
-from ftirlib.spectra.prepare.preprocess import prepare_spectra
+from ftirlib.spectra.prepare.recipe import prepare_spectra
 from ftirlib.spectra.simulate.colon import simulate_colon
 from ftirlib.spectra.simulate.settings import PhantomSettings
 

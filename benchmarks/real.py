@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from shown.tables import value_of
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -67,8 +66,8 @@ def main() -> None:
         with open_run("quick", data=folder / "brain.zarr", out=folder / "run") as run:
             scores = stages.scores(run)
             rows = []
-            for model in dict.fromkeys(scores.model):
-                row = value_of(scores, model, "balanced_accuracy")
+            balanced = scores[(scores.score == "balanced_accuracy") & (scores.target == "labels")].set_index("model")
+            for model, row in balanced.iterrows():
                 spread = f"{row['mean']:.2f} ± {row.sd:.2f}"
                 rows.append((model, spread, f"{row.low:.2f} to {row.high:.2f}", f"{row.majority:.2f}"))
         columns = ["model", "balanced accuracy, four folds", "bootstrap over patients", "majority"]

@@ -26,11 +26,8 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
-import numpy as np
-from myst_nb import glue
-from shown import contexts as context_views
-from shown import data_and_models as views
-from shown import tables
+from shown import models as page
+from shown.cells import glue_all
 
 from ftirlib.method import stages
 from ftirlib.method.run import open_run
@@ -40,25 +37,7 @@ run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=c
 figures.use_style()
 
 table = stages.scores(run)
-ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
-plain = tables.value_of(table, "emscnn", "accuracy")
-top = tables.best(table, "balanced_accuracy", run.settings.baselines.models.__contains__)
-name = context_views.best_vae(run)
-linear = tables.value_of(table, name, "balanced_accuracy")
-agrees = tables.value_of(table, name, "accuracy", "ensemble")
-kept = stages.prepared(run)
-glue("intro-data", views.data_name(run), display=False)
-glue("intro-spectra", f"{kept.sizes['spectrum']:,}", display=False)
-glue("intro-groups", f"{len(set(kept.group.values.tolist()))}", display=False)
-glue("intro-classes", ", ".join(kept.attrs["class_names"]), display=False)
-glue("intro-ensemble", f"{ensemble['mean']:.2f} ± {ensemble.sd:.2f}", display=False)
-glue("intro-interval", f"{ensemble.low:.2f} to {ensemble.high:.2f}", display=False)
-glue("intro-majority", f"{ensemble.majority:.2f}", display=False)
-glue("intro-accuracy", f"{plain['mean']:.2f} ± {plain.sd:.2f}", display=False)
-glue("intro-baseline", f"{top.model}, {top['mean']:.2f} ± {top.sd:.2f}", display=False)
-glue("intro-linear", f"{linear['mean']:.2f} ± {linear.sd:.2f}", display=False)
-glue("intro-agrees", f"{agrees['mean']:.0%}", display=False)
-glue("intro-stability", f"{np.nanmedian(views.stability(run)):.2f}", display=False)
+glue_all("intro", page.overview_numbers(run))
 
 # %% [markdown]
 # **Abstract.** An infrared image of tissue has thousands of spectra and one label. This book takes such images through
@@ -96,13 +75,3 @@ run.publish(figure, "fig-overview")
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"models scored: {sorted(set(table.model))}")
-
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()

@@ -27,8 +27,8 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 from IPython.display import display
-from myst_nb import glue
-from shown import data_and_models as views
+from shown import data as page
+from shown.cells import glue_all, shown
 
 from ftirlib.method import stages
 from ftirlib.method.run import open_run
@@ -37,18 +37,8 @@ from ftirlib.report import figures
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-counts = views.class_counts(run)
-kept = stages.prepared(run)
-glue("data-name", views.data_name(run), display=False)
-glue("data-spectra", f"{counts.spectra.iloc[-1]:,.0f}", display=False)
-glue("data-kept", f"{counts.kept.iloc[-1]:,.0f}", display=False)
-glue("data-images", f"{counts.images.iloc[-1]:.0f}", display=False)
-glue("data-groups", f"{counts.groups.iloc[-1]:.0f}", display=False)
-glue("data-points", f"{kept.sizes['wavenumber']}", display=False)
-glue("data-low", f"{kept.wavenumber.values[0]:.0f}", display=False)
-glue("data-high", f"{kept.wavenumber.values[-1]:.0f}", display=False)
-glue("data-licence", kept.attrs["licence"] or "not stated", display=False)
-glue("data-provenance", kept.attrs["provenance"] or "not stated", display=False)
+counts, kept = page.class_counts(run), stages.prepared(run)
+glue_all("data", page.numbers(run))
 
 # %% [markdown]
 # **Finding.** The {glue:text}`data-name` gives {glue:text}`data-kept` usable spectra of {glue:text}`data-groups`
@@ -70,12 +60,7 @@ glue("data-provenance", kept.attrs["provenance"] or "not stated", display=False)
 # Labels are weak: one per image, given to all of its pixels.
 
 # %% tags=["hide-input"]
-display(
-    counts.fillna(0)
-    .astype({"groups": int, "images": int, "spectra": int, "kept": int})
-    .style.hide(axis="index")
-    .format(thousands=",")
-)
+display(shown(counts, thousands=","))
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(counts.to_string(index=False))
@@ -89,7 +74,7 @@ print(counts.to_string(index=False))
 # Shown is the first image of each class, in the order of severity.
 
 # %% tags=["hide-input", "needs-images"] mystnb={"figure": {"name": "fig-data-absorbance", "caption": "Raw absorbance at 1650 cm⁻¹ (amide I) of the first image of each class. Dark areas are lumen, holes and glass."}, "image": {"alt": "False-colour pictures of absorbance at 1650 wavenumbers for one image of each class"}}
-pictures = views.absorbance_pictures(run)
+pictures = page.absorbance_pictures(run)
 figure, axes = plt.subplots(1, len(pictures), figsize=(7.5, 2.9), layout="constrained", squeeze=False)
 drawn = [
     figures.draw_image(ax, p.pixels, pixel_size_um=p.pixel_size_um).set_title(p.title)
@@ -101,11 +86,8 @@ run.publish(figure, "fig-data-absorbance")
 # The same images as the simulation made them: each pixel's true class. Pixels that are not what their image's label
 # says are the noise in weak labels; here they are {glue:text}`data-mislabelled` of the usable spectra.
 
-# %% tags=["hide-input", "needs-truth"]
-glue("data-mislabelled", f"{views.mislabelled_share(run):.0%}", display=False)
-
 # %% tags=["hide-input", "needs-truth"] mystnb={"figure": {"name": "fig-data-truth", "caption": "True class of every pixel of the same images, known because they are simulated."}, "image": {"alt": "Maps of the true tissue class of each pixel for one image of each class"}}
-truths = views.truth_pictures(run)
+truths = page.truth_pictures(run)
 names = kept.attrs["class_names"]
 figure, axes = plt.subplots(1, len(truths), figsize=(7.5, 2.9), layout="constrained", squeeze=False)
 drawn = [
@@ -128,24 +110,14 @@ run.publish(figure, "fig-data-truth")
 # fits each spectrum to a fixed tissue spectrum, a polynomial, and paraffin {cite}`kohler2008`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-data-recipe", "caption": "One spectrum before and after the recipe."}, "image": {"alt": "A raw absorbance spectrum above and the same spectrum after preparation below"}}
-raw_axis, raw, axis, prepared = views.preparation_steps(run)
+raw_axis, raw, axis, prepared = page.preparation_steps(run)
 figure, (above, below) = plt.subplots(2, 1, figsize=(7, 5), sharex=True, layout="constrained")
 figures.draw_mean_spectra(above, raw_axis, raw[None], names=["raw"]).set_xlabel("")
 figures.draw_mean_spectra(below, axis, prepared[None], names=["prepared"])
 run.publish(figure, "fig-data-recipe")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-data-means", "caption": "Mean prepared spectrum of each label, with one standard deviation over spectra."}, "image": {"alt": "Mean absorbance spectra of each class with shaded standard deviation"}}
-means = views.class_spectra(run)
+means = page.class_spectra(kept)
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 figures.draw_mean_spectra(ax, means.wavenumber, means.means, means.sds, means.names)
 run.publish(figure, "fig-data-means")
-
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()

@@ -27,27 +27,17 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 from IPython.display import display
-from myst_nb import glue
-from shown import data_and_models as views
+from shown import data as page
+from shown.cells import glue_all, shown
 
-from ftirlib.classify.mscnn import layer_table
-from ftirlib.method import stages
 from ftirlib.method.run import open_run
 from ftirlib.report import figures
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-network = views.live_network(run)
-layers = layer_table(network)
-published = views.published_table()
-total = published.set_index("step").parameters
-glue("method-here", f"{layers.set_index('step').parameters['in use']:,}", display=False)
-glue("method-used", f"{total['in use']:,}", display=False)
-glue("method-published", f"{total['as declared']:,}", display=False)
-glue("method-idle", f"{total['as declared'] - total['in use']:,}", display=False)
-glue("method-shared", f"{views.shared_groups(run)}", display=False)
-glue("method-groups", f"{len(set(stages.prepared(run).group.values.tolist()))}", display=False)
+layers, published = page.layers(run), page.published_layers()
+glue_all("method", page.methodology_numbers(run))
 
 # %% [markdown]
 # **Finding.** {glue:text}`method-shared` of {glue:text}`method-groups` groups are on two sides of any fold, and the network that is
@@ -63,7 +53,7 @@ glue("method-groups", f"{len(set(stages.prepared(run).group.values.tolist()))}",
 # autoencoders are trained on it. All results are of test sets.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-method-folds", "caption": "Spectra of each class in the four sets; the bars would be equal if whole groups could be divided at will."}, "image": {"alt": "Stacked bars of class shares in each of the four sets"}}
-table = views.fold_table(run)
+table = page.fold_table(run)
 figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 figures.draw_folds(ax, table)
 run.publish(figure, "fig-method-folds")
@@ -96,17 +86,7 @@ figures.draw_architecture(ax, layers)
 run.publish(figure, "fig-method-mscnn")
 
 # %% tags=["hide-input"]
-display(published.style.hide(axis="index").format({"parameters": "{:,}"}))
+display(shown(published, formatter={"parameters": "{:,}"}))
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(published[["step", "parameters"]].to_string(index=False))
-
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()

@@ -27,8 +27,8 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 from IPython.display import display
-from myst_nb import glue
-from shown import tables
+from shown import models as page
+from shown.cells import glue_all, shown, wide_scores
 
 from ftirlib.method import stages
 from ftirlib.method.run import open_run
@@ -40,11 +40,7 @@ figures.use_style()
 
 table = stages.scores(run)
 direct = table[table.model.isin(run.settings.baselines.models)]
-top = tables.best(direct, "balanced_accuracy")
-glue("base-best", str(top.model), display=False)
-glue("base-score", f"{top['mean']:.2f} ± {top.sd:.2f}", display=False)
-glue("base-interval", f"{top.low:.2f} to {top.high:.2f}", display=False)
-glue("base-majority", f"{top.majority:.2f}", display=False)
+glue_all("base", page.baseline_numbers(run))
 
 # %% [markdown]
 # **Finding.** The best of five baselines, {glue:text}`base-best`, reaches a balanced accuracy of
@@ -63,8 +59,8 @@ figures.draw_score_bars(ax, direct, scores=["accuracy", "balanced_accuracy", "mc
 run.publish(figure, "fig-base-scores")
 
 # %% tags=["hide-input"]
-shown = ["accuracy", "balanced_accuracy", "mcc", "f1", "auroc", "ece"]
-display(tables.wide_scores(direct, shown, SCORE_TITLES).style.set_properties(**{"white-space": "pre"}))
+scores = ["accuracy", "balanced_accuracy", "mcc", "f1", "auroc", "ece"]
+display(shown(wide_scores(direct, scores, SCORE_TITLES), index=True))
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(direct[direct.score == "accuracy"][["model", "majority"]].round(2).to_string(index=False))
@@ -72,13 +68,3 @@ print(direct[direct.score == "accuracy"][["model", "majority"]].round(2).to_stri
 # %% [markdown]
 # A score that a leak would lift is the first thing to distrust. Groups are never split here; what happens to the same
 # model when they are is shown for real brain tissue in [](../book/reproduce.md).
-
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()

@@ -27,9 +27,9 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 from IPython.display import display
-from myst_nb import glue
-from shown import data_and_models as views
-from shown import tables
+from shown import models as page
+from shown.cells import glue_all, shown, wide_scores
+from shown.results import member_history
 
 from ftirlib.method import stages
 from ftirlib.method.run import open_run
@@ -41,18 +41,7 @@ figures.use_style()
 
 table = stages.scores(run)
 direct = table[table.model.isin([*run.settings.baselines.models, "mscnn", "emscnn"])]
-ours = tables.value_of(table, "emscnn", "balanced_accuracy")
-single = tables.value_of(table, "mscnn", "balanced_accuracy")
-top = tables.best(table, "balanced_accuracy", run.settings.baselines.models.__contains__)
-chosen = views.selection(run)
-voting = [sum(fold["voting"]) for fold in chosen]
-glue("ens-score", f"{ours['mean']:.2f} ± {ours.sd:.2f}", display=False)
-glue("ens-interval", f"{ours.low:.2f} to {ours.high:.2f}", display=False)
-glue("ens-single", f"{single['mean']:.2f} ± {single.sd:.2f}", display=False)
-glue("ens-baseline", f"{top.model}, {top['mean']:.2f} ± {top.sd:.2f}", display=False)
-glue("ens-members", f"{run.settings.members.count}", display=False)
-glue("ens-voting", ", ".join(map(str, voting)), display=False)
-glue("ens-threshold", f"{run.settings.ensemble.threshold}", display=False)
+glue_all("ens", page.ensemble_numbers(run))
 
 # %% [markdown]
 # **Finding.** The ensemble reaches a balanced accuracy of {glue:text}`ens-score` (bootstrap over groups:
@@ -66,7 +55,7 @@ glue("ens-threshold", f"{run.settings.ensemble.threshold}", display=False)
 # the epoch with the best balanced accuracy on the validation set.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-training", "caption": "Training of the first network of the first fold."}, "image": {"alt": "Curves of training and validation loss, and of validation balanced accuracy, over epochs"}}
-history = views.member_history(run)
+history = member_history(run)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
 figures.draw_history(axes[0], history, curves={"training_loss": "training loss", "validation_loss": "validation loss"})
 figures.draw_history(axes[1], history, curves={"balanced_accuracy": "validation balanced accuracy"})
@@ -77,9 +66,6 @@ run.publish(figure, "fig-ens-training")
 #
 # A network votes when its validation score exceeds {glue:text}`ens-threshold`; of {glue:text}`ens-members` in each fold,
 # {glue:text}`ens-voting` do. Where none does, the best one stays alone. The vote is {glue:text}`ens-kind`.
-
-# %% tags=["hide-input"]
-glue("ens-kind", run.settings.ensemble.voting, display=False)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-scores", "caption": "Figure 2a of the paper for this run: test-set scores of all direct models against the labels, all classes. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups of the scores pooled over folds. Dashed: majority class."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of seven models"}}
 figure, ax = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
@@ -97,16 +83,16 @@ run.publish(figure, "fig-ens-binary")
 # ```
 
 # %% tags=["hide-input"]
-shown = ["accuracy", "balanced_accuracy", "mcc", "f1", "auroc", "ece"]
-display(tables.wide_scores(direct, shown, SCORE_TITLES).style.set_properties(**{"white-space": "pre"}))
+scores = ["accuracy", "balanced_accuracy", "mcc", "f1", "auroc", "ece"]
+display(shown(wide_scores(direct, scores, SCORE_TITLES), index=True))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-confusion", "caption": "Confusion matrix of the ensemble over the test sets of all folds; shares are of each label."}, "image": {"alt": "Confusion matrix of labels against ensemble predictions"}}
 figure, ax = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
-figures.draw_confusion(ax, views.confusion(run, "emscnn"), stages.prepared(run).attrs["class_names"])
+figures.draw_confusion(ax, page.confusion(run, "emscnn"), stages.prepared(run).attrs["class_names"])
 run.publish(figure, "fig-ens-confusion")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ens-reliability", "caption": "How often the ensemble and one network are right, against the probability they state. Vote shares come in steps."}, "image": {"alt": "Reliability diagram of the ensemble and of a single network"}}
-curves = {"ensemble": views.reliability_of(run, "emscnn"), "one network": views.reliability_of(run, "mscnn")}
+curves = {"ensemble": page.reliability_of(run, "emscnn"), "one network": page.reliability_of(run, "mscnn")}
 figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
 figures.draw_reliability(ax, curves)
 run.publish(figure, "fig-ens-reliability")
@@ -117,7 +103,7 @@ run.publish(figure, "fig-ens-reliability")
 # The first image of each class, each pixel classified by the ensemble of the fold that has the image in its test set.
 
 # %% tags=["hide-input", "needs-images"] mystnb={"figure": {"name": "fig-ens-maps", "caption": "Predicted class of each pixel of the first image of each class (test sets). White: not tissue."}, "image": {"alt": "Maps of predicted class for one image of each class"}}
-pictures = views.prediction_pictures(run)
+pictures = page.prediction_pictures(run)
 names = stages.prepared(run).attrs["class_names"]
 figure, axes = plt.subplots(1, len(pictures), figsize=(7.5, 2.9), layout="constrained", squeeze=False)
 drawn = [
@@ -126,13 +112,3 @@ drawn = [
 ]
 figure.legend(**figures.class_legend(names), loc="outside lower center", ncols=5)
 run.publish(figure, "fig-ens-maps")
-
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()

@@ -27,8 +27,8 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
-from myst_nb import glue
-from shown import data_and_models as views
+from shown import explanations as page
+from shown.cells import glue_all
 
 from ftirlib.method.run import open_run
 from ftirlib.report import figures
@@ -36,17 +36,8 @@ from ftirlib.report import figures
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-found = views.explained(run)
-stable = views.stability(run)
-same = views.package_comparison(run)
-settings = run.settings.explanations
-glue("lime-error", f"{same.relative_error:.0e}", display=False)
-glue("lime-stability", f"{np.nanmedian(stable):.2f}", display=False)
-glue("lime-low", f"{np.nanmean(stable < 0.5):.0%}", display=False)
-glue("lime-mode", settings.mode, display=False)
-glue("lime-samples", f"{settings.samples}", display=False)
-glue("lime-count", f"{np.isfinite(stable).sum():,} of {stable.size:,}", display=False)
-glue("lime-kind", run.settings.ensemble.voting, display=False)
+found, stable, same = page.explained(run), page.stability(run), page.package_comparison(run)
+glue_all("lime", page.numbers(run))
 
 # %% [markdown]
 # **Finding.** Our explanations equal the `lime` package's to {glue:text}`lime-error` of their norm, where the network's
@@ -68,9 +59,6 @@ glue("lime-kind", run.settings.ensemble.voting, display=False)
 # {numref}`fig-lime-package` compares with the package, given the same model, in mode *{glue:text}`lime-compared`*;
 # {numref}`fig-lime-one` is the explanation of the same spectrum that the rest of the book uses.
 
-# %% tags=["hide-input"]
-glue("lime-compared", same.mode, display=False)
-
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-package", "caption": "One explanation by the package (horizontal) and by ours (vertical), a point per wavenumber."}, "image": {"alt": "Scatter of package weights against our weights on the line of equality"}}
 figure, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
 figures.draw_agreement(
@@ -84,7 +72,7 @@ figures.draw_attribution(ax, same.wavenumber, found.weights[:1][0], same.spectru
 run.publish(figure, "fig-lime-one")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-classes", "caption": "Mean weights of the test spectra of each predicted class, first fold, with one standard deviation."}, "image": {"alt": "Mean LIME weights over wavenumber for each predicted class"}}
-means = views.weights_by_prediction(run)
+means = page.weights_by_prediction(run)
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 figures.draw_mean_spectra(ax, means.wavenumber, means.means, means.sds, means.names).set_ylabel("Mean LIME weight")
 run.publish(figure, "fig-lime-classes")
@@ -98,9 +86,6 @@ run.publish(figure, "fig-lime-classes")
 # clusters of such weights can be artefacts of it. The autoencoders and contexts take a floor below which they refuse
 # weights (`contexts.stability_floor`); this run's is {glue:text}`lime-floor`.
 
-# %% tags=["hide-input"]
-glue("lime-floor", f"{run.settings.contexts.stability_floor}", display=False)
-
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lime-stability", "caption": "Correlation of each test explanation with itself under other perturbations, all folds."}, "image": {"alt": "Histogram of the correlation between two explanations of the same spectrum"}}
 figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 figures.draw_distribution(ax, stable[np.isfinite(stable)], name="Correlation between two noise banks", mark=0.5)
@@ -108,13 +93,3 @@ run.publish(figure, "fig-lime-stability")
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"equal to the package to 1e-4 of the norm: {same.relative_error < 1e-4}")
-
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()

@@ -26,12 +26,9 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
-import numpy as np
-from myst_nb import glue
-from shown import contexts as context_views
-from shown import maps as map_views
-from shown import measured as measured_views
-from shown import sweep as sweep_views
+from shown import contexts as page
+from shown.cells import glue_all
+from shown.results import histories
 
 from ftirlib.method import stages
 from ftirlib.method.run import open_run
@@ -40,21 +37,9 @@ from ftirlib.report import figures
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-name = context_views.best_vae(run)
-view = context_views.context_view(run, name)
-data_names = stages.prepared(run).attrs["class_names"]
-glue("ctx-name", name, display=False)
-glue("ctx-count", f"{view.n_contexts}", display=False)
-glue("ctx-spectra", f"{len(view.rows):,}", display=False)
-glue(
-    "ctx-purity",
-    f"{np.average(view.table.purity[view.table.size > 0], weights=view.table.size[view.table.size > 0]):.0%}",
-    display=False,
-)
-glue("ctx-supervision", ", ".join(stages.vae_names(run)), display=False)
-glue("ctx-patch", sweep_views.patch_text(run, name), display=False)
-glue("ctx-patches", sweep_views.patches_text(run), display=False)
-glue("ctx-latent", run.settings.contexts.latent.replace("+log_variance", "s and log-variances"), display=False)
+name = page.best_vae(run)
+view, names = page.context_view(run, name), page.class_names(run)
+glue_all("ctx", page.numbers(run))
 
 # %% [markdown]
 # **Finding.** {glue:text}`ctx-count` contexts, found without the test set, sort its {glue:text}`ctx-spectra` explained
@@ -72,11 +57,11 @@ glue("ctx-latent", run.settings.contexts.latent.replace("+log_variance", "s and 
 # test set.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-training", "caption": "Training of the autoencoders of the first fold: terms of the loss per spectrum, and minus the bound of a patient held out, at the noise that suits it (lower is better); a marker at the epoch that is kept. {glue:text}`ctx-patches`."}, "image": {"alt": "Curves of reconstruction, latent term, classification and held-out bound of every autoencoder over epochs"}}
-histories = sweep_views.histories(run)
-terms = [term for term in (*figures.TERMS, "validation") if any(h[-1].get(term) for h in histories.values())]
+training = histories(run)
+terms = [term for term in (*figures.TERMS, "validation") if any(h[-1].get(term) for h in training.values())]
 figure, axes = plt.subplots(2, 2, figsize=(8, 6.6), layout="constrained")
 for ax, term in zip(axes.flat, terms):
-    figures.draw_term(ax, histories, term)
+    figures.draw_term(ax, training, term)
 for ax in axes.flat[len(terms) :]:
     ax.remove()
 figures.share_legend(axes.flat[: len(terms)], n_columns=6)
@@ -90,12 +75,7 @@ run.publish(figure, "fig-ctx-training")
 # tokens by tokens, is what the fused kernel spares. Measured once (`benchmarks/attention.py`), not by this run.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-cost", "caption": "Seconds of a training step of TT, and of its decoder's attention alone, against the number of tokens."}, "image": {"alt": "Log-log lines of seconds against tokens for a step, fused attention and attention written out"}}
-cost = measured_views.measured("attention")
-tokens, seconds, memory = measured_views.attention_costs(cost)
-glue("ctx-cost-batch", f"{cost['sizes']['batch']}", display=False)
-glue("ctx-cost-tokens", f"{tokens[-1]:,}", display=False)
-glue("ctx-cost-seconds", measured_views.seconds_text(seconds["a step of training"][-1]), display=False)
-glue("ctx-cost-memory", f"{memory[-1]:.1f} GB", display=False)
+tokens, seconds, _ = page.training_cost()
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 figures.draw_cost(ax, tokens, seconds, unit="Seconds")
 run.publish(figure, "fig-ctx-cost")
@@ -106,14 +86,14 @@ run.publish(figure, "fig-ctx-cost")
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-umap", "caption": "Figure 3a-b of the paper for this run: UMAP of the latent means of the test spectra, by context (left) and by label (right). {glue:text}`ctx-name`, {glue:text}`ctx-patch`."}, "image": {"alt": "Two scatter plots of the same points, coloured by context and by label"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 4.4), layout="constrained")
 figures.draw_embedding(axes[0], view.points, view.assigned, [str(k) for k in range(view.n_contexts)])
-figures.draw_embedding(axes[1], view.points, view.labelled, data_names)
+figures.draw_embedding(axes[1], view.points, view.labelled, names)
 run.publish(figure, "fig-ctx-umap")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-unsupervised", "caption": "Figure 4a of the paper for this run: the same variant with the least supervision, by label ({glue:text}`ctx-patch`)."}, "image": {"alt": "Scatter plot of the latent space of the least supervised autoencoder, coloured by label"}}
-plain = context_views.context_view(run, context_views.least_supervised(run, name))
+plain = page.least_supervised(run, name)
 figure, ax = plt.subplots(figsize=(5.6, 5), layout="constrained")
-figures.draw_embedding(ax, plain.points, plain.labelled, data_names)
-ax.set_title(sweep_views.title(run, plain.name), pad=48)
+figures.draw_embedding(ax, plain.points, plain.labelled, names)
+ax.set_title(page.title(run, plain.name), pad=48)
 run.publish(figure, "fig-ctx-unsupervised")
 
 # %% [markdown] tags=["needs-positive"]
@@ -122,20 +102,13 @@ run.publish(figure, "fig-ctx-unsupervised")
 # In the binary view a context *opposes* its labels when most of its spectra are labelled, and few predicted, positive.
 
 # %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-counts", "caption": "Figure 3c of the paper for this run: spectra of each context that are labelled, and that are predicted, positive (test set, first fold; {glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "Bars of labelled and predicted positive spectra per context"}}
-chosen = context_views.chosen_contexts(run, view)
-predicted, labelled = context_views.positive_counts(run, view)
+chosen = page.chosen_contexts(run, view)
+predicted, labelled = page.positive_counts(run, view)
 figure, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
 figures.draw_context_counts(
     ax, predicted, labelled, highlight=chosen.numbers, what=", ".join(stages.prepared(run).attrs["positive_classes"])
 )
 run.publish(figure, "fig-ctx-counts")
-
-# %% tags=["hide-input", "needs-positive"]
-opposing = (
-    "opposes its labels by majority" if chosen.opposes else "is the nearest to it: none opposes its labels by majority"
-)
-glue("ctx-opposing", f"context {chosen.opposing}", display=False)
-glue("ctx-opposes", opposing, display=False)
 
 # %% [markdown] tags=["needs-positive"]
 # Figure 3d takes three contexts by rule: of those that are mostly positive by label and by prediction, the two farthest
@@ -150,7 +123,7 @@ figures.draw_context_spectra(
     axis,
     view.table.mean_spectra[chosen.numbers],
     view.table.mean_weights[chosen.numbers],
-    context_views.chosen_names(run, view, chosen),
+    page.chosen_names(run, view, chosen),
 )
 run.publish(figure, "fig-ctx-spectra")
 
@@ -165,7 +138,7 @@ run.publish(figure, "fig-ctx-spectra")
 # {numref}`fig-ctx-image` is the positive-labelled image with most explained pixels of that context.
 
 # %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-image", "caption": "Figure 4b of the paper for this run: absorbance at 1650 cm⁻¹, and the explained pixels of the opposing context, neighbours in one circle ({glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "False-colour image with dots on the pixels of one context"}}
-picture, marked = context_views.opposing_pixels(run, view, chosen)
+image, picture, marked = page.opposing_pixels(run, view, chosen)
 figure, ax = plt.subplots(figsize=(5.4, 4.6), layout="constrained")
 figures.draw_image(
     ax,
@@ -179,9 +152,9 @@ ax.set_title(picture.title)
 run.publish(figure, "fig-ctx-image")
 
 # %% tags=["hide-input", "needs-truth", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-reference", "caption": "Figure 4c of the paper for this run: in place of the stained section, the true class of each pixel of the same simulated image ({glue:text}`ctx-name`, {glue:text}`ctx-patch`)."}, "image": {"alt": "Map of the true class of each pixel"}}
-truth = context_views.image_truth(run, picture.title)
+truth = page.truth_picture(run, image)
 figure, ax = plt.subplots(figsize=(5.4, 4.8), layout="constrained")
-figures.draw_class_map(ax, truth.pixels, data_names, pixel_size_um=truth.pixel_size_um).set_title(truth.title)
+figures.draw_class_map(ax, truth.pixels, names, pixel_size_um=truth.pixel_size_um).set_title(truth.title)
 run.publish(figure, "fig-ctx-reference")
 
 # %% [markdown] tags=["needs-images"]
@@ -193,17 +166,17 @@ run.publish(figure, "fig-ctx-reference")
 # been explained.
 
 # %% tags=["hide-input", "needs-images"] mystnb={"figure": {"name": "fig-ctx-maps", "caption": "Images of the test set, one a row, with their label: predicted class, share of the ensemble's votes for it, most similar context ({glue:text}`ctx-name`, {glue:text}`ctx-patch`) with the numbers of those that hold a twentieth of the image, and, where it is known, the true class."}, "image": {"alt": "Rows of maps of tissue: predicted class, share of votes, context and true class of each pixel"}}
-shown = map_views.tissue_maps(run, name)
-panels = shown[0].panels
+maps = page.tissue_maps(run, name)
+panels = maps[0].panels
 figure, axes = plt.subplots(
-    len(shown), len(panels), figsize=(2 * len(panels), 2.1 * len(shown) + 0.8), squeeze=False, layout="constrained"
+    len(maps), len(panels), figsize=(2 * len(panels), 2.1 * len(maps) + 0.8), squeeze=False, layout="constrained"
 )
-for row, tissue in zip(axes, shown):
-    figures.draw_tissue(row, **tissue.pictures, names=data_names, n_contexts=view.n_contexts)
+for row, tissue in zip(axes, maps):
+    figures.draw_tissue(row, **tissue.pictures, names=names, n_contexts=view.n_contexts)
 for ax, panel in zip(axes[0], panels):
     ax.set_title(panel)
 figure.colorbar(axes[0, 1].images[0], ax=axes[:, 1], location="bottom", shrink=0.9)
-figure.legend(**figures.class_legend(data_names), loc="outside lower center", ncols=5)
+figure.legend(**figures.class_legend(names), loc="outside lower center", ncols=5)
 run.publish(figure, "fig-ctx-maps")
 
 # %% [markdown] tags=["without-images"]
@@ -218,12 +191,12 @@ run.publish(figure, "fig-ctx-maps")
 # Latent {glue:text}`ctx-latent` are clustered; the maps are of latent means.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-grid-contexts", "caption": "Figure 3a for every autoencoder: UMAP of the latent means of the test spectra, by context. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of scatter plots of latent spaces, coloured by context"}}
-every = context_views.all_views(run)
+every = page.all_views(run)
 shape = len(run.settings.vaes.variants), len(run.settings.vaes.supervision)
 figure, axes = plt.subplots(*shape, figsize=(8, 3.1 * shape[0]), squeeze=False, layout="constrained")
 for ax, (one, seen) in zip(axes.flat, every.items()):
     figures.draw_embedding(ax, seen.points, seen.assigned, [str(k) for k in range(seen.n_contexts)])
-    ax.set_title(sweep_views.title(run, one))
+    ax.set_title(page.title(run, one))
 if max(seen.n_contexts for seen in every.values()) <= figures.FEW:  # more are written beside their points
     figures.share_legend(axes, n_columns=8)
 run.publish(figure, "fig-ctx-grid-contexts")
@@ -231,16 +204,16 @@ run.publish(figure, "fig-ctx-grid-contexts")
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ctx-grid-labels", "caption": "Figures 3b and 4a for every autoencoder: the same maps by label. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of scatter plots of latent spaces, coloured by label"}}
 figure, axes = plt.subplots(*shape, figsize=(8, 3.1 * shape[0]), squeeze=False, layout="constrained")
 for ax, (one, seen) in zip(axes.flat, every.items()):
-    figures.draw_embedding(ax, seen.points, seen.labelled, data_names).set_title(sweep_views.title(run, one))
+    figures.draw_embedding(ax, seen.points, seen.labelled, names).set_title(page.title(run, one))
 figures.share_legend(axes)
 run.publish(figure, "fig-ctx-grid-labels")
 
 # %% tags=["hide-input", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-grid-counts", "caption": "Figure 3c for every autoencoder: spectra of each context that are labelled, and that are predicted, positive. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of bar charts of labelled and predicted positive spectra per context"}}
-choices = {one: context_views.chosen_contexts(run, seen) for one, seen in every.items()}
+choices = {one: page.chosen_contexts(run, seen) for one, seen in every.items()}
 figure, axes = plt.subplots(*shape, figsize=(8, 2.7 * shape[0]), squeeze=False, layout="constrained")
 for ax, (one, seen) in zip(axes.flat, every.items()):
-    figures.draw_context_counts(ax, *context_views.positive_counts(run, seen), highlight=choices[one].numbers)
-    ax.set_title(sweep_views.title(run, one))
+    figures.draw_context_counts(ax, *page.positive_counts(run, seen), highlight=choices[one].numbers)
+    ax.set_title(page.title(run, one))
 figures.share_legend(axes)
 run.publish(figure, "fig-ctx-grid-counts")
 
@@ -248,39 +221,29 @@ run.publish(figure, "fig-ctx-grid-counts")
 figure, axes = plt.subplots(len(every), 2, figsize=(8, 2.3 * len(every)), squeeze=False, layout="constrained")
 for pair, (one, seen) in zip(axes, every.items()):
     chosen_here = choices[one]
-    short = context_views.chosen_names(run, seen, chosen_here, why=False)
+    short = page.chosen_names(run, seen, chosen_here, why=False)
     means = seen.table.mean_spectra[chosen_here.numbers], seen.table.mean_weights[chosen_here.numbers]
     figures.draw_context_spectra(pair, axis, *means, short)
-    pair[0].set_title(sweep_views.title(run, one), loc="left")
+    pair[0].set_title(page.title(run, one), loc="left")
 run.publish(figure, "fig-ctx-grid-spectra")
 
 # %% tags=["hide-input", "needs-images", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-grid-images", "caption": "Figure 4b for every autoencoder: the explained pixels of the context that most opposes its labels, in the positive-labelled image with most of them, neighbours in one circle. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of absorbance images with dots on the pixels of one context"}}
-pictures = {one: context_views.opposing_pixels(run, seen, choices[one]) for one, seen in every.items()}
+pictures = {one: page.opposing_pixels(run, seen, choices[one]) for one, seen in every.items()}
 figure, axes = plt.subplots(*shape, figsize=(8, 4 * shape[0]), squeeze=False, layout="constrained")
-for ax, (one, (picture, marked)) in zip(axes.flat, pictures.items()):
+for ax, (one, (_, picture, marked)) in zip(axes.flat, pictures.items()):
     named = f"context {choices[one].opposing}"
     figures.draw_image(ax, picture.pixels, pixel_size_um=picture.pixel_size_um, mark=marked, mark_name=named)
-    ax.set_title(f"{sweep_views.title(run, one)}\n{picture.title}")
+    ax.set_title(f"{page.title(run, one)}\n{picture.title}")
 run.publish(figure, "fig-ctx-grid-images")
 
 # %% tags=["hide-input", "needs-truth", "needs-positive"] mystnb={"figure": {"name": "fig-ctx-grid-reference", "caption": "Figure 4c for every autoencoder: the true class of each pixel of those images. {glue:text}`ctx-patches`."}, "image": {"alt": "Grid of maps of the true class"}}
 figure, axes = plt.subplots(*shape, figsize=(8, 3.9 * shape[0]), squeeze=False, layout="constrained")
-for ax, (one, (picture, _)) in zip(axes.flat, pictures.items()):
-    truth = context_views.image_truth(run, picture.title)
-    figures.draw_class_map(ax, truth.pixels, data_names, pixel_size_um=truth.pixel_size_um)
-    ax.set_title(f"{sweep_views.title(run, one)}\n{picture.title}")
+for ax, (one, (image, picture, _)) in zip(axes.flat, pictures.items()):
+    truth = page.truth_picture(run, image)
+    figures.draw_class_map(ax, truth.pixels, names, pixel_size_um=truth.pixel_size_um)
+    ax.set_title(f"{page.title(run, one)}\n{picture.title}")
 figures.share_legend(axes, n_columns=5)
 run.publish(figure, "fig-ctx-grid-reference")
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(f"contexts with test spectra: {int((view.table.size > 0).sum()) > 1}")
-
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()

@@ -27,12 +27,9 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
-from myst_nb import glue
-from shown import contexts as context_views
-from shown import sweep as sweep_views
-from shown import tables
+from shown import linear as page
+from shown.cells import glue_all, shown, wide_scores
 
-from ftirlib.method import stages
 from ftirlib.method.run import open_run
 from ftirlib.report import figures
 from ftirlib.report.scores import SCORE_TITLES
@@ -40,23 +37,8 @@ from ftirlib.report.scores import SCORE_TITLES
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-table = stages.scores(run)
-name = context_views.best_vae(run)
-linear = table[table.model.isin(stages.vae_names(run))]
-labels = tables.value_of(table, name, "balanced_accuracy")
-model = tables.value_of(table, name, "accuracy", "ensemble")
-ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
-view = context_views.context_view(run, name)
-glue("lin-name", name, display=False)
-glue("lin-labels", f"{labels['mean']:.2f} ± {labels.sd:.2f}", display=False)
-glue("lin-interval", f"{labels.low:.2f} to {labels.high:.2f}", display=False)
-glue("lin-model", f"{model['mean']:.0%}", display=False)
-glue("lin-ensemble", f"{ensemble['mean']:.2f} ± {ensemble.sd:.2f}", display=False)
-glue("lin-contexts", f"{len(context_views.linear_model(run, name).labels)}", display=False)
-glue("lin-patches", sweep_views.patches_text(run), display=False)
-glue("lin-seeds", f"{run.settings.vaes.seeds}", display=False)
-glue("lin-supervision", sweep_views.supervision_text(run), display=False)
-glue("lin-size", f"{context_views.linear_size_kb(run, name):.0f}", display=False)
+name = page.best_vae(run)
+glue_all("lin", page.numbers(run))
 
 # %% [markdown]
 # **Finding.** A linear model of {glue:text}`lin-contexts` mean spectra and weights ({glue:text}`lin-name`) gives the
@@ -74,15 +56,13 @@ glue("lin-size", f"{context_views.linear_size_kb(run, name):.0f}", display=False
 # {glue:text}`lin-size` kB, applied by NumPy alone.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lin-scores", "caption": "Figure 2b of the paper for this run: linear models against the labels (L) and against the ensemble (M). The number after the name is the share of supervision. Whiskers: one standard deviation over folds. Brackets: bootstrap over groups of the scores pooled over folds. Dashed: majority class. {glue:text}`lin-patches`."}, "image": {"alt": "Grouped bars of accuracy, balanced accuracy and Matthews correlation of the linear models against labels and ensemble"}}
-both = tables.with_target(linear)
 figure, ax = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
-first = both[linear.model.isin(stages.vae_names(run, replicates=False))]
-figures.draw_score_bars(ax, first, scores=["accuracy", "balanced_accuracy", "mcc"])
+figures.draw_score_bars(ax, page.linear_scores(run, replicates=False), scores=["accuracy", "balanced_accuracy", "mcc"])
 run.publish(figure, "fig-lin-scores")
 
 # %% tags=["hide-input"]
 scores = ["accuracy", "balanced_accuracy", "mcc", "f1"]
-display(tables.cells(tables.wide_scores(both, scores, SCORE_TITLES), index=True))
+display(shown(wide_scores(page.linear_scores(run), scores, SCORE_TITLES), index=True))
 
 # %% [markdown]
 # ## Which is better?
@@ -92,8 +72,8 @@ display(tables.cells(tables.wide_scores(both, scores, SCORE_TITLES), index=True)
 # interval that leaves out 0; the intervals are per difference, not for all at once.
 
 # %% tags=["hide-input"]
-pairs = sweep_views.difference_text(sweep_views.paired_models(run, name))
-display(tables.cells(pairs.rename(columns=SCORE_TITLES), index=True))
+pairs = page.difference_table(page.paired_models(run, name))
+display(shown(pairs.rename(columns=SCORE_TITLES), index=True))
 
 # %% [markdown]
 # ## Does supervision help?
@@ -102,7 +82,7 @@ display(tables.cells(pairs.rename(columns=SCORE_TITLES), index=True))
 # Autoencoders of each kind that differ by seed alone: {glue:text}`lin-seeds` per fold.
 
 # %% tags=["hide-input"]
-display(tables.cells(sweep_views.shown_supervision(sweep_views.supervision_table(run))))
+display(shown(page.supervision_cells(page.supervision_table(run))))
 
 # %% [markdown]
 # ## Reading the model
@@ -111,18 +91,16 @@ display(tables.cells(sweep_views.shown_supervision(sweep_views.supervision_table
 # pure, and the bands with the heaviest mean weights.
 
 # %% tags=["hide-input"]
-display(context_views.audit_table(run, view).style.hide(axis="index").format({"purity": "{:.2f}"}))
+display(shown(page.audit_table(run), formatter={"purity": "{:.2f}"}))
 
 # %% [markdown]
 # Where these bands are published, for the same contexts: a peak is named when the centre of a band in the table lies
 # within a quarter of a band's usual width, which suggests an assignment and proves none.
 
 # %% tags=["hide-input"]
-largest = context_views.largest_contexts(view, 3)
-peaks = context_views.naming(run, view)
-shown = peaks[peaks.context.isin(largest)].drop(columns=["class", "component"]).style.hide(axis="index")
-shown = shown.set_properties(subset=["source"], **{"overflow-wrap": "anywhere", "min-width": "12em"})
-display(shown.format({"wavenumber": "{:.0f}", "weight": "{:+.2g}", "offset": "{:+.0f}"}, na_rep="none"))
+formats = {"wavenumber": "{:.0f}", "weight": "{:+.2g}", "offset": "{:+.0f}"}
+peaks = shown(page.peak_table(run), formatter=formats, na_rep="none")
+display(peaks.set_properties(subset=["source"], **{"overflow-wrap": "anywhere", "min-width": "12em"}))
 
 # %% [markdown]
 # ## One page to hand over
@@ -131,17 +109,7 @@ display(shown.format({"wavenumber": "{:.0f}", "weight": "{:+.2g}", "offset": "{:
 # hand, and where it ends. Every fold and autoencoder has such a page beside its JSON, under `cards/` in the run's folder.
 
 # %% tags=["hide-input"]
-display(HTML(context_views.card_frame(run, name)))
+display(HTML(page.card_frame(run, name)))
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
-print(f"the JSON gives the stored predictions again: {context_views.linear_reproduces(run, name)}")
-
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()
+print(f"the JSON gives the stored predictions again: {page.linear_reproduces(run, name)}")

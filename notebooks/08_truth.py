@@ -27,15 +27,9 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 from IPython.display import display
-from myst_nb import glue
-from shown import contexts as context_views
-from shown import controls as control_views
-from shown import data_and_models as views
-from shown import pathways as pathway_views
-from shown import purity as purity_views
-from shown import sweep as sweep_views
-from shown import tables
-from shown import truth as truth_views
+from shown import pathways
+from shown import truth as page
+from shown.cells import glue_all, shown
 
 from ftirlib.method import stages
 from ftirlib.method.run import open_run
@@ -51,46 +45,8 @@ figures.use_style()
 # ```
 
 # %% tags=["hide-input", "needs-truth"]
-name = context_views.best_vae(run)
-agreement = pathway_views.agreement_table(run)
-mislabel = truth_views.mislabel_tables(run)
-controls = control_views.control_table(run)
-reference = stages.control_reference(run)
-bands = truth_views.band_table(run)
-against_truth = truth_views.true_accuracy(run, "emscnn")
-against_labels = tables.value_of(stages.scores(run), "emscnn", "accuracy")
-rows = agreement.set_index("clusters")
-suspects = mislabel[mislabel.level == "pixel"].set_index("suspicion")
-ours, votes = suspects.loc[f"contexts of {name}"], suspects.loc["ensemble's vote"]
-shown = pathway_views.shown_agreement(agreement).set_index("clusters").map(lambda cell: cell.replace("\n", " "))
-mine, plain = f"contexts of {name}", "K-means of the spectra"
-glue("truth-name", name, display=False)
-glue("truth-purity", f"{rows.purity[mine]:.0%}", display=False)
-glue("truth-plain", f"{rows.purity[plain]:.0%}", display=False)
-glue("truth-least", f"{rows.purity['one single cluster']:.0%}", display=False)
-glue("truth-rand", shown["adjusted Rand index"][mine], display=False)
-glue("truth-within", shown["within a class"][mine], display=False)
-glue("truth-plain-within", shown["within a class"][plain], display=False)
-glue("truth-plain-rand", shown["adjusted Rand index"][plain], display=False)
-glue("truth-pca", pathway_views.pathway_lead_text(run, mine, "PCA of both"), display=False)
-glue("truth-over-plain", pathway_views.pathway_lead_text(run, mine, plain), display=False)
-glue("truth-supervision", pathway_views.supervision_text(run), display=False)
-glue("truth-necrosis", views.interval_text(truth_views.necrosis_detection(run, name)), display=False)
-glue("truth-suspects", f"{ours.auroc:.2f} [{ours.auroc_low:.2f}, {ours.auroc_high:.2f}]", display=False)
-glue("truth-votes", f"{votes.auroc:.2f} [{votes.auroc_low:.2f}, {votes.auroc_high:.2f}]", display=False)
-glue("truth-lead", views.interval_text(truth_views.mislabel_lead(run, name)), display=False)
-glue("truth-mislabelled", f"{ours.true / ours.n:.0%}", display=False)
-glue("truth-reference", reference, display=False)
-glue("truth-patches", sweep_views.patches_text(run), display=False)
-glue("truth-controls", f"{len(stages.controls(run)[0])}", display=False)
-glue("truth-worth", control_views.lead_text(run, "PCA of both"), display=False)
-glue("truth-without-weights", control_views.lead_text(run, "spectra alone"), display=False)
-glue("truth-shuffled", control_views.lead_text(run, "shuffled weights"), display=False)
-glue("truth-chance", control_views.lead_text(run, "sizes alone"), display=False)
-glue("truth-summary", control_views.controls_text(run), display=False)
-glue("truth-bands", truth_views.overall_text(bands), display=False)
-glue("truth-accuracy", views.interval_text(against_truth), display=False)
-glue("truth-labels", f"{against_labels['mean']:.2f}", display=False)
+name, agreement = page.best_vae(run), pathways.agreement_table(run)
+glue_all("truth", page.numbers(run))
 
 # %% [markdown] tags=["needs-truth"]
 # **Finding.** Contexts of {glue:text}`truth-name` are {glue:text}`truth-purity` pure of one planted pathway (K-means
@@ -123,7 +79,7 @@ glue("truth-labels", f"{against_labels['mean']:.2f}", display=False)
 # {glue:text}`truth-pca`.
 
 # %% tags=["hide-input", "needs-truth"]
-display(tables.cells(pathway_views.shown_agreement(agreement)))
+display(shown(pathways.agreement_cells(agreement)))
 
 # %% [markdown] tags=["needs-truth"]
 # ### Does supervision help?
@@ -133,19 +89,19 @@ display(tables.cells(pathway_views.shown_agreement(agreement)))
 # index, {glue:text}`truth-supervision`. What it does to the linear models' scores is in [](07_linearisation.ipynb).
 
 # %% tags=["hide-input", "needs-truth"]
-display(tables.cells(pathway_views.supervision_in_truth(run)))
+display(shown(pathways.supervision_table(run)))
 
 # %% [markdown] tags=["needs-truth"]
 # {numref}`fig-truth-purity` changes the number of contexts: any clustering gets purer with more clusters, and what
 # counts is whether one curve lies above another, beyond what other patients would change.
 
 # %% tags=["hide-input", "needs-truth"] mystnb={"figure": {"name": "fig-truth-purity", "caption": "Left, purity of one planted pathway against the number of contexts, mean over the folds' test sets; dashed, one single cluster. Right, the autoencoder's purity less that of each clustering without one, with bootstrap intervals over groups. {glue:text}`truth-patches`."}, "image": {"alt": "Two panels against the number of contexts: purity of four kinds of contexts, and the lead of the autoencoder over three of them with bands"}}
-curves = purity_views.purity_curves(run, name)
+curves = pathways.purity_curves(run, name)
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-single = float(rows.purity["one single cluster"])
-shown = {"x_name": "Contexts", "y_scale": "linear"}
-figures.draw_trade_off(axes[0], curves.purities, y_name="Purity", mark=single, **shown)
-figures.draw_trade_off(axes[1], curves.leads, y_name="Lead in purity", legend=False, **shown)
+single = float(agreement["purity"]["value"].iloc[-1])
+looks = {"x_name": "Contexts", "y_scale": "linear"}
+figures.draw_trade_off(axes[0], curves.purities, y_name="Purity", mark=single, **looks)
+figures.draw_trade_off(axes[1], curves.leads, y_name="Lead in purity", legend=False, **looks)
 run.publish(figure, "fig-truth-purity")
 
 # %% [markdown] tags=["needs-truth"]
@@ -167,14 +123,15 @@ run.publish(figure, "fig-truth-purity")
 # leaves out 0; the intervals are per difference.
 
 # %% tags=["hide-input", "needs-truth"] mystnb={"figure": {"name": "fig-truth-controls", "caption": "Adjusted Rand index of contexts and planted pathways (left), and the lead of the reference (right), with bootstrap intervals over groups; mean over the folds' test sets. {glue:text}`truth-patches`."}, "image": {"alt": "Estimates with intervals for every autoencoder and every control, and the differences to the reference"}}
+controls = pathways.control_table(run)
 rand = controls[controls.measure == "adjusted_rand"]
 figure, axes = plt.subplots(1, 2, figsize=(9, 0.34 * len(rand) + 1.6), sharey=True, layout="constrained")
 figures.draw_controls(axes[0], rand, value="value", label="Adjusted Rand index", chance=0.0)
-figures.draw_controls(axes[1], rand, value="difference", label=f"Lead of {reference}", chance=0.0)
+figures.draw_controls(axes[1], rand, value="difference", label=f"Lead of {stages.control_reference(run)}", chance=0.0)
 run.publish(figure, "fig-truth-controls")
 
 # %% tags=["hide-input", "needs-truth"]
-display(tables.cells(control_views.shown_controls(controls)))
+display(shown(pathways.control_cells(controls)))
 
 # %% [markdown] tags=["needs-truth"]
 # ## Are mislabelled pixels found?
@@ -187,11 +144,11 @@ display(tables.cells(control_views.shown_controls(controls)))
 
 # %% tags=["hide-input", "needs-truth"] mystnb={"figure": {"name": "fig-truth-mislabelled", "caption": "Ranking of mislabelled test pixels by the suspicion of their context and by the ensemble's own vote, all folds. {glue:text}`truth-patches`."}, "image": {"alt": "Receiver operating characteristic of two suspicion scores"}}
 figure, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
-figures.draw_roc(ax, truth_views.mislabel_curves(run, name))
+figures.draw_roc(ax, page.mislabel_curves(run, name))
 run.publish(figure, "fig-truth-mislabelled")
 
 # %% tags=["hide-input", "needs-truth"]
-display(tables.cells(truth_views.shown_mislabels(mislabel)))
+display(shown(page.mislabel_cells(page.mislabel_tables(run))))
 
 # %% [markdown] tags=["needs-truth"]
 # ## Is dead tissue set apart?
@@ -204,7 +161,7 @@ display(tables.cells(truth_views.shown_mislabels(mislabel)))
 # of {glue:text}`truth-necrosis`.
 
 # %% tags=["hide-input", "needs-truth"]
-display(truth_views.necrosis_table(run, name).style.hide(axis="index").format(precision=2, na_rep="none"))
+display(shown(page.necrosis_table(run, name), precision=2, na_rep="none"))
 
 # %% [markdown] tags=["needs-truth"]
 # ## Do weights fall on the planted bands?
@@ -214,16 +171,8 @@ display(truth_views.necrosis_table(run, name).style.hide(axis="index").format(pr
 # along the axis by a random distance.
 
 # %% tags=["hide-input", "needs-truth"]
-display(tables.cells(truth_views.shown_bands(bands)))
+display(shown(page.band_cells(page.band_table(run))))
 
 # %% tags=["hide-input", "needs-truth", "nbval-check-output", "remove-cell"]
-print(f"purity is at least that of one cluster: {bool((agreement.purity >= agreement.purity.iloc[-1] - 1e-9).all())}")
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()
+purity = agreement["purity"]["value"]
+print(f"purity is at least that of one cluster: {bool((purity >= purity.iloc[-1] - 1e-9).all())}")

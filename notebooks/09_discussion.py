@@ -26,31 +26,15 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 
 # %% tags=["hide-input"]
 from IPython.display import display
-from myst_nb import glue
-from shown import claims as claim_views
-from shown import tables
+from shown import claims as page
+from shown.cells import glue_all, shown
 
 from ftirlib.method import stages
 from ftirlib.method.run import open_run
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 
-table = stages.scores(run)
-ensemble = tables.value_of(table, "emscnn", "balanced_accuracy")
-accuracy = tables.value_of(table, "emscnn", "accuracy")
-top = tables.best(table, "balanced_accuracy", run.settings.baselines.models.__contains__)
-beats = "above" if ensemble["mean"] > top["mean"] else "below"
-gap = ensemble["mean"] - top["mean"]
-glue("disc-ensemble", f"{ensemble['mean']:.2f} ± {ensemble.sd:.2f}", display=False)
-glue("disc-accuracy", f"{accuracy['mean']:.2f} ± {accuracy.sd:.2f}", display=False)
-glue("disc-majority", f"{accuracy.majority:.2f}", display=False)
-glue("disc-gap", f"{abs(gap):.2f} {beats}", display=False)
-glue("disc-top", str(top.model), display=False)
-found = claim_views.claims(run)
-glue("disc-verdicts", claim_views.verdicts_text(found), display=False)
-glue("disc-members", f"{run.settings.members.count}", display=False)
-glue("disc-patch", f"{run.settings.vaes.patch}", display=False)
-glue("disc-contexts", f"{run.settings.contexts.count}", display=False)
+glue_all("disc", page.numbers(run))
 
 # %% [markdown]
 # **Finding.** In this run the ensemble's balanced accuracy, {glue:text}`disc-ensemble`, is {glue:text}`disc-gap` the
@@ -68,7 +52,8 @@ glue("disc-contexts", f"{run.settings.contexts.count}", display=False)
 # class.
 
 # %% tags=["hide-input"]
-display(claim_views.styled(claim_views.claim_table(found)))
+table = shown(page.claim_table(page.claims(run)))
+display(table.set_properties(subset=["difference [interval]"], **{"font-size": "85%"}))
 
 # %% [markdown] tags=["without-truth"]
 # Claims about pathways, mislabelled pixels and necrosis need a known truth and are left out.
@@ -117,14 +102,5 @@ display(claim_views.styled(claim_views.claim_table(found)))
 # - The simulation knows only the variation it was given. Real tissue has more.
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
+table = stages.scores(run)
 print(f"a score for every model: {bool(table[table.score == 'balanced_accuracy']['mean'].notna().all())}")
-
-
-# %% [markdown]
-# ## Kept, and again with other data
-#
-# Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
-# on changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how.
-
-# %% tags=["remove-cell"]
-run.close()

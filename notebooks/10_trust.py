@@ -27,8 +27,8 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 from IPython.display import display
-from myst_nb import glue
-from shown import measured as trust
+from shown import measured as page
+from shown.cells import glue_all, shown
 
 from ftirlib.method.run import open_run
 from ftirlib.report import figures
@@ -36,37 +36,8 @@ from ftirlib.report import figures
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-speed, found = trust.measured("lime_speed"), trust.measured("lime_trust")
-limit = speed["limit"]
-repeat = {(row["mode"], row["samples"]): row["median"] for row in found["repeatability"]}
-alike = {row["mode"]: row["median"] for row in found["sameness"]}
-banks = {row["mode"]: row for row in found["contexts"]}
-samples = found["sizes"]["samples"]
-glue("trust-samples", f"{samples:,}", display=False)
-glue("trust-package-error", f"{limit['package_error']:.0%}", display=False)
-glue("trust-package-seconds", trust.seconds_text(limit["package_s"]), display=False)
-glue("trust-limit-error", f"{limit['ours_error']:.1%}", display=False)
-glue("trust-limit-seconds", trust.seconds_text(limit["ours_s_to_target"]), display=False)
-glue("trust-limit-rate", f"{limit['ours_spectra_per_s']:.0f}", display=False)
-glue("trust-gradients", f"{limit['gradients']:.0f}", display=False)
-glue("trust-reference", f"{limit['reference_error']:.1%}", display=False)
-glue("trust-reference-samples", f"{limit['reference_samples']:,}", display=False)
-glue("trust-decile", f"{repeat['decile', samples]:.2f}", display=False)
-glue("trust-quartile", f"{repeat['quartile', samples]:.2f}", display=False)
-glue("trust-instance", f"{repeat['instance', samples]:.2f}", display=False)
-glue("trust-alike-mean", f"{alike['mean']:.3f}", display=False)
-glue("trust-alike-limit", f"{alike['limit']:.2f}", display=False)
-glue("trust-spectra", f"{found['sizes']['spectra']}", display=False)
-glue("trust-many", f"{found['sizes']['many']}", display=False)
-glue("trust-day", f"{speed['machine']['day']}", display=False)
-glue("trust-machine", f"{speed['machine']['processor']}, {speed['machine']['cores']} cores", display=False)
-glue("trust-flop", f"{speed['floor']['forward_flop'] / 1e6:.2f}", display=False)
-glue("trust-single", f"{speed['floor']['single_gflops']:.0f}", display=False)
-glue("trust-double", f"{speed['floor']['double_gflops']:.0f}", display=False)
-glue("trust-banks-decile", f"{banks['decile']['between banks']:.2f}", display=False)
-glue("trust-banks-limit", f"{banks['limit']['between banks']:.2f}", display=False)
-glue("trust-fits-decile", f"{banks['decile']['between fits']:.2f}", display=False)
-glue("trust-fits-limit", f"{banks['limit']['between fits']:.2f}", display=False)
+speed, found = page.measured("lime_speed"), page.measured("lime_trust")
+glue_all("trust", page.numbers())
 
 # %% [markdown]
 # **Finding.** At the authors' {glue:text}`trust-samples` samples the `lime` package is {glue:text}`trust-package-error`
@@ -86,7 +57,7 @@ glue("trust-fits-limit", f"{banks['limit']['between fits']:.2f}", display=False)
 # network. The floor is what cannot be left out (see below) at the rate at which this machine multiplies large matrices.
 
 # %% tags=["hide-input"]
-display(trust.ratio_table(speed).rename(columns=lambda name: name.replace("`", "")).style.hide(axis="index"))
+display(shown(page.ratio_table(speed).rename(columns=lambda name: name.replace("`", ""))))
 
 # %% [markdown]
 # What makes the difference is what spectra share. *instance*: one bank of noise, so one solve matrix, and the affine
@@ -112,7 +83,7 @@ display(trust.ratio_table(speed).rename(columns=lambda name: name.replace("`", "
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharey=True)
 figures.draw_trade_off(
     axes[0],
-    trust.error_curves(found, "samples"),
+    page.error_curves(found, "samples"),
     x_name="Samples or gradients",
     y_name="Distance from the limit",
     percent=True,
@@ -120,7 +91,7 @@ figures.draw_trade_off(
 )
 figures.draw_trade_off(
     axes[1],
-    trust.error_curves(found, "seconds"),
+    page.error_curves(found, "seconds"),
     x_name="Seconds a spectrum",
     y_name="",
     percent=True,
@@ -140,7 +111,7 @@ run.publish(figure, "fig-trust-error")
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 figures.draw_trade_off(
     ax,
-    trust.repeat_curves(found),
+    page.repeat_curves(found),
     x_name="Samples or gradients",
     y_name="Correlation of two noise banks",
     y_scale="linear",
@@ -157,7 +128,7 @@ run.publish(figure, "fig-trust-repeat")
 # deleting wavenumbers in the order of their contribution lowers the class's probability more than a random order does.
 
 # %% tags=["hide-input"]
-display(trust.mode_table(found).style.hide(axis="index"))
+display(shown(page.mode_table(found)))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trust-deletion", "caption": "Mean probability of the predicted class while wavenumbers are replaced by the background's mean, those with the largest contribution first; in grey, in random order. Simulated spectra."}, "image": {"alt": "Deletion curves of five modes against the share of wavenumbers deleted"}}
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
@@ -177,7 +148,7 @@ run.publish(figure, "fig-trust-deletion")
 # more often than single wavenumbers would: the last column is the share of shifts along the axis that do as well.
 
 # %% tags=["hide-input"]
-display(trust.band_table(found).style.hide(axis="index"))
+display(shown(page.band_table(found)))
 
 # %% [markdown]
 # ## Do contexts survive other random numbers?
@@ -189,7 +160,7 @@ display(trust.band_table(found).style.hide(axis="index"))
 # be asked of another bank.
 
 # %% tags=["hide-input"]
-display(trust.context_table(found).style.hide(axis="index"))
+display(shown(page.context_table(found)))
 
 # %% [markdown]
 # ## Better noise
@@ -202,7 +173,7 @@ display(trust.context_table(found).style.hide(axis="index"))
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trust-noise", "caption": "Distance from the limit against gradients, by the kind of noise. Simulated spectra."}, "image": {"alt": "Log-log lines of error against gradients for four kinds of noise"}}
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 figures.draw_trade_off(
-    ax, trust.noise_curves(found), x_name="Gradients", y_name="Distance from the limit", percent=True, mark=0.1
+    ax, page.noise_curves(found), x_name="Gradients", y_name="Distance from the limit", percent=True, mark=0.1
 )
 run.publish(figure, "fig-trust-noise")
 
@@ -217,6 +188,3 @@ run.publish(figure, "fig-trust-noise")
 #   (`contexts.stability_floor`).
 # - White noise is like no spectrum. `noise="covariance"` moves spectra as the background varies, `noise="bands"` moves
 #   contiguous wavenumbers together; both answer another question than the published one.
-
-# %% tags=["remove-cell"]
-run.close()

@@ -26,10 +26,11 @@ changes = {}  # settings by dotted name, such as {"fusion.image_size": 64}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import display
-from myst_nb import glue
-from shown import fusion as fusion_views
-from shown import fusion_real as fusion_real_views
+from shown import fusion as page
+from shown.cells import glue_all, shown
+from shown.data import class_spectra
 
 from ftirlib.method import fusion_stages
 from ftirlib.method.run import open_run
@@ -38,13 +39,10 @@ from ftirlib.report import figures
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-note = fusion_views.origin_note(run)
+note, real_note = page.origin_note(run), page.real_note()
 spectra = fusion_stages.spectra(run)
 names = spectra.attrs["class_names"]
-for name, text in fusion_views.prose(run).items():
-    glue(f"fusion-{name}", text, display=False)
-for name, text in fusion_real_views.real_prose().items():
-    glue(f"fusion-real-{name}", text, display=False)
+glue_all("fusion", page.numbers(run))
 
 # %% [markdown]
 # **Finding.** On {glue:text}`fusion-data`, the fusion classifier reaches an accuracy of {glue:text}`fusion-accuracy`; one
@@ -76,18 +74,14 @@ for name, text in fusion_real_views.real_prose().items():
 # {glue:text}`fusion-about`
 
 # %% tags=["hide-input"]
-display(fusion_views.class_table(run).style.hide(axis="index").set_caption(f"Data: {fusion_views.data_name(run)}."))
+display(shown(page.class_table(run), caption=f"Data: {page.data_name(run)}."))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-spectra", "caption": "Mean spectra of the classes as every model of this page sees them, with one standard deviation."}, "image": {"alt": "Mean prepared spectrum of each class against wavenumber"}}
-shown = fusion_views.class_spectra(run)
+means = class_spectra(spectra)
 figure, axes = plt.subplots(3, 1, figsize=(7.5, 7), layout="constrained", sharex=True)
-parts = fusion_views.in_parts(len(names), len(axes))
-drawn = [
-    figures.draw_mean_spectra(
-        ax, shown.wavenumber, shown.means[part], shown.sds[part], [shown.names[k] for k in part]
-    ).label_outer()
-    for ax, part in zip(axes, parts)
-]
+for ax, part in zip(axes, np.array_split(np.arange(len(names)), min(len(names), len(axes)))):
+    some = means.means[part], means.sds[part], [names[k] for k in part]
+    figures.draw_mean_spectra(ax, means.wavenumber, *some).label_outer()
 run.publish(figure, "fig-fusion-spectra")
 
 # %% [markdown]
@@ -95,11 +89,10 @@ run.publish(figure, "fig-fusion-spectra")
 # direction in which such bands go, and so were all widths and heights.
 
 # %% tags=["hide-input", "hide-output"]
-bands = fusion_views.band_table()
-display(bands.style.hide(axis="index").format(precision=0, na_rep="none").set_caption("Bands of the simulation."))
+display(shown(page.band_table(), caption="Bands of the simulation.", precision=0, na_rep="none"))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-images", "caption": "The first spectrum of each class as the image networks see it."}, "image": {"alt": "One drawn spectrum of each class as a small grey image"}}
-pictures = fusion_views.example_images(run)
+pictures = page.example_images(run)
 figure, axes = plt.subplots(2, -(-len(pictures) // 2), figsize=(7.5, 5), layout="constrained", squeeze=False)
 for ax in axes.flat:
     ax.set_axis_off()
@@ -116,7 +109,7 @@ run.publish(figure, "fig-fusion-images")
 # of one group.
 
 # %% tags=["hide-input"]
-display(fusion_views.width_table(run).style.hide(axis="index").set_caption(note))
+display(shown(page.width_table(run), caption=note))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-map", "caption": "t-SNE of the fused features of all spectra, coloured by class; the title says what weights the image networks have."}, "image": {"alt": "Map of spectra in two dimensions coloured by class"}}
 figure, ax = plt.subplots(figsize=(6.5, 6.5), layout="constrained")
@@ -133,13 +126,12 @@ run.publish(figure, "fig-fusion-map")
 # {glue:text}`fusion-paper-chance` of the spectra; here chance agrees for {glue:text}`fusion-chance`.
 
 # %% tags=["hide-input"]
-eight = fusion_views.eight_scores(run).style.hide(axis="index")
-eight = eight.set_properties(subset=["this run"], **{"white-space": "pre"})
-display(eight.set_caption(f"Mean ± SD over folds; [bootstrap interval over groups]. {note}"))
+caption = f"Mean ± SD over folds; [bootstrap interval over groups]. {note}"
+display(shown(page.eight_scores(run), caption=caption))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-confusion", "caption": "Confusion matrix of the fusion classifier over the test sets of all folds; shares are of each label. The title says what weights the image networks have."}, "image": {"alt": "Confusion matrix of labels against predictions of the fusion classifier"}}
 figure, ax = plt.subplots(figsize=(7.2, 6.4), layout="constrained")
-figures.draw_confusion(ax, fusion_views.confusion(run), names)
+figures.draw_confusion(ax, page.confusion(run), names)
 figure.suptitle(note, fontsize=10)
 run.publish(figure, "fig-fusion-confusion")
 
@@ -153,13 +145,12 @@ run.publish(figure, "fig-fusion-confusion")
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-models", "caption": "Test-set scores of all models on the same folds: mean over folds, whiskers one standard deviation, brackets the bootstrap interval over groups, dashed lines the majority class. The title says what weights the image networks have."}, "image": {"alt": "Grouped bars of accuracy, F1 and Matthews correlation of the fusion classifier, one MSCNN and the baselines"}}
 table = fusion_stages.scores(run)
 figure, ax = plt.subplots(figsize=(7.5, 4.8), layout="constrained")
-figures.draw_score_bars(ax, fusion_views.titled(table), scores=["Accuracy", "F1 (macro)", "MCC"])
+figures.draw_score_bars(ax, page.titled(table), scores=["Accuracy", "F1 (macro)", "MCC"])
 figure.suptitle(note, fontsize=10)
 run.publish(figure, "fig-fusion-models")
 
 # %% tags=["hide-input"]
-parts = [part.style.set_properties(**{"white-space": "pre"}) for part in fusion_views.wide(table)]
-display(*[part.set_caption(note) for part in parts])
+display(*[shown(half, index=True, caption=note) for half in page.halves(table)])
 
 # %% [markdown]
 # ## Ablation
@@ -171,13 +162,12 @@ display(*[part.set_caption(note) for part in parts])
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-ablation", "caption": "Ablation of the feature families: bars, whiskers and brackets as above. The title says what weights the image networks have."}, "image": {"alt": "Grouped bars of accuracy and Matthews correlation with all families, without each and with each alone"}}
 ablation = fusion_stages.ablation(run)
 figure, ax = plt.subplots(figsize=(7.5, 5.4), layout="constrained")
-figures.draw_score_bars(ax, fusion_views.titled(ablation), scores=["Accuracy", "MCC"])
+figures.draw_score_bars(ax, page.titled(ablation), scores=["Accuracy", "MCC"])
 figure.suptitle(note, fontsize=10)
 run.publish(figure, "fig-fusion-ablation")
 
 # %% tags=["hide-input"]
-parts = [part.style.set_properties(**{"white-space": "pre"}) for part in fusion_views.wide(ablation)]
-display(*[part.set_caption(note) for part in parts])
+display(*[shown(half, index=True, caption=note) for half in page.halves(ablation)])
 
 # %% [markdown]
 # ## What a protocol can claim
@@ -188,19 +178,17 @@ display(*[part.set_caption(note) for part in parts])
 # three quarters of the groups, those above on half, so the first row is not the table above.
 
 # %% tags=["hide-input"]
-leaks = fusion_views.leak_table(run).style.hide(axis="index")
-leaks = leaks.set_properties(subset=fusion_views.LEAK_SCORES, **{"white-space": "pre"})
-display(leaks.set_caption(f"Bootstrap intervals over groups. {note}"))
+display(shown(page.leak_table(run), caption=f"Bootstrap intervals over groups. {note}"))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fusion-leak", "caption": "One classifier under four protocols: bars, whiskers and brackets as above; dashed the share of the largest class, before copies. The title says what weights the image networks have."}, "image": {"alt": "Grouped bars of accuracy, F1 and Matthews correlation under four protocols"}}
 figure, ax = plt.subplots(figsize=(7.5, 4.6), layout="constrained")
-bars = fusion_views.titled(fusion_views.leak_bars(run))
+bars = page.titled(page.leak_bars(run))
 figures.draw_score_bars(ax, bars, scores=["Accuracy", "F1 (macro)", "MCC"])
 figure.suptitle(note, fontsize=10)
 run.publish(figure, "fig-fusion-leak")
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
-print(f"groups on two sides: {fusion_views.shared_groups(run)}")
+print(f"groups on two sides: {page.shared_groups(spectra.group.values, fusion_stages.folds(run))}")
 honest = fusion_stages.leak(run)["inside", "grouped"]
 print(f"scored spectra that were trained on: {int(honest['twin_in_training'].sum())}")
 
@@ -216,7 +204,7 @@ print(f"scored spectra that were trained on: {int(honest['twin_in_training'].sum
 # ([2018](https://doi.org/10.1016/j.marpolbul.2017.12.061)).
 
 # %% tags=["hide-input"]
-display(fusion_real_views.set_table().style.hide(axis="index").set_caption("Real data sets."))
+display(shown(page.real_table(), caption="Real data sets."))
 
 # %% [markdown]
 # Of {glue:text}`fusion-real-comparisons` comparisons in Matthews correlation with the MSCNN and the baselines, the fusion
@@ -224,23 +212,21 @@ display(fusion_real_views.set_table().style.hide(axis="index").set_caption("Real
 # interval of the difference allows for chance.
 
 # %% tags=["hide-input"]
-real_note = fusion_real_views.real_note()
-real = {name: fusion_real_views.score_table(name) for name in ("accuracy", "mcc")}
-real = {name: table.style.hide(axis="index").set_properties(**{"white-space": "pre"}) for name, table in real.items()}
-display(real["accuracy"].set_caption(f"Accuracy: mean ± SD over folds, [bootstrap interval over groups]. {real_note}"))
-display(real["mcc"].set_caption(f"Matthews correlation, as above. {real_note}"))
+caption = f"Accuracy: mean ± SD over folds, [bootstrap interval over groups]. {real_note}"
+display(shown(page.real_scores("accuracy"), caption=caption))
+display(shown(page.real_scores("mcc"), caption=f"Matthews correlation, as above. {real_note}"))
 
 # %% tags=["hide-input"]
-gains = fusion_real_views.gain_table().style.hide(axis="index").set_properties(**{"white-space": "pre"})
-display(gains.set_caption(f"Matthews correlation of the fusion classifier above others', paired by group. {real_note}"))
+caption = f"Matthews correlation of the fusion classifier above others', paired by group. {real_note}"
+display(shown(page.real_gains(), caption=caption))
 
 # %% [markdown]
 # Against whole groups, a random split adds at most {glue:text}`fusion-real-split` to the accuracy of any of these sets;
 # with copies made before it, {glue:text}`fusion-real-copies`. Folds are those of the four protocols above.
 
 # %% tags=["hide-input"]
-claims = fusion_real_views.protocol_table().style.hide(axis="index").set_properties(**{"white-space": "pre"})
-display(claims.set_caption(f"Accuracy of the fusion classifier by split, [interval over groups]. {real_note}"))
+caption = f"Accuracy of the fusion classifier by split, [interval over groups]. {real_note}"
+display(shown(page.real_protocols(), caption=caption))
 
 # %% [markdown]
 # ## Limits
@@ -257,6 +243,3 @@ display(claims.set_caption(f"Accuracy of the fusion classifier by split, [interv
 #
 # Results of this page are artefacts of the run, kept in its folder and made again only when something they depend
 # on changes.
-
-# %% tags=["remove-cell"]
-run.close()

@@ -26,9 +26,10 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
+import pandas as pd
 from IPython.display import display
-from myst_nb import glue
-from shown import your_data as your_data_views
+from shown import your_data as page
+from shown.cells import glue_all, say, shown
 
 from ftirlib.method.run import open_run
 from ftirlib.report import figures
@@ -40,10 +41,9 @@ from ftirlib.spectra.prepare.quality import MINIMUM_SNR
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-components = your_data_views.fetch("tissue-components")
-section = your_data_views.fetch("tissue-map")
-scored = your_data_views.score_splits(components, random_state=run.settings.seed) if components else None
-glue("yours-finding", your_data_views.headline(components, section, scored), display=False)
+components, section = page.fetch("tissue-components"), page.fetch("tissue-map")
+scored = page.score_splits(components, random_state=run.settings.seed) if components else None
+glue_all("yours", {"finding": page.headline(components, section, scored)})
 
 # %% [markdown]
 # **Finding.** {glue:text}`yours-finding`
@@ -53,9 +53,7 @@ glue("yours-finding", your_data_views.headline(components, section, scored), dis
 # book is made from: two public sets that are fetched by name. [](../book/your_data.md) has the commands.
 
 # %% tags=["hide-input"]
-import pandas as pd
-
-display(pd.DataFrame(list_sets())[["name", "download", "content", "licence"]].style.hide(axis="index"))
+display(shown(pd.DataFrame(list_sets())[["name", "download", "content", "licence"]]))
 
 # %% tags=["hide-input", "nbval-check-output", "remove-cell"]
 print(", ".join(one["name"] for one in list_sets()))
@@ -78,32 +76,27 @@ print(*[one.plan or one.why_not for one in (components, section)], sep="\n\n")
 
 # %% tags=["hide-input"]
 if components or section:
-    display(your_data_views.fact_table([components, section]))
+    display(shown(page.fact_table([components, section]), index=True))
 
 # %% tags=["hide-input"]
 if components:
-    display(your_data_views.finding_table(components).style.hide(axis="index"))
+    display(shown(page.finding_table(components)))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-yours-means", "caption": "Mean spectrum of each component of tissue, with one standard deviation over spectra."}, "image": {"alt": "Mean absorbance spectra of lipids, glycogen, collagen and DNA"}}
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-your_data_views.draw_or_say(
-    ax,
-    components,
-    lambda ax: figures.draw_mean_spectra(
-        ax,
-        components.report.wavenumber,
-        components.report.class_means,
-        components.report.class_sds,
-        components.report.class_names,
-    ),
-)
+if components:
+    report = components.report
+    figures.draw_mean_spectra(ax, report.wavenumber, report.class_means, report.class_sds, report.class_names)
+else:
+    say(ax, components.why_not)
 run.publish(figure, "fig-yours-means")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-yours-snr", "caption": "Signal-to-noise ratio of the pixels of the tissue section that have an amide I band."}, "image": {"alt": "Histogram of signal-to-noise ratios on a logarithmic axis"}}
 figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
-your_data_views.draw_or_say(
-    ax, section, lambda ax: draw_snr(ax, SNR_EDGES, section.report.snr_counts, minimum=MINIMUM_SNR)
-)
+if section:
+    draw_snr(ax, SNR_EDGES, section.report.snr_counts, minimum=MINIMUM_SNR)
+else:
+    say(ax, section.why_not)
 run.publish(figure, "fig-yours-snr")
 
 # %% [markdown]
@@ -117,11 +110,14 @@ run.publish(figure, "fig-yours-snr")
 
 # %% tags=["hide-input"]
 if scored:
-    display(scored.table.style.hide(axis="index").format(precision=3))
+    display(shown(scored.table, precision=3))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-yours-confusion", "caption": "Predicted components of spectra whose neighbours in the file were kept out of the fit."}, "image": {"alt": "Confusion matrix of four components of tissue"}}
 figure, ax = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
-your_data_views.draw_or_say(ax, components, lambda ax: figures.draw_confusion(ax, scored.confusion, scored.names))
+if components:
+    figures.draw_confusion(ax, scored.confusion, scored.names)
+else:
+    say(ax, components.why_not)
 run.publish(figure, "fig-yours-confusion")
 
 # %% [markdown]
@@ -133,14 +129,9 @@ run.publish(figure, "fig-yours-confusion")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-yours-map", "caption": "Tissue section: absorbance at amide I, and the pixels that the quality test keeps (light)."}, "image": {"alt": "Two pictures of a tissue section"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.8), layout="constrained")
-pictures = your_data_views.map_pictures(section) if section else [None, None]
-for ax, picture in zip(axes, pictures):
-    your_data_views.draw_or_say(
-        ax,
-        section,
-        lambda ax, p=picture: figures.draw_image(ax, p.pixels, pixel_size_um=p.pixel_size_um).set_title(p.title),
-    )
+for ax, picture in zip(axes, page.map_pictures(section)):
+    if picture:
+        figures.draw_image(ax, picture.pixels, pixel_size_um=picture.pixel_size_um).set_title(picture.title)
+    else:
+        say(ax, section.why_not)
 run.publish(figure, "fig-yours-map")
-
-# %% tags=["remove-cell"]
-run.close()

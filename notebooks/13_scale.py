@@ -27,50 +27,18 @@ changes = {}  # settings by dotted name, such as {"members.epochs": 40}
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 from IPython.display import display
-from myst_nb import glue
-from shown import scale as scale_views
-from shown.measured import measured
+from shown import scale as page
+from shown.cells import glue_all, shown
 
-from ftirlib.classify import boosting
 from ftirlib.method.run import open_run
-from ftirlib.method.settings import read_settings
 from ftirlib.report import figures
+from ftirlib.report.memory import cohort_memory
 
 run = open_run(profile, data=data or None, out=out or None, seed=seed, changes=changes)
 figures.use_style()
 
-scale = measured("scale")
-cohort = measured("cohort_memory")
-glue("cohort-day", cohort["machine"]["day"], display=False)
-glue("cohort-limit", scale_views.limit_text(cohort, 2.0), display=False)
-glue("trees-most", f"{boosting.MOST:,}", display=False)
-largest = scale["size"]["measured"][-1]
-paper = read_settings("paper")
-glue("paper-networks", paper.members.count, display=False)
-glue("paper-epochs", paper.members.epochs, display=False)
-glue("paper-hours", f"{scale_views.network_hours(scale, paper.members.epochs):.0f} hours", display=False)
-glue("paper-mode", paper.explanations.mode, display=False)
-memory = {stage: facts["memory_mb"] / 1e3 for stage, facts in largest["stages"].items()}
-glue("scale-pixels", f"{largest['pixels']:,}", display=False)
-glue("scale-spectra", f"{largest['spectra']:,}", display=False)
-for part in ("size", "workers", "cores", "whole"):
-    glue(f"scale-{part}-when", scale_views.when(scale, part), display=False)
-glue("scale-explained", f"{largest['explained']:,}", display=False)
-glue("scale-memory-members", f"{memory['members']:.2f} GB", display=False)
-glue("scale-memory-explanations", f"{memory['explanations']:.2f} GB", display=False)
-glue("scale-memory-baselines", f"{memory['baselines']:.2f} GB", display=False)
-glue("scale-driver", f"{largest['driver_mb'] / 1e3:.2f} GB", display=False)
-glue("scale-members", f"{scale_views.speed_up(scale, 'members', 2):.2f}", display=False)
-glue("scale-explanations", f"{scale_views.speed_up(scale, 'explanations', 2):.2f}", display=False)
-glue("scale-turns", scale_views.worker_rows(scale)[0]["runs"], display=False)
-glue("scale-whole-turns", sum(row["kind"] == "dask" for row in scale["whole"]["measured"]), display=False)
-for stage in ("members", "explanations"):
-    glue(f"scale-busy-{stage}", f"{scale_views.busy(scale, stage, 2):.0%}", display=False)
-    glue(f"scale-slower-{stage}", f"{scale_views.slower_beside(scale, stage, 2):+.0%}", display=False)
-glue("scale-overhead", f"{scale_views.overhead(scale):+.1%}", display=False)
-glue("scale-whole", f"{scale_views.whole_overhead(scale):+.1%}", display=False)
-glue("scale-growth", f"{scale_views.growth(scale, 'explanations'):.2f}", display=False)
-glue("scale-same", "the same bytes" if scale_views.all_the_same(scale) else "NOT the same bytes", display=False)
+scale, cohort = page.measured("scale"), page.measured("cohort_memory")
+glue_all("scale", page.numbers())
 
 # %% [markdown]
 # **Finding.** {glue:text}`scale-pixels` simulated pixels, the size of the published cohort, were simulated, prepared,
@@ -90,23 +58,23 @@ glue("scale-same", "the same bytes" if scale_views.all_the_same(scale) else "NOT
 # {numref}`fig-scale-size` shows the work and the memory of each stage against the number of spectra that it deals with.
 # Explanations grow with the exponent {glue:text}`scale-growth` (1: in proportion). Here every fold has one network,
 # trained for one epoch, and explanations take 8 gradients with each of two noise banks
-# ({glue:text}`scale-explained` of them at the largest size). The `paper` profile trains {glue:text}`paper-networks`
-# networks a fold for {glue:text}`paper-epochs` epochs, at this rate {glue:text}`paper-hours` a network on one thread
-# (extrapolated), and explains in mode *{glue:text}`paper-mode`*, whose cost at this size has not been measured.
+# ({glue:text}`scale-explained` of them at the largest size). The `paper` profile trains {glue:text}`scale-paper-networks`
+# networks a fold for {glue:text}`scale-paper-epochs` epochs, at this rate {glue:text}`scale-paper-hours` a network on one thread
+# (extrapolated), and explains in mode *{glue:text}`scale-paper-mode`*, whose cost at this size has not been measured.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scale-size", "caption": "Seconds of one thread, summed over tasks (left), and the most memory that one task needed (right), against the spectra of each stage. Simulated spectra."}, "image": {"alt": "Two panels over a logarithmic number of spectra: work, on a logarithmic scale, grows in proportion to them; memory grows far less"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 figures.draw_trade_off(
-    axes[0], scale_views.curves(scale, "task_seconds"), x_name="Spectra", y_name="Seconds of one thread", legend=False
+    axes[0], page.curves(scale, "task_seconds"), x_name="Spectra", y_name="Seconds of one thread", legend=False
 )
-curves = scale_views.curves(scale, "memory_mb")
+curves = page.curves(scale, "memory_mb")
 memory_look = {"y_name": "Memory of a task, MB", "y_scale": "linear", "mark": 2000, "legend": False}
 figures.draw_trade_off(axes[1], curves, x_name="Spectra", **memory_look)
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 run.publish(figure, "fig-scale-size")
 
 # %% tags=["hide-input"]
-display(scale_views.size_table(scale).style.hide(axis="index"))
+display(shown(page.size_table(scale)))
 
 # %% [markdown]
 # ## More workers
@@ -128,7 +96,7 @@ display(scale_views.size_table(scale).style.hide(axis="index"))
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 figures.draw_trade_off(
     ax,
-    scale_views.speed_up_curves(scale),
+    page.speed_up_curves(scale),
     x_name="Single-thread workers",
     y_name="Times faster than one",
     y_scale="linear",
@@ -136,7 +104,7 @@ figures.draw_trade_off(
 run.publish(figure, "fig-scale-workers")
 
 # %% tags=["hide-input"]
-display(scale_views.worker_table(scale).style.hide(axis="index"))
+display(shown(page.worker_table(scale)))
 
 # %% [markdown]
 # ## When something dies
@@ -154,14 +122,14 @@ display(scale_views.worker_table(scale).style.hide(axis="index"))
 # and knows its fold as runs of neighbouring rows, of which there are a few for each patient; the random order of an
 # epoch is computed where it is needed; scores need sums for each patient. (The fusion classifier of the second paper is
 # for hundreds of spectra and holds their features.) Boosted trees keep several numbers of each
-# spectrum that trains them, and train on {glue:text}`trees-most` at most, evenly spaced. The table gives the peak
-# memory of each kind of task that walks the whole cohort, measured on {glue:text}`cohort-day` by `benchmarks/cohort_memory.py` on simulated cohorts
+# spectrum that trains them, and train on {glue:text}`scale-trees-most` at most, evenly spaced. The table gives the peak
+# memory of each kind of task that walks the whole cohort, measured on {glue:text}`scale-cohort-day` by `benchmarks/cohort_memory.py` on simulated cohorts
 # of few wavenumbers and a small network, and the line through it extended to a hundred published cohorts and to the
-# archive of the next section. {glue:text}`cohort-limit`. With the published network and spectra a task needs what the
+# archive of the next section. {glue:text}`scale-cohort-limit`. With the published network and spectra a task needs what the
 # first table says, and for a larger cohort as many bytes a spectrum more as this one says.
 
 # %% tags=["hide-input"]
-display(scale_views.cohort_memory(cohort).style.hide(axis="index"))
+display(shown(cohort_memory(cohort)))
 
 # %% [markdown]
 # ## A thousand million spectra
@@ -170,7 +138,7 @@ display(scale_views.cohort_memory(cohort).style.hide(axis="index"))
 # planning, not a measurement. Gradients, epochs and networks multiply their rows.
 
 # %% tags=["hide-input"]
-display(scale_views.cost_table(scale).style.hide(axis="index"))
+display(shown(page.cost_table(scale)))
 
 # %% [markdown]
 # How to start a cluster, and where data and results have to lie, is told on the page [](../book/cluster.md).

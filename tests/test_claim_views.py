@@ -1,7 +1,8 @@
 """Claims of the paper get their verdict by rule alone."""
 
 import pytest
-from shown.claims import Claim, Difference, claim_table, styled, verdicts_text
+from shown.cells import shown
+from shown.claims import Claim, Difference, claim_table, verdicts_text
 
 NAN = float("nan")
 ABOVE, BELOW, ACROSS = (0.2, 0.1, 0.3), (-0.2, -0.3, -0.1), (0.1, -0.1, 0.3)
@@ -36,6 +37,6 @@ def test_every_number_is_in_the_table():
     found = [claim(ABOVE, BELOW), claim(ACROSS)]
     table = claim_table(found)
     numbers = table["difference [interval]"]
-    assert numbers[0].split("\n") == ["part 0: +0.20 [+0.10, +0.30]", "part 1: -0.20 [-0.30, -0.10]"]
+    assert numbers[0].split("\n") == ["part 0: +0.20 [+0.10, +0.30]", "part 1: −0.20 [−0.30, −0.10]"]
     assert verdicts_text(found) == "of 2 claims 1 disagree, 1 cannot tell"
-    assert "part 1: -0.20" in styled(table).to_html()
+    assert "part 1: −0.20" in shown(table).to_html()

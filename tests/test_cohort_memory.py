@@ -6,17 +6,17 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from shown.scale import (
+from shown.scale import limit_text
+
+from ftirlib.method import tasks
+from ftirlib.report.memory import (
     ARCHIVES,
     COHORT_PARTS,
     cohort_memory,
     first_beyond,
-    limit_text,
     memory_line,
     memory_needed,
 )
-
-from ftirlib.method import tasks
 from ftirlib.spectra import folds
 from ftirlib.spectra.folds import four_way_folds
 from ftirlib.spectra.model import open_spectra

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from shown import fusion as fusion_views
-from shown import fusion_real as fusion_real_views
+from shown.data import shared_groups
 from test_fusion_stages import open_here
 
 from ftirlib.command.data import import_store
@@ -46,7 +46,7 @@ def run_of(source, folder):
 def check_run(run, data):
     """Every spectrum is tested once, by each model, with no group on two sides."""
     n_classes = len(data.attrs["class_names"])
-    assert fusion_views.shared_groups(run) == 0
+    assert shared_groups(data.group.values, fusion_stages.folds(run)) == 0
     for model, per_fold in fusion_stages.models(run).items():
         for found, fold in zip(per_fold, fusion_stages.folds(run)):
             assert found["test"].shape == (len(fold.test), n_classes), model
@@ -109,24 +109,24 @@ def test_thinning_takes_rows_of_the_whole_file(fusion_real):
 
 
 def test_chapter_has_a_place_for_every_measured_set():
-    sets = [one["set"] for one in fusion_real_views.real_sets()]
+    sets = [one["set"] for one in fusion_views.real_sets()]
     assert len(sets) == 3
     models = ["fusion", "mscnn", "pca-lda", "xgb"]
-    scores = fusion_real_views.score_table("accuracy")
+    scores = fusion_views.real_scores("accuracy")
     assert scores.columns.tolist() == ["set", *models, "majority class"]
-    for table in (fusion_real_views.set_table(), scores, fusion_real_views.protocol_table()):
+    for table in (fusion_views.real_table(), scores, fusion_views.real_protocols()):
         assert table["set"].tolist() == sets
         assert not table.isna().to_numpy().any()
-    assert fusion_real_views.gain_table().columns.tolist() == ["set", *(f"over {model}" for model in models[1:])]
-    prose = fusion_real_views.real_prose()
+    assert fusion_views.real_gains().columns.tolist() == ["set", *(f"over {model}" for model in models[1:])]
+    prose = fusion_views.real_numbers()
     assert all(isinstance(text, str) and text for text in prose.values())
     assert int(prose["behind"]) + int(prose["ahead"]) <= int(prose["comparisons"]) == 9
-    assert fusion_real_views.real_note() in fusion_views.ORIGIN_NOTES.values()
+    assert fusion_views.real_note() in fusion_views.ORIGIN_NOTES.values()
 
 
 def test_gains_agree_with_the_scores():
     """A difference is the difference of two scores of all test sets; means over folds lie near it."""
-    for one in fusion_real_views.real_sets():
+    for one in fusion_views.real_sets():
         for other, gain in one["gains"].items():
             means = one["models"]["fusion"]["mcc"]["mean"] - one["models"][other]["mcc"]["mean"]
             assert gain["low"] <= gain["estimate"] <= gain["high"]
@@ -136,6 +136,6 @@ def test_gains_agree_with_the_scores():
 def test_what_is_undefined_is_said_so(monkeypatch):
     score = dict.fromkeys(("mean", "sd", "low", "high", "majority"))
     found = {"sets": [{"set": "one", "models": {"fusion": {"mcc": score}}}]}
-    monkeypatch.setattr(fusion_real_views, "measured", lambda name: found)
-    table = fusion_real_views.score_table("mcc")
-    assert table.to_dict("records") == [{"set": "one", "fusion": "undefined\nundefined"}]
+    monkeypatch.setattr(fusion_views, "measured", lambda name: found)
+    table = fusion_views.real_scores("mcc")
+    assert table.to_dict("records") == [{"set": "one", "fusion": "undefined"}]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shown import fusion as fusion_views
+from shown.data import shared_groups
 
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.method import fusion_stages, fusion_tasks
@@ -64,7 +65,7 @@ def test_every_spectrum_is_tested_once_and_no_group_is_on_two_sides(run):
     data = fusion_stages.spectra(run)
     tested = np.concatenate([fold.test for fold in fusion_stages.folds(run)])
     np.testing.assert_array_equal(np.sort(tested), np.arange(data.sizes["spectrum"]))
-    assert fusion_views.shared_groups(run) == 0
+    assert shared_groups(data.group.values, fusion_stages.folds(run)) == 0
     for model, per_fold in fusion_stages.models(run).items():
         assert [one["test"].shape for one in per_fold] == [(len(f.test), 6) for f in fusion_stages.folds(run)], model
 
@@ -118,7 +119,7 @@ def test_manifest_says_which_weights_the_features_have(run, tmp_path):
 
 
 def test_chapter_has_words_for_every_number(run):
-    prose = fusion_views.prose(run)
+    prose = fusion_views.numbers(run)
     assert all(isinstance(text, str) and text for text in prose.values())
     assert "simulated" in prose["data"] and "all simulated" in prose["about"]
     for table in (fusion_views.class_table(run), fusion_views.leak_table(run), fusion_views.eight_scores(run)):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from shown import maps as map_views
+from shown import contexts as map_views
 
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.spectra.folds import Fold
@@ -36,8 +36,9 @@ def run(toy_spectra, rng, monkeypatch):
 
 
 def test_the_first_tested_image_of_each_label_is_shown(run):
-    assert map_views.shown_images(run) == [2, 6]
-    assert [tissue.title.split("\n")[1] for tissue in map_views.tissue_maps(run, "CP-0")] == ["normal", "cancerous"]
+    images = run.kept.attrs["image_names"]
+    titles = [tissue.title for tissue in map_views.tissue_maps(run, "CP-0")]
+    assert titles == [f"{images[2]}\nnormal", f"{images[6]}\ncancerous"]
 
 
 def test_every_used_pixel_is_where_it_was_measured(run):

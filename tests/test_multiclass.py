@@ -16,7 +16,13 @@ from sklearn.metrics import (
 
 from ftirlib.errors import DataError
 from ftirlib.report.comparison import multiclass_table
-from ftirlib.report.scores import MULTICLASS_TITLES, multiclass, multiclass_scores, score_intervals
+from ftirlib.report.scores import (
+    MULTICLASS_TITLES,
+    multiclass,
+    multiclass_intervals,
+    multiclass_scores,
+    score_intervals,
+)
 from ftirlib.report.tally import Tally, scores_from_confusion
 from ftirlib.report.uncertainty import grouped_bootstrap
 from ftirlib.spectra.folds import Fold
@@ -125,3 +131,18 @@ def test_bad_input_is_refused():
         multiclass_scores([0, -1], [0, 1], class_names=NAMES)
     with pytest.raises(DataError, match="2 groups for 3 spectra"):
         Tally.of([0, 1, 2], [0, 1, 2], groups=[0, 1], class_names=NAMES, positive_classes=())
+
+
+def test_interval_of_a_difference_is_that_of_paired_draws(rng):
+    truth, first, second = rng.integers(0, 3, (3, 60))
+    group, bootstrap = np.repeat(np.arange(12), 5), {"n_resamples": 200, "random_state": 3}
+
+    def difference(y, a, b):
+        one, two = (multiclass_scores(y, answers, class_names=["a", "b", "c"])["mcc"] for answers in (a, b))
+        return one - two
+
+    found = multiclass_intervals(truth, first, group, less=second, class_names=["a", "b", "c"], **bootstrap)["mcc"]
+    wanted = grouped_bootstrap(difference, group, truth, first, second, **bootstrap)
+    np.testing.assert_allclose(
+        [found.estimate, found.low, found.high], [wanted.estimate, wanted.low, wanted.high], atol=1e-12
+    )

@@ -6,6 +6,8 @@ import jupytext
 import nbformat
 import pytest
 
+from ftirlib.command.book import OTHER_SPECTRA, closing_cells, notebook_sources
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = """# %% [markdown]
 # # A question
@@ -72,3 +74,13 @@ def test_stripped_outputs(problems, pair):
 
 def test_pairs_of_this_project(problems):
     assert problems(ROOT / "notebooks") == []
+
+
+def test_the_builder_ends_every_page_and_no_page_ends_itself():
+    for source in notebook_sources():
+        *told, end = closing_cells(source.stem)
+        assert end.source == "run.close()" and end.metadata["tags"] == ["remove-cell"]
+        assert bool(told) == (source.stem not in OTHER_SPECTRA)
+        text = source.read_text(encoding="utf-8")
+        assert "run.close()" not in text
+    assert set(OTHER_SPECTRA) < {source.stem for source in notebook_sources()}

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from shown import controls as control_views
 from shown import pathways as pathway_views
 
 from ftirlib.explain.crime.context_controls import DEALT, PLAIN, TRAINED
@@ -39,36 +38,37 @@ def run(toy_spectra, rng, monkeypatch):
 
 
 def test_replicates_have_rows_of_their_own_and_leads_are_those_planted(run):
-    table = pathway_views.agreement_table(run).set_index("clusters")
+    table = pathway_views.agreement_table(run)
     assert {f"contexts of {name}" for name in vae_names(run)} < set(table.index)
     assert "contexts of TT-1-seed1" in table.index
-    assert (table.adjusted_rand[["contexts of CP-1", "contexts of TT-1-seed1"]] == 1).all()
-    assert table.adjusted_rand[pathway_views.SINGLE] == 0
-    shown = pathway_views.shown_agreement(table.reset_index()).set_index("clusters")
+    rand = table["adjusted_rand"]["value"]
+    assert (rand[["contexts of CP-1", "contexts of TT-1-seed1"]] == 1).all()
+    assert rand[pathway_views.SINGLE] == 0
+    shown = pathway_views.agreement_cells(table).set_index("clusters")
     assert shown["within a class"]["contexts of CP-1"] == "1.00\n[1.00, 1.00]"
-    assert "more" in pathway_views.pathway_lead_text(run, "contexts of CP-1", "PCA of both")
+    assert "more" in pathway_views.lead_text(run, "contexts of CP-1", "PCA of both")
 
 
 def test_supervision_is_compared_variant_by_variant(run):
-    table = pathway_views.supervision_in_truth(run)
+    table = pathway_views.supervision_table(run)
     assert table[["more", "less"]].values.tolist() == [["CP-1", "CP-0"], ["TT-1", "TT-0"]]
     assert all(" *" in cell for cell in table["adjusted Rand index"])
     assert pathway_views.supervision_text(run).startswith("of 2 variants 2 have the whole interval above zero, 0 below")
 
 
 def test_controls_have_a_table_of_their_own_with_the_lead_of_what_they_lack_a_part_of(run):
-    assert not {*TRAINED, DEALT} & set(pathway_views.agreement_table(run).clusters)
-    table = control_views.control_table(run)
+    assert not {*TRAINED, DEALT} & set(pathway_views.agreement_table(run).index)
+    table = pathway_views.control_table(run)
     assert {*TRAINED, *PLAIN} < set(table.contexts) and pathway_views.SINGLE not in set(table.contexts)
     rand = table[table.measure == "adjusted_rand"].set_index("contexts")
     assert rand.loc["contexts of CP-1", ["difference", "difference_low", "difference_high"]].tolist() == [0, 0, 0]
     np.testing.assert_allclose(rand.difference, rand.value["contexts of CP-1"] - rand.value)
     lead = rand.loc["shuffled weights"]
     assert lead.difference_low > 0  # of pathways over chance
-    assert control_views.lead_text(run, "shuffled weights").startswith(f"{lead.difference:+.2f} [")
-    assert control_views.lead_text(run, "shuffled weights").endswith("better than this control")
+    assert pathway_views.control_text(run, "shuffled weights").startswith(f"{lead.difference:+.2f} [")
+    assert pathway_views.control_text(run, "shuffled weights").endswith("better than this control")
     many = len(TRAINED) + len(PLAIN)
-    assert control_views.controls_text(run) == (
+    assert pathway_views.controls_text(run) == (
         f"CP-1 follows the pathways better than {many}, worse than 0, and cannot be told from 0"
     )
-    assert len(control_views.shown_controls(table)) == len(rand)
+    assert len(pathway_views.control_cells(table)) == len(rand)

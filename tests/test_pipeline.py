@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from shown import contexts as context_views
-from shown import controls as control_views
-from shown import purity as purity_views
-from shown import sweep as sweep_views
+from shown import linear as linear_views
+from shown import pathways as pathway_views
+from shown import results
 from shown import truth as truth_views
 from small_runs import checksums
 
@@ -126,7 +126,7 @@ def test_a_changed_setting_remakes_only_what_depends_on_it(finished):
 
 def test_a_patch_is_stated_and_scaled_to_the_axis(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
-        assert sweep_views.patches_text(run) == "CP: no tokens; TT: patch of 89 points"
+        assert context_views.patches_text(run) == "CP: no tokens; TT: patch of 89 points"
     assert [token_patch("TT", 89, n) for n in (801, 401, 81, 3)] == [89, 45, 9, 1]
     values = {"variant": "TT", "patch": 89}
     with pytest.warns(UserWarning, match="2 x 401 points is no multiple of the patch of 45: .* last 37"):
@@ -146,8 +146,8 @@ def test_replicates_differ_by_their_seed_and_have_names_of_their_own(tmp_path):
 
 def test_the_autoencoder_shown_is_chosen_without_the_test_sets(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
-        table = sweep_views.validation_table(run).set_index("model").validation
-        assert context_views.best_vae(run) == table.idxmax()
+        table = results.validation_table(run).set_index("model").validation
+        assert results.best_vae(run) == table.idxmax()
         label = stages.prepared(run).label.values
         recalls = []
         for fold, paths in zip(stages.folds(run), stages.contexts(run)):
@@ -159,7 +159,7 @@ def test_the_autoencoder_shown_is_chosen_without_the_test_sets(finished):
 
 def test_models_are_compared_in_pairs(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
-        table = sweep_views.paired_models(run, "CP-0.2").set_index(["model", "score"])
+        table = linear_views.paired_models(run, "CP-0.2").set_index(["model", "score"])
         rows = np.concatenate([fold.test for fold in stages.folds(run)])
         label = stages.prepared(run).label.values[rows]
         found = {n: np.concatenate([a["predicted"] for a in stages.predictions(run)[n]]) for n in VAES}
@@ -186,7 +186,7 @@ def test_controls_lack_one_thing_each_and_are_scored_as_the_autoencoder_is(finis
             view = context_views.context_view(run, "CP-0.2", k)
             assert {len(assigned) for assigned in made.values()} == {len(view.rows)}
             assert np.array_equal(np.bincount(made["sizes alone"]), np.bincount(view.assigned))
-        table = control_views.control_table(run)
+        table = pathway_views.control_table(run)
         assert set(table.contexts) == {*made, "contexts of CP-0.2", "contexts of TT-0.2"}
         assert (table[table.contexts == "contexts of CP-0.2"].difference == 0).all()
         assert run.made == []
@@ -194,8 +194,8 @@ def test_controls_lack_one_thing_each_and_are_scored_as_the_autoencoder_is(finis
 
 def test_purity_curves_and_the_leads_between_them(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
-        purities, leads = purity_views.purity_curves(run, "CP-0.2")
-    assert list(purities) == list(leads) == ["contexts of CP-0.2", *purity_views.CONTROLS]
+        purities, leads = pathway_views.purity_curves(run, "CP-0.2")
+    assert list(purities) == list(leads) == ["contexts of CP-0.2", *pathway_views.CONTROLS]
     ours = np.array(purities["contexts of CP-0.2"][1])
     for what, (counts, lead, low, high) in leads.items():
         assert purities[what][0] == counts and counts == sorted(counts)

@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.bands import tissue_reference
 from ftirlib.spectra.model import open_spectra
-from ftirlib.spectra.prepare.prepared import absorbance_for, check_prepared, full_recipe, recipe_of, recipe_text
-from ftirlib.spectra.prepare.preprocess import STEPS, build_recipe, prepare_spectra
+from ftirlib.spectra.prepare.recipe import (
+    STEPS,
+    absorbance_for,
+    build_recipe,
+    check_prepared,
+    full_recipe,
+    prepare_spectra,
+    recipe_of,
+    recipe_text,
+)
 
 RECIPE = [{"cut": {"low": 1000, "high": 1800}}, {"emsc": {"order": 2, "interferents": ["paraffin"]}}, {"vector": {}}]
 AXIS = np.arange(1000.0, 1801.0, 2.0)

@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.command.status import status_text
+from ftirlib.engine import driver
 from ftirlib.engine.driver import Driver
 from ftirlib.engine.progress import read_progress
 from ftirlib.engine.store import Store
 from ftirlib.engine.task import Task
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.method import preparation, tasks
-from ftirlib.method import run as runner
 from ftirlib.method.preparation import PARTS, prepared_store
 from ftirlib.method.settings import read_settings
 from ftirlib.spectra.bands import tissue_reference
 from ftirlib.spectra.model import CHUNK, make_spectra, open_spectra
-from ftirlib.spectra.prepare import preprocess
-from ftirlib.spectra.prepare.preprocess import prepare_spectra
+from ftirlib.spectra.prepare import recipe
+from ftirlib.spectra.prepare.recipe import prepare_spectra
 from ftirlib.spectra.writer import save_spectra
 
 AXIS = np.arange(1580.0, 1803.0, 4.0)
@@ -88,7 +88,7 @@ def here(monkeypatch):
         for name, (function, *arguments) in calls.items():
             on_done(name, function(*arguments))
 
-    monkeypatch.setattr(runner, "wait_for", one_by_one)
+    monkeypatch.setattr(driver, "wait_for", one_by_one)
     monkeypatch.setattr(Driver, "executor", None)
 
 
@@ -125,7 +125,7 @@ def test_any_parts_of_any_spectra_are_joined_to_what_is_made_at_once(tmp_path_fa
     save_spectra(data, folder / "raw.zarr")
     how = {"source": str(folder / "raw.zarr"), "recipe": RECIPE, "quality": quality}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preprocess, "CHUNK", 8)
+        patch.setattr(recipe, "CHUNK", 8)
         prepare_spectra(data, folder / "spectra.zarr", recipe=RECIPE, quality=quality)
         parts = []
         for start in range(0, len(usable), 8 * chunks):

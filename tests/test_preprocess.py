@@ -9,8 +9,8 @@ import xarray as xr
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.bands import component_spectrum, tissue_reference
 from ftirlib.spectra.model import make_spectra, open_spectra
-from ftirlib.spectra.prepare import preprocess
-from ftirlib.spectra.prepare.preprocess import STEPS, Preparation, build_recipe, check_recipe, prepare_spectra
+from ftirlib.spectra.prepare import recipe
+from ftirlib.spectra.prepare.recipe import STEPS, Preparation, build_recipe, check_recipe, prepare_spectra
 from ftirlib.spectra.prepare.steps import Resample, VectorNormalise
 from ftirlib.spectra.writer import save_spectra
 
@@ -120,7 +120,7 @@ def test_preparing_keeps_tissue_and_its_place(tissue, tmp_path):
 
 def test_block_size_does_not_matter(tissue, tmp_path, monkeypatch):
     whole = prepare_spectra(tissue, tmp_path / "whole.zarr", recipe=RECIPE).load()
-    monkeypatch.setattr(preprocess, "CHUNK", 7)
+    monkeypatch.setattr(recipe, "CHUNK", 7)
     blocks = prepare_spectra(tissue, tmp_path / "blocks.zarr", recipe=RECIPE).load()
     xr.testing.assert_allclose(blocks, whole, rtol=1e-6)
 
@@ -187,14 +187,14 @@ def test_unusable_spectra_are_named_without_a_quality_test(value, words, tissue,
 
 def test_one_block_is_in_memory_at_a_time(tissue, tmp_path, monkeypatch):
     sizes = []
-    real = preprocess.tissue_mask
+    real = recipe.tissue_mask
 
     def watch(block, axis, **limits):
         sizes.append(len(block))
         return real(block, axis, **limits)
 
-    monkeypatch.setattr(preprocess, "CHUNK", 16)
-    monkeypatch.setattr(preprocess, "tissue_mask", watch)
+    monkeypatch.setattr(recipe, "CHUNK", 16)
+    monkeypatch.setattr(recipe, "tissue_mask", watch)
     prepare_spectra(tissue, tmp_path / "p.zarr", recipe=RECIPE)
     assert sizes == [16, 16, 16, 12]
 
@@ -225,7 +225,7 @@ def test_spectra_on_another_axis_are_interpolated_before_they_are_judged(tissue,
 
 
 def test_a_range_of_whole_blocks_is_the_same_to_the_last_bit(tissue, monkeypatch):
-    monkeypatch.setattr(preprocess, "CHUNK", 8)
+    monkeypatch.setattr(recipe, "CHUNK", 8)
     preparation = Preparation(tissue, recipe=RECIPE)
     whole = list(preparation.blocks())
     parts = [one for start in range(0, 60, 16) for one in preparation.blocks(start, min(start + 16, 60))]

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from ftirlib.spectra.folds import check_fold, four_way_folds
 from ftirlib.spectra.importing.readers import describe, import_spectra
-from ftirlib.spectra.prepare.preprocess import prepare_spectra
+from ftirlib.spectra.prepare.recipe import prepare_spectra
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,7 @@ from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
 from ftirlib.errors import DataError, ModelError
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.spectra.model import make_spectra
-from ftirlib.spectra.prepare.prepared import recipe_of
-from ftirlib.spectra.prepare.preprocess import prepare_spectra
+from ftirlib.spectra.prepare.recipe import prepare_spectra, recipe_of
 
 RECIPE = [{"cut": {"low": 1000, "high": 1800}}, {"vector": {}}]
 OTHER = [{"cut": {"low": 1000, "high": 1800}}, {"snv": {}}]

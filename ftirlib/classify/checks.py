@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ftirlib.errors import DataError, ModelError, SettingsError
-from ftirlib.spectra.prepare.prepared import absorbance_for
+from ftirlib.spectra.prepare.recipe import absorbance_for
 
 
 def check_wavenumber(wavenumber) -> np.ndarray:

@@ -21,7 +21,7 @@ from ftirlib.classify.prediction import Vote
 from ftirlib.classify.training import MSCNNClassifier
 from ftirlib.classify.weights import load_json, save_json
 from ftirlib.errors import DataError, ModelError, SettingsError
-from ftirlib.spectra.prepare.prepared import check_prepared
+from ftirlib.spectra.prepare.recipe import check_prepared
 
 VOTING = ("hard", "soft")
 

@@ -22,7 +22,7 @@ from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
 from ftirlib.classify.prediction import FoldedMSCNN, Vote
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
-from ftirlib.spectra.prepare.prepared import full_recipe
+from ftirlib.spectra.prepare.recipe import full_recipe
 from ftirlib.spectra.rows import Rows
 
 N_SETS = 4  # of which one is held out for validation, as in the paper
@@ -45,7 +45,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
     device : str
         Where to compute, as torch names it: "cpu", "cuda".
     recipe : sequence of mappings, optional
-        How the spectra were prepared (`ftirlib.spectra.prepare.prepared.recipe_of` a data set); saved with the model,
+        How the spectra were prepared (`ftirlib.spectra.prepare.recipe.recipe_of` a data set); saved with the model,
         which then refuses data sets prepared otherwise. Plain arrays carry no recipe and cannot be checked.
 
     Attributes

@@ -1,7 +1,7 @@
 """From notebooks to the published book: papermill runs each with the run's parameters, Sphinx renders them.
 
-Nothing is executed in place and nothing is written beside the sources: a site is laid out under the
-run's folder with the executed notebooks in it, and built there.
+For the book nothing is written beside the sources: a site is laid out under the run's folder with the executed
+notebooks in it, and built there. `refresh_pairs` stores the outputs of the smoke profile in each notebook's ``.ipynb``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from ftirlib.command.tables import machine_table, settings_table, time_table
 from ftirlib.engine.cluster import library
 from ftirlib.engine.store import code_fingerprint, folder_fingerprint
 from ftirlib.errors import FtirlibError, StoreError
@@ -25,6 +29,11 @@ NOTEBOOKS = PROJECT / "notebooks"
 BOOK = PROJECT / "book"
 INLINE = "module://matplotlib_inline.backend_inline"
 SITE_FILES = ("_config.yml", "_toc.yml")
+OTHER_SPECTRA = ("10_trust", "11_fusion", "12_your_data", "13_scale")  # pages that do not show the run's own data set
+CLOSING = """## Kept, and again with other data
+
+Results of this page are artefacts of the run, kept in its folder and made again only when something they depend on
+changes. `make book DATA=mine.zarr` tells the same story of other spectra; [](../book/your_data.md) shows how."""
 
 
 def notebook_sources() -> list[Path]:
@@ -79,8 +88,6 @@ def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
     FtirlibError
         When a cell fails: the notebook, the cell and the error's last line.
     """
-    import jupytext
-
     from ftirlib.method.fusion_stages import fusion_fingerprint
     from ftirlib.method.stages import RAW, spectra
 
@@ -99,15 +106,13 @@ def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
     }
 
     def build(folder: Path) -> None:
+        import jupytext
+
         notebook = jupytext.read(source)
-        notebook.cells = [cell for cell in notebook.cells if applicable(cell, known)]
-        figures = figure_names(notebook)
-        wanted, done = folder / "wanted.ipynb", folder / f"{source.stem}.ipynb"
-        notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3"})
-        jupytext.write(notebook, wanted)
-        run_papermill(wanted, done, parameters(run, changes), source)
-        wanted.unlink()
-        for name in figures:
+        notebook.cells = [cell for cell in notebook.cells if applicable(cell, known)] + closing_cells(source.stem)
+        done = folder / f"{source.stem}.ipynb"
+        run_papermill(notebook, done, parameters(run, changes), source.name)
+        for name in figure_names(notebook):
             for suffix in (".svg", ".pdf"):
                 picture = run.figure_folder / f"{name}{suffix}"
                 if not picture.is_file():
@@ -127,58 +132,117 @@ def figure_names(notebook) -> list[str]:
     return [name for name in cells if name]
 
 
-def run_papermill(source: Path, target: Path, values: dict, original: Path) -> None:
+def closing_cells(stem: str) -> list:
+    """Cells that end each page of the book: how to see it of other data, and the end of its run."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    end = new_code_cell("run.close()", metadata={"tags": ["remove-cell"]})
+    return [end] if stem in OTHER_SPECTRA else [new_markdown_cell(CLOSING), end]
+
+
+def run_papermill(notebook, target: Path, values: dict, name: str) -> None:
     """Run a notebook with parameters in the notebooks' folder; a failing cell is one sentence that names it."""
+    import jupytext
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    # the kernel inherits it; with any other backend, cells show no figures
-    before = os.environ.get("MPLBACKEND")
-    os.environ["MPLBACKEND"] = INLINE
+    wanted = target.with_name(f"wanted-{target.name}")
+    notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3"})
+    jupytext.write(notebook, wanted)
     try:
-        papermill.execute_notebook(
-            source,
-            target,
-            values,
-            kernel_name="python3",
-            cwd=NOTEBOOKS,
-            progress_bar=False,
-            log_output=False,
-            extra_arguments=["--log-level=40"],  # errors only: a kernel greets with warnings that concern nobody
-        )
+        with environment(MPLBACKEND=INLINE):  # the kernel inherits it; with any other backend, cells show no figures
+            papermill.execute_notebook(
+                wanted,
+                target,
+                values,
+                kernel_name="python3",
+                cwd=NOTEBOOKS,
+                progress_bar=False,
+                log_output=False,
+                extra_arguments=["--log-level=40"],  # errors only: a kernel greets with warnings that concern nobody
+            )
     except PapermillExecutionError as error:
         last = re.sub(r"\x1b\[[0-9;]*m", "", f"{error.ename}: {error.evalue}")
         first_line = next((line for line in error.source.splitlines() if line.strip()), "")
-        raise FtirlibError(
-            f"notebook '{original.name}', cell {error.cell_index} ('{first_line}') failed: {last}"
-        ) from None
+        raise FtirlibError(f"notebook '{name}', cell {error.cell_index} ('{first_line}') failed: {last}") from None
     finally:
-        if before is None:
-            os.environ.pop("MPLBACKEND")
-        else:
-            os.environ["MPLBACKEND"] = before
+        wanted.unlink()
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Set variables of the environment for the length of a block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _clean(notebook) -> None:
+    """Drop when a notebook ran and how long it took, which differ from run to run."""
+    for part in (notebook, *notebook.cells):
+        for name in ("papermill", "execution"):
+            part.metadata.pop(name, None)
 
 
 def _finish(path: Path) -> None:
-    """Drop the times papermill notes (they differ from run to run) and put download links below each figure."""
+    """Put download links below each figure, and hide the parameters that papermill put in."""
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata.pop("papermill", None)
+    _clean(notebook)
     cells = []
     for cell in notebook.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"] = [*cell.metadata["tags"], "remove-cell"]
         cells.append(cell)
-        if name := cell.metadata.get("mystnb", {}).get("figure", {}).get("name"):
+        for name in figure_names(nbformat.v4.new_notebook(cells=[cell])):
             links = f"{{download}}`SVG <figures/{name}.svg>` · {{download}}`PDF <figures/{name}.pdf>`"
             link = nbformat.v4.new_markdown_cell(f":::{{div}} figure-downloads\n{links}\n:::")
             link.id = f"downloads-{name}"[:64]
             cells.append(link)
     notebook.cells = cells
     nbformat.write(notebook, path)
+
+
+def refresh_pairs(names: list[str] | None = None) -> str:
+    """Run notebooks as they stand (the smoke profile) and write their paired ``.ipynb`` files.
+
+    Parameters
+    ----------
+    names : list of str, optional
+        Beginnings of names, such as ``03``; all notebooks without it.
+
+    Returns
+    -------
+    str
+        Names of the files that were written.
+    """
+    import jupytext
+    import nbformat
+
+    chosen = [p for p in notebook_sources() if not names or any(p.stem.startswith(n) for n in names)]
+    if not chosen:
+        raise FtirlibError(f"no notebook begins with {names}; there are {[p.stem for p in notebook_sources()]}.")
+    # an empty results folder, as nbval has: with results at hand, cells would read back what they are to make
+    with tempfile.TemporaryDirectory() as folder, environment(FTIRLIB_RESULTS=folder):
+        for source in chosen:
+            done = Path(folder) / "done.ipynb"
+            run_papermill(jupytext.read(source), done, {}, source.name)
+            result = nbformat.read(done, as_version=4)
+            _clean(result)
+            for k, cell in enumerate(result.cells):
+                cell.id = f"cell-{k}"
+                if cell.cell_type == "code":
+                    # text on stderr names files and lines of the machine that ran it
+                    cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+                    if not cell.metadata.get("tags"):
+                        cell.metadata.pop("tags", None)
+            nbformat.write(result, NOTEBOOKS / f"{source.stem}.ipynb")
+    return "\n".join(f"wrote {NOTEBOOKS.name}/{source.stem}.ipynb" for source in chosen)
 
 
 def build_book(run: Run, changes: dict | None = None, *, strict: bool = True) -> Path:
@@ -217,7 +281,9 @@ def _build(run: Run, changes: dict, strict: bool) -> Path:
     for name in SITE_FILES:
         shutil.copy(PROJECT / name, site / name)
     shutil.copytree(BOOK, site / "book", dirs_exist_ok=True)
-    write_tables(run, site / "book" / "generated")
+    tables = {"settings": settings_table(run), "times": time_table(run), "machine": machine_table()}
+    for name, table in tables.items():  # only a run can know them
+        write_text(site / "book" / "generated" / f"{name}.md", table)
     html = html_folder(run)
     state = fingerprint(
         {
@@ -242,19 +308,6 @@ def html_folder(run: Run) -> Path:
     root = run.store.root
     published = run.settings.data is None and root == PROJECT / "results" / run.settings.profile
     return (PROJECT if published else root) / "_build" / "html"
-
-
-def write_tables(run: Run, folder: Path) -> None:
-    """Tables of the "reproduce" page that only a run can know: its settings, times and machine."""
-    from ftirlib.command.tables import machine_table, settings_table, time_table
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in (
-        ("settings", settings_table(run)),
-        ("times", time_table(run)),
-        ("machine", machine_table()),
-    ):
-        write_text(folder / f"{name}.md", table)
 
 
 def _sphinx(site: Path, output: Path, strict: bool) -> None:

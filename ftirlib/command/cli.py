@@ -307,7 +307,7 @@ def notebooks(
     names: Annotated[list[str] | None, typer.Argument(help="Notebooks to refresh, such as 03; all without it.")] = None,
 ):
     """Refresh the outputs kept in the paired notebooks, at the smoke profile."""
-    from ftirlib.command.pairs import refresh_pairs
+    from ftirlib.command.book import refresh_pairs
 
     print(refresh_pairs(names))
 

@@ -13,9 +13,9 @@ from ftirlib.method.run import Run
 
 def markdown(frame: pd.DataFrame) -> str:
     """A data frame as a Markdown table."""
-    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * frame.shape[1]]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in frame.itertuples(index=False)]
-    return "\n".join(lines) + "\n"
+    rows = [frame.columns, *frame.itertuples(index=False)]
+    head, *lines = ["| " + " | ".join(str(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
+    return "\n".join([head, "|" + "---|" * frame.shape[1], *lines]) + "\n"
 
 
 def settings_table(run: Run) -> str:

@@ -120,7 +120,7 @@ def contexts(folder, work, *, spectra, explanations, folds, fold, vae, latent, c
     """Contexts of one autoencoder, and the linear model made of them, tried on the whole test set."""
     from ftirlib.explain.crime.contexts import default_n_contexts, find_contexts
     from ftirlib.explain.linear.linear import LinearClassifier
-    from ftirlib.spectra.prepare.prepared import recipe_of
+    from ftirlib.spectra.prepare.recipe import recipe_of
 
     data = open_spectra(spectra, codes=False)
     places = np.load(Path(vae) / "latent.npz")

@@ -32,8 +32,7 @@ from ftirlib.method.stages import SHOWN
 from ftirlib.method.tasks import explained_rows
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import CHUNK, UNKNOWN, has_images, open_spectra
-from ftirlib.spectra.prepare.prepared import check_prepared, recipe_of
-from ftirlib.spectra.prepare.preprocess import Preparation, build_recipe
+from ftirlib.spectra.prepare.recipe import Preparation, build_recipe, check_prepared, recipe_of
 
 EXPLAINED = 200  # spectra that get a context unless told otherwise: each costs as much as thousands of predictions
 ABOUT, RESULT = "about.json", "result"  # beside what is finished: what it is of, and the folder to be

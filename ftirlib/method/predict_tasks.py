@@ -16,7 +16,7 @@ from ftirlib.method.predict_reasons import context_finder, linear_model, linear_
 from ftirlib.method.run import read_run_settings
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import CHUNK, open_spectra, read_absorbance
-from ftirlib.spectra.prepare.prepared import check_prepared
+from ftirlib.spectra.prepare.recipe import check_prepared
 
 
 def answers(folder, work, *, finished, models, autoencoder, prepared, rows):

@@ -54,7 +54,7 @@ def simulate(folder, work, *, phantom, seed):
 
 def prepare(folder, work, *, source, parts=(), **how):
     """Spectra as the models see them: joined of the parts in order where there are any, else prepared here."""
-    from ftirlib.spectra.prepare.preprocess import Kept, Preparation
+    from ftirlib.spectra.prepare.recipe import Kept, Preparation
 
     preparation = Preparation(open_spectra(source, codes=False), **how)
     files = (file for part in parts for file in sorted(Path(part).glob("*.npz")))
@@ -64,7 +64,7 @@ def prepare(folder, work, *, source, parts=(), **how):
 
 def prepare_part(folder, work, *, source, rows, **how):
     """Of spectra `rows` (from, to) those that are kept, as the models see them: a file for each block."""
-    from ftirlib.spectra.prepare.preprocess import Preparation
+    from ftirlib.spectra.prepare.recipe import Preparation
 
     for k, kept in enumerate(Preparation(open_spectra(source, codes=False), **how).blocks(*rows)):
         np.savez(folder / f"{k:06d}.npz", **kept._asdict())
@@ -102,7 +102,7 @@ def member(folder, work, *, spectra, folds, fold, training, network, device, see
     from ftirlib.classify.checks import choose_device
     from ftirlib.classify.mscnn import MSCNNSettings
     from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
-    from ftirlib.spectra.prepare.prepared import recipe_of
+    from ftirlib.spectra.prepare.recipe import recipe_of
 
     data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
     wavenumber = data.wavenumber.values

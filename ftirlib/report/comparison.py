@@ -36,7 +36,8 @@ def score_table(tallies: Mapping[str, Mapping[str, Sequence[Tally]]], train_coun
     Parameters
     ----------
     tallies : mapping of model to mapping of target to one Tally per fold
-        What each model is scored against, such as the labels, and what its test sets gave; over the same groups.
+        Answers of each model to the test sets, by the target that they are scored against, such as the labels; over
+        the same groups.
     train_counts : (n_folds, n_classes) int
         Spectra of each class in each training set, whose most frequent class is the majority's answer.
     **bootstrap

@@ -1,4 +1,4 @@
-"""What a classifier is worth: every score under its own name, undefined ones as NaN with the reason.
+"""Scores of a classifier, each under its own name; undefined scores are NaN, with the reason.
 
 Scores as in Hartigan, Azevedo & Liò (Figure 2), and the eight of Abdo et al. 2024 (10.5815/ijisa.2024.04.02) for many
 classes; formulas in `ftirlib.report.tally`.
@@ -58,7 +58,7 @@ _UNDEFINED = {  # why a score is 0/0, once its inputs are there
 
 
 class Scores(dict):
-    """Scores by name, as a dict of float; `reasons` says for each NaN among them why it is one."""
+    """Scores by name, as a dict of float; `reasons` says for each NaN why the score is undefined."""
 
     def __init__(self, values=(), reasons=()):
         super().__init__(values)
@@ -78,14 +78,14 @@ def classification_scores(
         One distribution per spectrum, columns in the order of `class_names`.
     class_names : sequence of str
     positive_classes : sequence of str
-        Those of `class_names` that count as positive in the binary view; may be several. When empty there
-        is no binary view and its scores are NaN.
+        Classes that count as positive in the binary view; may be several. When empty there is no binary view and its
+        scores are NaN.
 
     Returns
     -------
     Scores
-        A dict of float with the keys below. What cannot be computed (0/0, no probabilities, no positive class)
-        is NaN, and the attribute ``reasons`` says why.
+        A dict of float with the keys below. A score that cannot be computed (0/0, no probabilities, no positive
+        class) is NaN, and the attribute ``reasons`` says why.
 
         Over all classes: ``accuracy``; ``error``, 1 less accuracy; ``balanced_accuracy``, the plain mean of the
         sensitivities of the classes that occur in `y_true`; ``macro_precision``, ``false_positive_rate`` and
@@ -228,10 +228,31 @@ def multiclass_scores(y_true, predicted, *, class_names: Sequence[str]) -> Score
     return Scores(eight, {name: scores.reasons[_MACRO.get(name, name)] for name in eight if np.isnan(eight[name])})
 
 
+def multiclass_intervals(
+    y_true, predicted, groups, *, class_names: Sequence[str], less=None, **bootstrap
+) -> dict[str, Interval]:
+    """Intervals of the eight scores over draws of groups, or of their differences to those of other predictions.
+
+    Parameters
+    ----------
+    y_true, predicted : (n_spectra,) int
+    groups : (n_spectra,) array
+        Patient or preparation of each spectrum.
+    class_names : sequence of str
+    less : (n_spectra,) int, optional
+        Predictions of another model, whose scores are subtracted.
+    **bootstrap
+        ``n_resamples``, ``confidence`` and ``random_state`` of `grouped_bootstrap`.
+    """
+    options = {"groups": groups, "class_names": class_names, "positive_classes": ()}
+    tallies = [Tally.of(y_true, answers, **options) for answers in (predicted, less) if answers is not None]
+    return multiclass(score_intervals(*tallies, **bootstrap))
+
+
 def majority_scores(
     counts, train_counts, *, class_names: Sequence[str], positive_classes: Sequence[str] = ()
 ) -> Scores:
-    """Scores of knowing the training labels and nothing else: what every model has to beat.
+    """Scores of knowing the training labels and nothing else, which every model has to beat.
 
     The prediction is always the most common training class (the first of equals), and the probabilities are the
     class shares of the training set.

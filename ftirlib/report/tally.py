@@ -438,7 +438,7 @@ def check_probabilities(probabilities, n: int, class_names) -> np.ndarray:
             f"probabilities have shape {probabilities.shape} for {n} spectra and {len(class_names)} classes; "
             "give one row per spectrum and one column per class."
         )
-    # Not finite fails both comparisons; a thousandth is what half precision leaves of a sum of 1.
+    # NaN fails both comparisons; half precision leaves an error of a thousandth in a sum of 1.
     bad = ~((np.abs(probabilities.sum(axis=1) - 1) <= 1e-3) & (probabilities >= -1e-3).all(axis=1))
     if bad.any():
         first = int(bad.argmax())

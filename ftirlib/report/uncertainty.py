@@ -1,4 +1,4 @@
-"""How far a score can be trusted: spread over folds, and a bootstrap that resamples whole patients.
+"""Uncertainty of a score: spread over folds, and a bootstrap that resamples whole patients.
 
 Percentile bootstrap of Efron & Tibshirani 1993 over clusters (Field & Welsh 2007,
 10.1111/j.1467-9868.2007.00593.x): pixels of one patient are alike, so patients are drawn, never pixels.
@@ -32,7 +32,7 @@ class Interval:
         Standard deviation of those resamples.
     n_undefined : int or array of int
         Resamples left out because the statistic was NaN (for instance, no positive patient was drawn); when they
-        are more than a few, the interval speaks of the lucky draws only.
+        are more than a few, the interval describes the lucky draws only.
     n_groups, n_resamples : int
     confidence : float
     """

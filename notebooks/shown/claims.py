@@ -14,18 +14,40 @@ import pandas as pd
 
 from ftirlib.method import stages
 from ftirlib.method.run import Run
+from ftirlib.report.tally import contingency_table
 from ftirlib.report.truth.truth import context_agreement
 from ftirlib.spectra.model import has_truth
-from shown import sweep as sweep_views
-from shown import truth as truth_views
-from shown.contexts import best_vae, context_view
-from shown.data_and_models import out_of_fold, over_groups
+from shown.cells import interval, spread
+from shown.contexts import pooled
+from shown.linear import paired_models, supervision_table
 from shown.pathways import contexts_of, pathway_lead
+from shown.results import best_baseline, best_vae, out_of_fold, over_groups, score
+from shown.truth import PLAIN, mislabel_interval, necrosis_detection
 
-SPREAD = (
-    0.06  # standard deviation over folds of the paper's best score (its Figure 2a): scores this near are comparable
-)
+# standard deviation over folds of the paper's best score (its Figure 2a): scores this near are comparable
+SPREAD = 0.06
 CHANCE = 0.5  # AUROC of a ranking that knows nothing
+
+
+def numbers(run: Run) -> dict[str, str]:
+    """Numbers and names of the chapter."""
+    ensemble, accuracy, top = (
+        score(run, "emscnn", "balanced_accuracy"),
+        score(run, "emscnn", "accuracy"),
+        best_baseline(run),
+    )
+    gap = ensemble["mean"] - top["mean"]
+    return {
+        "ensemble": spread(ensemble),
+        "accuracy": spread(accuracy),
+        "majority": f"{accuracy.majority:.2f}",
+        "gap": f"{abs(gap):.2f} {'above' if gap > 0 else 'below'}",
+        "top": top.model,
+        "verdicts": verdicts_text(claims(run)),
+        "members": f"{run.settings.members.count}",
+        "patch": f"{run.settings.vaes.patch}",
+        "contexts": f"{run.settings.contexts.count}",
+    }
 
 
 @dataclass(frozen=True)
@@ -69,24 +91,17 @@ def claims(run: Run) -> list[Claim]:
 
 def claim_table(found: Sequence[Claim]) -> pd.DataFrame:
     """Claims as a page shows them."""
-    rows = []
-    for claim in found:
-        lines = [f"{d.what}: {d.value:+.2f} [{d.low:+.2f}, {d.high:+.2f}]" for d in claim.differences]
-        rows.append(
-            {
-                "the paper": claim.claim,
-                "measured here": claim.measured,
-                "difference [interval]": "\n".join(lines) or "none",
-                "": claim.verdict,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def styled(table: pd.DataFrame):
-    """`claim_table` with its numbers one a line."""
-    return table.style.hide(axis="index").set_properties(
-        subset=["difference [interval]"], **{"white-space": "pre", "font-size": "85%"}
+    return pd.DataFrame(
+        {
+            "the paper": claim.claim,
+            "measured here": claim.measured,
+            "difference [interval]": "\n".join(
+                f"{d.what}: {interval(d.value, d.low, d.high, signed=True)}" for d in claim.differences
+            )
+            or "none",
+            "": claim.verdict,
+        }
+        for claim in found
     )
 
 
@@ -100,7 +115,7 @@ def verdicts_text(found: Sequence[Claim]) -> str:
 def _best_model(run: Run) -> Claim:
     models = list(run.settings.baselines.models)
     scores = ["accuracy", *(["f1"] if stages.prepared(run).attrs["positive_classes"] else [])]
-    table = sweep_views.paired_models(run, "emscnn", models, scores=scores)
+    table = paired_models(run, "emscnn", models, scores=scores)
     leads = [
         Difference(f"over {row.model}, {row.score}", -row.difference, -row.high, -row.low)
         for row in table.itertuples()
@@ -113,33 +128,25 @@ def _best_model(run: Run) -> Claim:
     )
 
 
-def _pooled(run: Run, name: str) -> tuple[np.ndarray, ...]:
-    """Of all folds' explained test spectra: rows, context (numbered on from fold to fold), prediction and label."""
-    views = [context_view(run, name, k) for k in stages.FOLDS]
-    first = np.cumsum([0, *(view.n_contexts for view in views)])
-    assigned = np.concatenate([view.assigned + start for view, start in zip(views, first)])
-    parts = [np.concatenate([getattr(view, part) for view in views]) for part in ("rows", "predicted", "labelled")]
-    return parts[0], assigned, *parts[1:]
-
-
 def _classes_apart(run: Run) -> Claim:
     name = best_vae(run)
-    rows, assigned, predicted, _ = _pooled(run, name)
+    found = pooled(run, name)
 
     def lead(assigned, predicted):
-        found = context_agreement(assigned, predicted)
-        return found["purity"] - found["largest_share"]
+        agreement = context_agreement(assigned, predicted)
+        return agreement["purity"] - agreement["largest_share"]
 
     return Claim(
         "Different classifications are clustered in separate subsets of the contexts (Figure 3c).",
         f"Share of test spectra predicted as most of their context, less that of one single context ({name}).",
-        [_difference("purity", over_groups(run, lead, rows, assigned, predicted))],
+        [_difference("purity", over_groups(run, lead, *(found[key] for key in ("rows", "assigned", "predicted"))))],
     )
 
 
 def _labels_of_contexts(run: Run) -> Claim:
     name = best_vae(run)
-    rows, assigned, predicted, labelled = _pooled(run, name)
+    found = pooled(run, name)
+    keys = "assigned", "predicted", "labelled"
 
     def lead(assigned, predicted, labelled):
         size = np.bincount(assigned)
@@ -149,14 +156,13 @@ def _labels_of_contexts(run: Run) -> Claim:
     return Claim(
         "By context, classifications and labels often agree well (Figure 3c).",
         f"Share of test spectra in contexts whose commonest prediction is their commonest label, less a half ({name}).",
-        [_difference("share", over_groups(run, lead, rows, assigned, predicted, labelled))],
+        [_difference("share", over_groups(run, lead, *(found[key] for key in ("rows", *keys))))],
     )
 
 
 def _commonest(assigned, codes) -> np.ndarray:
-    table = np.zeros((assigned.max() + 1, codes.max() + 1), np.int64)
-    np.add.at(table, (assigned, codes), 1)
-    return table.argmax(axis=1)
+    """The commonest code in each context."""
+    return contingency_table(assigned, codes, shape=(assigned.max() + 1, codes.max() + 1)).argmax(axis=1)
 
 
 def _linear(run: Run) -> list[Claim]:
@@ -175,8 +181,7 @@ def _linear(run: Run) -> list[Claim]:
             recreated,
         )
     ]
-    supervision = sweep_views.supervision_table(run)
-    if len(supervision):
+    if len(supervision := supervision_table(run)):
         found.append(
             Claim(
                 "Supervision improves the linear models in all cases.",
@@ -187,7 +192,7 @@ def _linear(run: Run) -> list[Claim]:
     best = [f"{v}-{max(run.settings.vaes.supervision):g}" for v in run.settings.vaes.variants if v in ("CP", "TT")]
     comparable = []
     for name in best:
-        table = sweep_views.paired_models(run, name, [*run.settings.baselines.models], scores=["accuracy"])
+        table = paired_models(run, name, [*run.settings.baselines.models], scores=["accuracy"])
         comparable += [
             Difference(f"{name}, {r.model}", SPREAD - r.difference, SPREAD - r.high, SPREAD - r.low)
             for r in table.itertuples()
@@ -204,7 +209,7 @@ def _linear(run: Run) -> list[Claim]:
 
 
 def _against_truth(run: Run) -> list[Claim]:
-    name, plain = best_vae(run), "K-means of the spectra"
+    name = best_vae(run)
     found = []
     if len(run.settings.vaes.supervision) > 1:
         low, high = min(run.settings.vaes.supervision), max(run.settings.vaes.supervision)
@@ -216,31 +221,29 @@ def _against_truth(run: Run) -> list[Claim]:
                 [_lead(run, variant, *pair, "adjusted_rand") for variant, pair in pairs.items()],
             )
         )
-    suspicion = truth_views.mislabel_interval(run, name)
-    necrosis = truth_views.necrosis_detection(run, name)
     return [
         *found,
         Claim(
             "Contexts are different pathways to the same classification (Figure 3d).",
             f"Adjusted Rand index with the planted pathways within each class ({name}), less that of K-means.",
-            [_lead(run, f"over {plain}", contexts_of(name), plain, "within")],
+            [_lead(run, f"over {PLAIN}", contexts_of(name), PLAIN, "within")],
         ),
         Claim(
             "A context that opposes its labels is mislabelled (context 97).",
             f"AUROC of a context's opposition to its labels for truly mislabelled pixels, less a half ({name}).",
-            [_difference("AUROC", suspicion, CHANCE)],
+            [_difference("AUROC", mislabel_interval(run, name), CHANCE)],
         ),
         Claim(
             "Necrosis in normal samples has a context of its own (context 31).",
             f"AUROC of each context's dead share for dead pixels of images without cancer, less a half ({name}).",
-            [_difference("AUROC", necrosis, CHANCE)],
+            [_difference("AUROC", necrosis_detection(run, name), CHANCE)],
         ),
     ]
 
 
 def _lead(run: Run, what: str, more: str, less: str, measure: str) -> Difference:
-    one = pathway_lead(run, more, less, measure)
-    return Difference(what, one.value, one.low, one.high)
+    lead = pathway_lead(run, more, less, measure)
+    return Difference(what, lead.value, lead.low, lead.high)
 
 
 def _difference(what: str, interval, less: float = 0.0) -> Difference:

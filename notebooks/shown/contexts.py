@@ -1,22 +1,55 @@
-"""What the chapters on contexts and linear models show, always on the test set."""
+"""What the chapter on contexts shows, always on the test set; Figures 3 and 4 of Hartigan et al. (paper A)."""
 
 from __future__ import annotations
 
-import html
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-import pandas as pd
 
-from ftirlib.explain.crime.contexts import Contexts, ContextTable, extreme_contexts, opposing_context
-from ftirlib.explain.linear.linear import LinearClassifier
-from ftirlib.explain.linear.naming import name_peaks, naming_table
+from ftirlib.explain.crime.contexts import ContextTable, extreme_contexts, opposing_context
 from ftirlib.method import stages
 from ftirlib.method.run import Run
 from ftirlib.method.stages import SHOWN
-from ftirlib.spectra.model import as_image, iter_blocks
-from shown.data_and_models import Picture, absorbance_picture, explained
-from shown.sweep import validation_table
+from ftirlib.spectra.model import UNKNOWN, as_image, has_truth, read_absorbance
+from shown.data import Picture, absorbance_picture, class_picture
+from shown.measured import attention_costs, measured, seconds_text
+from shown.results import best_vae, class_names, contexts, explained, latent, linear_model, patch, positive_codes
+
+
+def numbers(run: Run) -> dict[str, str]:
+    """Numbers and names of the chapter."""
+    name = best_vae(run)
+    view = context_view(run, name)
+    size = view.table.size
+    tokens, seconds, memory = training_cost()
+    found = {
+        "name": name,
+        "count": f"{view.n_contexts}",
+        "spectra": f"{len(view.rows):,}",
+        "purity": f"{np.average(view.table.purity[size > 0], weights=size[size > 0]):.0%}",
+        "supervision": ", ".join(stages.vae_names(run)),
+        "patch": patch_text(run, name),
+        "patches": patches_text(run),
+        "latent": run.settings.contexts.latent.replace("+log_variance", "s and log-variances"),
+        "cost-batch": f"{measured('attention')['sizes']['batch']}",
+        "cost-tokens": f"{tokens[-1]:,}",
+        "cost-seconds": seconds_text(seconds["a step of training"][-1]),
+        "cost-memory": f"{memory[-1]:.1f} GB",
+    }
+    if positive_codes(run):
+        chosen = chosen_contexts(run, view)
+        by_majority = "opposes its labels by majority"
+        found["opposing"] = f"context {chosen.opposing}"
+        found["opposes"] = by_majority if chosen.opposes else f"is the nearest to it: none {by_majority}"
+    return found
+
+
+def training_cost() -> tuple[list[int], dict[str, list[float]], list[float]]:
+    """Tokens, seconds by what was measured, and memory, of a training step of the transformer pair."""
+    return attention_costs(measured("attention"))
+
+
+# --- contexts of one autoencoder
 
 
 @dataclass(frozen=True)
@@ -60,29 +93,25 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
     """Contexts of an autoencoder of one fold; see `ContextView`."""
 
     def make():
-        latent = np.load(stages.vaes(run)[fold][name] / "latent.npz")
-        folder = stages.contexts(run)[fold][name]
-        contexts = Contexts.load(folder / "contexts.npz")
-        assigned = np.load(folder / "assigned.npz")
-        n_classes = len(stages.prepared(run).attrs["class_names"])
+        of, (found, assigned) = latent(run, name, fold), contexts(run, name, fold)
         tables = {}
         for side in ("validation", "test"):
-            found = explained(run, side, fold)
-            tables[side] = contexts.describe(
-                spectra=found.absorbance,
-                weights=found.weights,
-                predicted=latent[f"{side}_predicted"],
-                labelled=latent[f"{side}_labelled"],
-                n_classes=n_classes,
+            spectra = explained(run, side, fold)
+            tables[side] = found.describe(
+                spectra=spectra.absorbance,
+                weights=spectra.weights,
+                predicted=of[f"{side}_predicted"],
+                labelled=of[f"{side}_labelled"],
+                n_classes=len(class_names(run)),
                 assigned=assigned[side],
             )
         return ContextView(
             name=name,
-            rows=latent["test_rows"],
+            rows=of["test_rows"],
             points=stages.embeddings(run).get(name) if fold == SHOWN else None,
             assigned=assigned["test"],
-            predicted=latent["test_predicted"],
-            labelled=latent["test_labelled"],
+            predicted=of["test_predicted"],
+            labelled=of["test_labelled"],
             validation_assigned=assigned["validation"],
             table=tables["test"],
             validation_table=tables["validation"],
@@ -91,32 +120,29 @@ def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
     return run.once(f"context_view-{name}-{fold}", make)
 
 
-def best_vae(run: Run) -> str:
-    """The autoencoder to show: its linear model has the highest balanced accuracy on the validation sets.
+def pooled(run: Run, name: str) -> dict[str, np.ndarray]:
+    """Test spectra of all folds with their contexts, numbered on from fold to fold.
 
-    The test sets have no say. Of replicates the first stands for all; of equals, the first.
+    Returns
+    -------
+    dict
+        ``rows, assigned, predicted, labelled`` of each spectrum; ``mislabel_score``: of each context on the validation
+        set.
     """
-
-    def choose():
-        table = validation_table(run).set_index("model").loc[stages.vae_names(run, replicates=False)]
-        return str(table.validation.idxmax())
-
-    return run.once("best_vae", choose)
-
-
-def positive_codes(run: Run) -> list[int]:
-    """Positions of the positive classes."""
-    attrs = stages.prepared(run).attrs
-    return [attrs["class_names"].index(name) for name in attrs["positive_classes"]]
+    views = [context_view(run, name, k) for k in stages.FOLDS]
+    first = np.cumsum([0, *(view.n_contexts for view in views)])
+    found = {
+        part: np.concatenate([getattr(view, part) for view in views]) for part in ("rows", "predicted", "labelled")
+    }
+    found["assigned"] = np.concatenate([view.assigned + start for view, start in zip(views, first)])
+    found["mislabel_score"] = np.concatenate([view.validation_table.mislabel_score for view in views])
+    return found
 
 
 def positive_counts(run: Run, view: ContextView) -> tuple[np.ndarray, np.ndarray]:
     """Spectra of each context that are predicted, and that are labelled, positive."""
-    positive = positive_codes(run)
-    return (
-        view.table.predicted_counts[:, positive].sum(axis=1),
-        view.table.labelled_counts[:, positive].sum(axis=1),
-    )
+    counts = view.table.predicted_counts, view.table.labelled_counts
+    return tuple(of[:, positive_codes(run)].sum(axis=1) for of in counts)
 
 
 @dataclass(frozen=True)
@@ -137,13 +163,14 @@ def chosen_contexts(run: Run, view: ContextView) -> ChosenContexts:
     """
     positive = positive_codes(run)
     predicted, labelled = view.table.shares(positive)
-    place = np.full((view.n_contexts, 2), np.nan)
+    place = np.zeros(
+        (view.n_contexts, 2)
+    )  # of contexts without test spectra too, which are never chosen by their place
     for k in np.unique(view.assigned):
         place[k] = view.points[view.assigned == k].mean(axis=0)
-    known = np.isfinite(place[:, 0])
-    pair = extreme_contexts(view.table, np.where(known[:, None], place, 0.0), positive=positive)
+    pair = extreme_contexts(view.table, place, positive=positive)
     if pair is None:
-        counts = view.table.labelled_counts[:, positive].sum(axis=1)
+        counts = positive_counts(run, view)[1]
         pair = tuple(int(k) for k in np.argsort(-counts, kind="stable")[:2])
         reasons = ["most positive labels", "second most positive labels"]
     else:
@@ -153,10 +180,47 @@ def chosen_contexts(run: Run, view: ContextView) -> ChosenContexts:
     if not opposes:
         gap = np.where(view.table.size > 0, labelled - predicted, -np.inf)
         opposing = int(np.nanargmax(np.where(np.isnan(gap), -np.inf, gap)))
-    numbers, names = [*pair], reasons
-    if opposing not in numbers:
-        numbers, names = [*pair, opposing], [*reasons, "opposes its labels" if opposes else "largest gap to its labels"]
-    return ChosenContexts([int(k) for k in numbers], names, int(opposing), opposes)
+    chosen = [int(k) for k in pair]
+    if opposing not in chosen:
+        chosen.append(int(opposing))
+        reasons.append("opposes its labels" if opposes else "largest gap to its labels")
+    return ChosenContexts(chosen, reasons, int(opposing), opposes)
+
+
+def chosen_names(run: Run, view: ContextView, chosen: ChosenContexts, *, why: bool = True) -> list[str]:
+    """Legend of Figure 3d: number, class, and why it was chosen."""
+    names = class_names(run)
+    label = [names[k] if k >= 0 else "empty" for k in view.table.label[chosen.numbers]]
+    short = [f"{k} ({name})" for k, name in zip(chosen.numbers, label)]
+    return [f"{text}: {reason}" for text, reason in zip(short, chosen.reasons)] if why else short
+
+
+def opposing_pixels(run: Run, view: ContextView, chosen: ChosenContexts) -> tuple[int, Picture, np.ndarray]:
+    """The positive-labelled image with most pixels of the opposing context: its number, absorbance, those pixels."""
+    raw, kept = stages.spectra(run), stages.prepared(run)
+    members = view.rows[view.assigned == chosen.opposing]
+    positive = members[np.isin(kept.label.values[members], positive_codes(run))]
+    candidates = next(rows for rows in (positive, members, view.rows) if len(rows))
+    image = int(np.bincount(kept.image.values[candidates]).argmax())
+    mark = np.zeros(kept.sizes["spectrum"], bool)
+    mark[members] = True
+    picture = absorbance_picture(raw, image, kept.attrs["image_names"][image])
+    return image, picture, _whole(kept, image, mark.astype(int), 0, picture.pixels.shape).astype(bool)
+
+
+def truth_picture(run: Run, image: int) -> Picture:
+    """True class of every pixel of an image."""
+    data = stages.spectra(run)
+    return class_picture(data, image, data.truth_class.values, data.attrs["image_names"][image])
+
+
+def _whole(kept, image: int, values: np.ndarray, fill, shape: tuple[int, int]) -> np.ndarray:
+    """Values of the prepared spectra on a whole image, of which the outermost pixels may be unused."""
+    small = as_image(kept, image, values, fill=fill)
+    return np.pad(small, [(0, n - m) for n, m in zip(shape, small.shape)], constant_values=fill)
+
+
+# --- all autoencoders
 
 
 def all_views(run: Run) -> dict[str, ContextView]:
@@ -164,101 +228,93 @@ def all_views(run: Run) -> dict[str, ContextView]:
     return {name: context_view(run, name) for name in stages.vae_names(run, replicates=False)}
 
 
-def least_supervised(run: Run, name: str) -> str:
-    """The autoencoder of the same variant with the least supervision."""
-    return f"{name.split('-')[0]}-{min(run.settings.vaes.supervision):g}"
+def least_supervised(run: Run, name: str) -> ContextView:
+    """Contexts of the autoencoder of the same variant with the least supervision."""
+    return context_view(run, f"{name.split('-')[0]}-{min(run.settings.vaes.supervision):g}")
 
 
-def chosen_names(run: Run, view: ContextView, chosen: ChosenContexts, *, why: bool = True) -> list[str]:
-    """Legend of Figure 3d: number, class, and why it was chosen."""
-    names = stages.prepared(run).attrs["class_names"]
-    label = [names[k] if k >= 0 else "empty" for k in view.table.label[chosen.numbers]]
-    short = [f"{k} ({name})" for k, name in zip(chosen.numbers, label)]
-    return [f"{text}: {reason}" for text, reason in zip(short, chosen.reasons)] if why else short
+def patch_text(run: Run, name: str) -> str:
+    """The patch of an autoencoder as a caption states it."""
+    return "no tokens" if name.startswith("CP") else f"patch of {patch(run, name)} points"
 
 
-def opposing_pixels(run: Run, view: ContextView, chosen: ChosenContexts) -> tuple[Picture, np.ndarray]:
-    """The positive-labelled image with most pixels of the opposing context: amide I absorbance, and those pixels."""
+def patches_text(run: Run) -> str:
+    """The patches of all variants as a caption states them."""
+    first = {name.split("-")[0]: patch_text(run, name) for name in reversed(stages.vae_names(run))}
+    return "; ".join(f"{variant}: {text}" for variant, text in sorted(first.items()))
+
+
+def title(run: Run, name: str) -> str:
+    """Name of an autoencoder over its panel, with its patch where it has tokens."""
+    return name if name.startswith("CP") else f"{name}, patch {patch(run, name)}"
+
+
+# --- whole images
+
+
+@dataclass(frozen=True)
+class TissueMaps:
+    """All that is known of each pixel of one image, arrays (rows, columns) of the image as it was measured.
+
+    Attributes
+    ----------
+    title : str
+        Name and label of the image.
+    predicted : int
+        The ensemble's class; -1 where no spectrum is used.
+    confidence : float
+        Share of the votes for it; NaN where no spectrum is used.
+    context : int
+        The most similar context of the linear model, which unlike the autoencoder's own needs no explanation of the
+        pixel; -1 where no spectrum is used.
+    truth : int or None
+        True class of every pixel; -1 is background.
+    pixel_size_um : float
+    """
+
+    title: str
+    predicted: np.ndarray
+    confidence: np.ndarray
+    context: np.ndarray
+    truth: np.ndarray | None
+    pixel_size_um: float
+
+    @property
+    def panels(self) -> list[str]:
+        """Titles of the pictures, from left to right."""
+        return ["Prediction", "Share of votes", "Context", *(["Truth"] if self.truth is not None else [])]
+
+    @property
+    def pictures(self) -> dict:
+        """Arguments of `ftirlib.report.figures.draw_tissue`."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def tissue_maps(run: Run, name: str) -> list[TissueMaps]:
+    """Maps of the first image of each label in the shown fold's test set, with the contexts of a linear model."""
     raw, kept = stages.spectra(run), stages.prepared(run)
-    members = view.rows[view.assigned == chosen.opposing]
-    positive = members[np.isin(kept.label.values[members], positive_codes(run))]
-    image = kept.image.values
-    candidates = positive if len(positive) else members
-    if not len(candidates):
-        candidates = view.rows
-    chosen_image = int(np.bincount(image[candidates]).argmax())
-    mark = np.zeros(kept.sizes["spectrum"], bool)
-    mark[members] = True
-    picture = absorbance_picture(raw, chosen_image, kept.attrs["image_names"][chosen_image])
-    marked = np.zeros(picture.pixels.shape, bool)
-    small = as_image(kept, chosen_image, mark.astype(int), fill=0).astype(bool)
-    marked[: small.shape[0], : small.shape[1]] = small
-    return picture, marked
+    test, votes = stages.folds(run)[SHOWN].test, stages.ensemble(run)[SHOWN]["test"]
+    model, label, of = linear_model(run, name), kept.label.values[test], kept.image.values[test]
+    truth = raw.truth_class.values.astype(int) if has_truth(raw) else None
+    maps = []
+    for code in np.unique(label[label >= 0]):
+        image = int(of[np.argmax(label == code)])
+        mine = of == image
+        shape = as_image(raw, image, raw.row.values).shape
 
+        def whole(values, fill, rows=test[mine], image=image, shape=shape):
+            every = np.full(kept.sizes["spectrum"], fill, np.result_type(values.dtype, type(fill)))
+            every[rows] = values
+            return _whole(kept, image, every, fill, shape)
 
-def image_truth(run: Run, title: str) -> Picture:
-    """True class of every pixel of the image with this name."""
-    data = stages.spectra(run)
-    image = data.attrs["image_names"].index(title)
-    pixels = as_image(data, image, data.truth_class.values.astype(int), fill=-1)
-    return Picture(title, pixels, float(data.attrs["pixel_size_um"]))
-
-
-def linear_model(run: Run, name: str, fold: int = SHOWN) -> LinearClassifier:
-    """The linear model of an autoencoder's contexts."""
-    return LinearClassifier.load(stages.contexts(run)[fold][name] / "linear.json")
-
-
-def naming(run: Run, view: ContextView) -> pd.DataFrame:
-    """Peaks of the mean weights of every context on the validation spectra, with assignments and their sources."""
-    data, table = stages.prepared(run), view.validation_table
-    return naming_table(data.wavenumber.values, table.mean_weights, table.label, data.attrs["class_names"])
-
-
-def card(run: Run, name: str, fold: int = SHOWN) -> str:
-    """The linear model's page, HTML that needs no other file."""
-    return (stages.cards(run) / f"fold{fold}-{name}" / "card.html").read_text(encoding="utf-8")
-
-
-def card_frame(run: Run, name: str, fold: int = SHOWN, height: int = 900) -> str:
-    """The page within a page, in its own style."""
-    text = html.escape(card(run, name, fold), quote=True)
-    return (
-        f'<div><iframe srcdoc="{text}" title="Model card of {html.escape(name)}" '
-        f'style="width:100%;height:{height}px;border:1px solid #ccc"></iframe></div>'
-    )
-
-
-def linear_size_kb(run: Run, name: str) -> float:
-    """Size of the linear model's JSON, kB."""
-    return (stages.contexts(run)[SHOWN][name] / "linear.json").stat().st_size / 1000
-
-
-def linear_reproduces(run: Run, name: str) -> bool:
-    """Whether the JSON, read back, predicts the test set as the run stored it."""
-    stored = np.load(stages.contexts(run)[SHOWN][name] / "assigned.npz")["linear_test"]
-    model, rows = linear_model(run, name), stages.folds(run)[SHOWN].test
-    blocks = iter_blocks(stages.prepared(run), rows)
-    return all(np.array_equal(model.predict(b), stored[start : start + len(b)]) for start, b in blocks)
-
-
-def largest_contexts(view: ContextView, most: int) -> np.ndarray:
-    """Numbers of the contexts with most validation spectra, the largest first."""
-    return np.argsort(-view.validation_table.size, kind="stable")[:most]
-
-
-def audit_table(run: Run, view: ContextView, most: int = 10) -> pd.DataFrame:
-    """The largest contexts as a reader audits them: size, class, purity, and the bands that weigh most."""
-    names = stages.prepared(run).attrs["class_names"]
-    axis = stages.prepared(run).wavenumber.values
-    order = largest_contexts(view, most)
-    table = view.validation_table
-    return pd.DataFrame(
-        {
-            "context": order,
-            "spectra": table.size[order],
-            "class": [names[k] if k >= 0 else "empty" for k in table.label[order]],
-            "purity": np.round(table.purity[order], 2),
-            "heaviest weights, cm⁻¹": ["; ".join(map(str, name_peaks(axis, table.mean_weights[k]))) for k in order],
-        }
-    )
+        maps.append(
+            TissueMaps(
+                title=f"{kept.attrs['image_names'][image]}\n{kept.attrs['class_names'][int(label[mine][0])]}",
+                predicted=whole(votes[mine].argmax(axis=1), UNKNOWN),
+                confidence=whole(votes[mine].max(axis=1).astype(float), np.nan),
+                context=whole(model.reasons(read_absorbance(kept, test[mine])).context, UNKNOWN),
+                truth=None if truth is None else as_image(raw, image, truth, fill=UNKNOWN),
+                pixel_size_um=float(raw.attrs["pixel_size_um"]),
+            )
+        )
+    return maps

@@ -1,6 +1,8 @@
-"""What the chapter on the fusion classifier shows: its artefacts as the arrays of one table or figure.
+"""What the chapter on the fusion classifier shows, of this run and of real spectra that were measured beside it.
 
-Nothing here draws. Scores of Abdo et al. 2024 are those of their abstract (10.5815/ijisa.2024.04.02).
+Scores of Abdo et al. 2024 are those of their abstract (10.5815/ijisa.2024.04.02). The real spectra are bacteria of
+Goodacre et al. 1998 (10.1099/00221287-144-5-1157), plastics of Jung et al. 2018 (10.1016/j.marpolbul.2017.12.061), and
+tissue components of the package orange-spectroscopy, as `benchmarks/fusion_real.py` measured them.
 """
 
 from __future__ import annotations
@@ -8,15 +10,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ftirlib.engine.places import place_name
-from ftirlib.method import fusion_stages, tasks
-from ftirlib.method.fusion_stages import FUSION
+from ftirlib.classify.fusion.raster import Raster
+from ftirlib.files import read_json
+from ftirlib.method import fusion_stages
+from ftirlib.method.fusion_stages import ALL, FUSION, MSCNN
 from ftirlib.method.run import Run
-from ftirlib.report.scores import MULTICLASS_TITLES, multiclass, multiclass_scores, score_intervals
-from ftirlib.report.tally import Tally, confusion_counts
-from ftirlib.report.uncertainty import Interval, fold_summary, grouped_bootstrap
-from shown import tables
-from shown.data_and_models import ClassSpectra, mean_spectra
+from ftirlib.report.scores import MULTICLASS_TITLES, multiclass_intervals, multiclass_scores
+from ftirlib.report.tally import confusion_counts
+from ftirlib.report.uncertainty import Interval, fold_summary
+from ftirlib.spectra.model import read_absorbance
+from ftirlib.spectra.simulate.ligands import LIGANDS
+from shown.cells import estimate, interval, number, score_cell, wide_scores
+from shown.data import data_set_name, shared_groups
+from shown.measured import measured
 
 # as printed, but for the "%" that their abstract puts behind three of them
 PUBLISHED = {
@@ -29,21 +35,86 @@ PUBLISHED = {
     "mcc": 0.87,
     "kappa": 0.68,
 }
-
 ORIGIN_NOTES = {
     "random features": "Random features: the image networks have seeded random weights, not ImageNet's.",
     "ImageNet features": "The image networks have ImageNet weights.",
     "no image features": "No image network takes part.",
 }
+IMAGES = {"line": "curve", "gramian": "Gramian field", "recurrence": "recurrence plot"}
+OVERSAMPLING = {"random": "random copies", "smote": "SMOTE", None: "none in this run"}
+LEAK_SHOWN = ("accuracy", "f1", "mcc")
+LEAK_TITLES = {
+    ("inside", "grouped"): "inside the training side, by group",
+    ("inside", "random"): "inside the training side, at random",
+    ("before", "grouped"): "before the split, by group",
+    ("before", "random"): "before the split, at random",
+}
+PROTOCOLS = {  # over-sampled, split: column of the table of real spectra
+    ("inside", "grouped"): "by group",
+    ("inside", "random"): "at random",
+    ("before", "random"): "at random, copies before",
+}
+
+
+def numbers(run: Run) -> dict[str, str]:
+    """Numbers and names of the chapter."""
+    return _of_data(run) | _of_models(run) | {f"real-{name}": text for name, text in real_numbers().items()}
+
+
+def _of_data(run: Run) -> dict[str, str]:
+    """Numbers and names of the data and of what was chosen."""
+    chosen = run.settings.fusion
+    group = fusion_stages.spectra(run).group.values
+    return {
+        "data": data_name(run),
+        "about": about_data(run),
+        "note": origin_note(run),
+        "image": IMAGES[chosen.image],
+        "size": f"{chosen.image_size}",
+        "oversampling": OVERSAMPLING[chosen.oversampling],
+        "epochs": f"{chosen.epochs}",
+        "shared": f"{shared_groups(group, fusion_stages.folds(run))}",
+        "recipe": ", ".join(name for step in chosen.recipe for name in step) or "none",
+    }
+
+
+def _of_models(run: Run) -> dict[str, str]:
+    """Scores of the models, of the ablation and of the protocols."""
+    table, mcc, leaks = fusion_stages.scores(run), ablated(run, "mcc"), leak_intervals(run)
+    without = mcc[[name for name in mcc.index if name.startswith("without")]].dropna()
+    alone = mcc[[name for name in mcc.index if name.startswith("only")]]
+    accuracy = table[table.score == "accuracy"].set_index("model")
+    # of models compared; ties go to the one listed first
+    best = str(
+        accuracy.loc[[name for name in accuracy.index if name in run.settings.baselines.models], "mean"].idxmax()
+    )
+    text = {name: interval(row["mean"], row.low, row.high) for name, row in accuracy.iterrows()}
+    confused = confusion(run)
+    chance = float((confused.sum(axis=0) * confused.sum(axis=1)).sum() / confused.sum() ** 2)
+    claimed, honest = (leaks[protocol]["accuracy"] for protocol in (("before", "random"), ("inside", "grouped")))
+    return {
+        "accuracy": text[FUSION],
+        "mscnn": text[MSCNN],
+        "best-name": best,
+        "best": f"{best}, {text[best]}",
+        "claimed": f"{estimate(claimed)} instead of {estimate(honest)}",
+        "gain": estimate(gain_over(run, MSCNN), signed=True),
+        "gain-best": estimate(gain_over(run, best), signed=True),
+        "paper-accuracy": number(PUBLISHED["accuracy"]),
+        "paper-kappa": number(PUBLISHED["kappa"]),
+        "paper-chance": f"{implied_chance(PUBLISHED['accuracy'], PUBLISHED['kappa']):.0%}",
+        "chance": f"{chance:.0%}",
+        "all": number(mcc[ALL]),
+        "without": f"{number(without.max())} ({without.idxmax()})" if len(without) else "none",
+        "alone": ", ".join(f"{name.removeprefix('only ')} {number(v)}" for name, v in alone.items()) or "not tried",
+    }
 
 
 def data_name(run: Run) -> str:
-    """What to call the data of this chapter in prose."""
-    data = fusion_stages.spectra(run)
+    """Name of the data of this chapter in prose."""
     if run.settings.fusion.data is None:
         return "simulated ligands and metal complexes"
-    name = f"data set {place_name(run.settings.fusion.data)}"
-    return f"{name} (simulated)" if data.attrs["is_simulated"] else name
+    return data_set_name(run.settings.fusion.data, fusion_stages.spectra(run))
 
 
 def origin_note(run: Run) -> str:
@@ -51,49 +122,8 @@ def origin_note(run: Run) -> str:
     return ORIGIN_NOTES[fusion_stages.feature_origin(run)]
 
 
-def prose(run: Run) -> dict[str, str]:
-    """Every number and name that the chapter's sentences hold."""
-    chosen, table, found = run.settings.fusion, fusion_stages.scores(run), fusion_stages.models(run)
-    ablation = fusion_stages.ablation(run)
-    mcc = ablation[ablation.score == "mcc"].set_index("model")["mean"]
-    without = mcc[[name for name in mcc.index if name.startswith("without")]].dropna()
-    alone = mcc[[name for name in mcc.index if name.startswith("only")]]
-    # of models compared; ties go to the one listed first
-    rows = table[(table.score == "accuracy") & table.model.isin(run.settings.baselines.models)]
-    best = rows.loc[rows["mean"].idxmax()]
-    claimed = leak_intervals(run)["before", "random"]["accuracy"]
-    honest = leak_intervals(run)["inside", "grouped"]["accuracy"]
-    confused = confusion(run)
-    chance = float((confused.sum(axis=0) * confused.sum(axis=1)).sum() / confused.sum() ** 2)
-    return {
-        "data": data_name(run),
-        "note": origin_note(run),
-        "accuracy": _score(table, FUSION, "accuracy"),
-        "mscnn": _score(table, fusion_stages.MSCNN, "accuracy"),
-        "best-name": str(best.model),
-        "best": f"{best.model}, {_score(table, best.model, 'accuracy')}",
-        "claimed": f"{_interval(claimed)} instead of {_interval(honest)}",
-        "image": {"line": "curve", "gramian": "Gramian field", "recurrence": "recurrence plot"}[chosen.image],
-        "size": str(chosen.image_size),
-        "oversampling": {"random": "random copies", "smote": "SMOTE", None: "none in this run"}[chosen.oversampling],
-        "epochs": str(chosen.epochs),
-        "shared": str(shared_groups(run)),
-        "recipe": ", ".join(name for step in chosen.recipe for name in step) or "none",
-        "about": about_data(run),
-        "gain": _signed(gain(run, found, FUSION, fusion_stages.MSCNN)),
-        "gain-best": _signed(gain(run, found, FUSION, str(best.model))),
-        "paper-accuracy": f"{PUBLISHED['accuracy']:.2f}",
-        "paper-kappa": f"{PUBLISHED['kappa']:.2f}",
-        "paper-chance": f"{implied_chance(PUBLISHED['accuracy'], PUBLISHED['kappa']):.0%}",
-        "chance": f"{chance:.0%}",
-        "all": _number(mcc[fusion_stages.ALL]),
-        "without": f"{without.max():.2f} ({without.idxmax()})" if len(without) else "none",
-        "alone": ", ".join(f"{name.removeprefix('only ')} {_number(v)}" for name, v in alone.items()) or "not tried",
-    }
-
-
 def about_data(run: Run) -> str:
-    """What the spectra are, in a sentence or two."""
+    """Content of the data set, in a sentence or two."""
     data = fusion_stages.spectra(run)
     size = f"{data.sizes['spectrum']} spectra of {len(np.unique(data.group.values))} groups"
     if run.settings.fusion.data is not None:
@@ -105,24 +135,7 @@ def about_data(run: Run) -> str:
     )
 
 
-def shared_groups(run: Run) -> int:
-    """Groups that are on two sides of some fold; must be none."""
-    group, shared = fusion_stages.spectra(run).group.values, set()
-    for fold in fusion_stages.folds(run):
-        sides = [set(group[rows].tolist()) for rows in (fold.train, fold.validation, fold.test)]
-        shared |= sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
-    return len(shared)
-
-
-def in_parts(n: int, parts: int) -> list[list[int]]:
-    """The numbers 0 to n - 1 in order, in so many lists of like length.
-
-    Examples
-    --------
-    >>> in_parts(6, 3)
-    [[0, 1], [2, 3], [4, 5]]
-    """
-    return [part.tolist() for part in np.array_split(np.arange(n), min(n, parts))]
+# --- data and features
 
 
 def class_table(run: Run) -> pd.DataFrame:
@@ -130,33 +143,23 @@ def class_table(run: Run) -> pd.DataFrame:
     data = fusion_stages.spectra(run)
     label, group = data.label.values, data.group.values
     fusion_stages.models(run)
-    training = tasks.read_json(run.store.fetch(f"fusion/models/{fusion_stages.ALL}-fold0") / "training.json")
+    training = read_json(run.store.fetch(f"fusion/models/{ALL}-fold0") / "training.json")
     present = np.unique(label[fusion_stages.folds(run)[0].train])
     given, fitted = (dict(zip(present.tolist(), training[name])) for name in ("given", "fitted"))
     return pd.DataFrame(
-        [
-            {
-                "class": name,
-                "groups": len(np.unique(group[label == k])),
-                "spectra": int((label == k).sum()),
-                "trained on": given.get(k, 0),
-                "after over-sampling": fitted.get(k, 0),
-            }
-            for k, name in enumerate(data.attrs["class_names"])
-        ]
+        {
+            "class": name,
+            "groups": len(np.unique(group[label == k])),
+            "spectra": int((label == k).sum()),
+            "trained on": given.get(k, 0),
+            "after over-sampling": fitted.get(k, 0),
+        }
+        for k, name in enumerate(data.attrs["class_names"])
     )
-
-
-def class_spectra(run: Run) -> ClassSpectra:
-    """Mean and standard deviation of the spectra of each class, as the models see them."""
-    return mean_spectra(fusion_stages.spectra(run))
 
 
 def example_images(run: Run) -> list[tuple[str, np.ndarray]]:
     """The first spectrum of each class as the image networks see it: (class, (size, size) grey)."""
-    from ftirlib.classify.fusion.raster import Raster
-    from ftirlib.spectra.model import read_absorbance
-
     data, chosen = fusion_stages.spectra(run), run.settings.fusion
     rows = [int(np.argmax(data.label.values == k)) for k in range(len(data.attrs["class_names"]))]
     raster = Raster(data.wavenumber.values, size=chosen.image_size, kind=chosen.image)
@@ -170,13 +173,51 @@ def width_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame([{"family": name, "features": widths[name]} for name in run.settings.fusion.families])
 
 
-def confusion(run: Run, model: str = FUSION) -> np.ndarray:
-    """Confusion matrix of a model over the test sets of all folds."""
-    data, folds = fusion_stages.spectra(run), fusion_stages.folds(run)
-    label = data.label.values.astype(int)
-    truth = np.concatenate([label[fold.test] for fold in folds])
-    predicted = np.concatenate([one["test"].argmax(1) for one in fusion_stages.models(run)[model]])
-    return confusion_counts(truth, predicted, class_names=data.attrs["class_names"])
+def band_table() -> pd.DataFrame:
+    """Bands of the simulated ligands that exist free and bound, their shift, and whether a position is assumed."""
+    return pd.DataFrame(
+        {
+            "ligand": ligand,
+            "assignment": band.assignment,
+            "free / cm⁻¹": band.free,
+            "bound / cm⁻¹": band.bound,
+            "shift / cm⁻¹": None if band.free is None or band.bound is None else band.bound - band.free,
+            "assumed": band.assumed,
+        }
+        for ligand, bands in LIGANDS.items()
+        for band in bands
+    )
+
+
+# --- scores
+
+
+def tested(run: Run, model: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Label, prediction of a model and group of every spectrum, (n,) each, in the order of the folds' test sets."""
+    data = fusion_stages.spectra(run)
+    rows = np.concatenate([fold.test for fold in fusion_stages.folds(run)])
+    predicted = np.concatenate([fold["test"].argmax(1) for fold in fusion_stages.models(run)[model]])
+    return data.label.values.astype(int)[rows], predicted, data.group.values[rows]
+
+
+def confusion(run: Run) -> np.ndarray:
+    """Confusion matrix of the fusion classifier over the test sets of all folds."""
+    truth, predicted, _ = tested(run, FUSION)
+    return confusion_counts(truth, predicted, class_names=fusion_stages.spectra(run).attrs["class_names"])
+
+
+def gain_over(run: Run, other: str) -> Interval:
+    """How much higher the fusion classifier's Matthews correlation is than another model's, paired by group."""
+    names = fusion_stages.spectra(run).attrs["class_names"]
+    (truth, ours, group), (_, theirs, _) = tested(run, FUSION), tested(run, other)
+    options = {"class_names": names, **run.settings.bootstrap}
+    return multiclass_intervals(truth, ours, group, less=theirs, **options)["mcc"]
+
+
+def ablated(run: Run, score: str) -> pd.Series:
+    """Mean of one score over the folds, by the families that take part."""
+    table = fusion_stages.ablation(run)
+    return table[table.score == score].set_index("model")["mean"]
 
 
 def eight_scores(run: Run) -> pd.DataFrame:
@@ -184,15 +225,13 @@ def eight_scores(run: Run) -> pd.DataFrame:
     table = fusion_stages.scores(run)
     rows = table[table.model == FUSION].set_index("score")
     return pd.DataFrame(
-        [
-            {
-                "score": title,
-                "this run": spread_text(rows.loc[name]),
-                "majority class": _number(rows.majority[name]),
-                "the paper": f"{PUBLISHED[name]:.2f}",
-            }
-            for name, title in MULTICLASS_TITLES.items()
-        ]
+        {
+            "score": title,
+            "this run": score_cell(rows.loc[name]),
+            "majority class": number(rows.majority[name]),
+            "the paper": number(PUBLISHED[name]),
+        }
+        for name, title in MULTICLASS_TITLES.items()
     )
 
 
@@ -207,11 +246,10 @@ def implied_chance(accuracy: float, kappa: float) -> float:
     return (accuracy - kappa) / (1 - kappa)
 
 
-def wide(table: pd.DataFrame) -> list[pd.DataFrame]:
+def halves(table: pd.DataFrame) -> list[pd.DataFrame]:
     """A tidy table of the eight scores as two of four, a row a model: eight columns are wider than a page."""
-    halves = in_parts(len(MULTICLASS_TITLES), 2)
     names = list(MULTICLASS_TITLES)
-    return [tables.wide_scores(table, [names[k] for k in half], MULTICLASS_TITLES) for half in halves]
+    return [wide_scores(table, names[part], MULTICLASS_TITLES) for part in (slice(4), slice(4, None))]
 
 
 def titled(table: pd.DataFrame) -> pd.DataFrame:
@@ -219,54 +257,19 @@ def titled(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(score=table.score.map(MULTICLASS_TITLES))
 
 
-def gain(run: Run, found: dict, model: str, other: str, score: str = "mcc") -> Interval:
-    """How much higher a score of one model's test-set predictions is than another's, paired by group."""
-    data, folds = fusion_stages.spectra(run), fusion_stages.folds(run)
-    rows = np.concatenate([fold.test for fold in folds])
-    names = data.attrs["class_names"]
-
-    def difference(y, a, b):
-        return multiclass_scores(y, a, class_names=names)[score] - multiclass_scores(y, b, class_names=names)[score]
-
-    one, two = (np.concatenate([f["test"].argmax(1) for f in found[name]]) for name in (model, other))
-    return grouped_bootstrap(
-        difference,
-        data.group.values[rows],
-        data.label.values[rows].astype(int),
-        one,
-        two,
-        **run.settings.bootstrap,
-    )
-
-
-LEAK_SHOWN = ("accuracy", "f1", "mcc")
-LEAK_SCORES = [MULTICLASS_TITLES[score] for score in LEAK_SHOWN]  # columns of `leak_table`
-LEAK_TITLES = {
-    ("inside", "grouped"): "inside the training side, by group",
-    ("inside", "random"): "inside the training side, at random",
-    ("before", "grouped"): "before the split, by group",
-    ("before", "random"): "before the split, at random",
-}
-
-
-def leak_intervals(run: Run) -> dict[tuple[str, str], dict]:
+def leak_intervals(run: Run) -> dict[tuple[str, str], dict[str, Interval]]:
     """The eight scores with intervals over groups, by when it over-samples and how it splits."""
-    return run.once("fusion_leak_intervals", lambda: _leak_intervals(run))
-
-
-def _leak_intervals(run: Run) -> dict[tuple[str, str], dict]:
-    names = {"class_names": fusion_stages.spectra(run).attrs["class_names"], "positive_classes": ()}
-    intervals = {}
-    for protocol, found in fusion_stages.leak(run).items():
-        tally = Tally.of(found["y_true"], found["predicted"], groups=found["group"], **names)
-        intervals[protocol] = multiclass(score_intervals(tally, **run.settings.bootstrap))
-    return intervals
+    options = {"class_names": fusion_stages.spectra(run).attrs["class_names"], **run.settings.bootstrap}
+    leaks = {
+        protocol: (found["y_true"], found["predicted"], found["group"])
+        for protocol, found in fusion_stages.leak(run).items()
+    }
+    return {protocol: multiclass_intervals(*found, **options) for protocol, found in leaks.items()}
 
 
 def leak_table(run: Run) -> pd.DataFrame:
     """Each protocol's scores, and what share of what it scored was trained on too."""
-    rows = []
-    intervals = leak_intervals(run)
+    rows, intervals = [], leak_intervals(run)
     for protocol, found in fusion_stages.leak(run).items():
         row = {
             "over-sampled, split": LEAK_TITLES[protocol],
@@ -274,74 +277,129 @@ def leak_table(run: Run) -> pd.DataFrame:
             "itself in training": f"{found['twin_in_training'].mean():.0%}",
             "its group in training": f"{found['group_in_training'].mean():.0%}",
         }
-        for score in LEAK_SHOWN:
-            one = intervals[protocol][score]
-            row[MULTICLASS_TITLES[score]] = f"{one.estimate:.2f}\n{_range(one.low, one.high)}"
-        rows.append(row)
+        scores = {MULTICLASS_TITLES[score]: estimate(intervals[protocol][score], line="\n") for score in LEAK_SHOWN}
+        rows.append(row | scores)
     return pd.DataFrame(rows)
 
 
 def leak_bars(run: Run) -> pd.DataFrame:
     """The same as a tidy table for bars: mean and standard deviation over folds, interval of all test sets together."""
-    data = fusion_stages.spectra(run)
-    largest = np.bincount(data.label.values[data.label.values >= 0].astype(int)).max() / (data.label.values >= 0).sum()
+    data, leaks = fusion_stages.spectra(run), fusion_stages.leak(run)
+    label, names = data.label.values, data.attrs["class_names"]
+    largest = np.bincount(label[label >= 0].astype(int)).max() / (label >= 0).sum()
     rows = []
-    names, leaks = data.attrs["class_names"], fusion_stages.leak(run)
     for protocol, scores in leak_intervals(run).items():
         found = leaks[protocol]
         folds = [found["fold"] == k for k in np.unique(found["fold"])]
         each = [multiclass_scores(found["y_true"][f], found["predicted"][f], class_names=names) for f in folds]
         for score in LEAK_SHOWN:
-            one = scores[score]
             mean, sd = fold_summary([fold[score] for fold in each])
             row = {"model": LEAK_TITLES[protocol], "score": score, "mean": mean, "sd": sd}
-            row |= {"low": one.low, "high": one.high}
+            row |= {"low": scores[score].low, "high": scores[score].high}
             rows.append(row | {"majority": largest if score == "accuracy" else np.nan})
     return pd.DataFrame(rows)
 
 
-def band_table() -> pd.DataFrame:
-    """Bands of the simulated ligands that exist free and bound, their shift, and whether a position is assumed."""
-    from ftirlib.spectra.simulate.ligands import LIGANDS
+# --- real spectra
 
+
+def real_sets() -> list[dict]:
+    """One entry a set, as measured; what is undefined is NaN."""
+    return _with_nan(measured("fusion_real")["sets"])
+
+
+def _with_nan(value):
+    """JSON has no NaN, so None stands for it there."""
+    if isinstance(value, dict):
+        return {name: _with_nan(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(part) for part in value]
+    return np.nan if value is None else value
+
+
+def real_note() -> str:
+    """Sentence that every table of these sets carries: what the image features are."""
+    return " ".join(sorted({ORIGIN_NOTES[one["features"]] for one in real_sets()}))
+
+
+def real_numbers() -> dict[str, str]:
+    """Numbers and names of the section on real spectra."""
+    found, sets = measured("fusion_real"), real_sets()
+    gains = [gain for one in sets for gain in one["gains"].values()]
+    return {
+        "count": f"{len(sets)}",
+        "profile": found["profile"],
+        "size": f"{found['settings']['image_size']}",
+        "recipe": ", ".join(name for step in found["settings"]["recipe"] for name in step),
+        "features": ", ".join(sorted({one["features"] for one in sets})),
+        "most": f"{found['most']}",
+        "day": found["machine"]["day"],
+        "rules": ". ".join(f"{one['set'].capitalize()}: {one['rule']}" for one in sets),
+        "behind": f"{sum(gain['high'] < 0 for gain in gains)}",
+        "ahead": f"{sum(gain['low'] > 0 for gain in gains)}",
+        "split": number(_most_added(sets, ("inside", "random")), signed=True),
+        "copies": number(_most_added(sets, ("before", "random")), signed=True),
+        "comparisons": f"{len(gains)}",
+    }
+
+
+def _accuracy(one: dict) -> dict[tuple[str, str], dict]:
+    return {(p["over-sampled"], p["split"]): p["accuracy"] for p in one["protocols"]}
+
+
+def _most_added(sets: list[dict], protocol: tuple[str, str]) -> float:
+    """Most that a protocol adds to the accuracy by whole groups, over the sets."""
+    found = [_accuracy(one) for one in sets]
+    return max(by[protocol]["estimate"] - by["inside", "grouped"]["estimate"] for by in found)
+
+
+def real_table() -> pd.DataFrame:
+    """Spectra, axis, groups, and classes with their sizes, of each set."""
     return pd.DataFrame(
-        [
-            {
-                "ligand": ligand,
-                "assignment": band.assignment,
-                "free / cm⁻¹": band.free,
-                "bound / cm⁻¹": band.bound,
-                "shift / cm⁻¹": None if band.free is None or band.bound is None else band.bound - band.free,
-                "assumed": band.assumed,
-            }
-            for ligand, bands in LIGANDS.items()
-            for band in bands
-        ]
+        {
+            "set": one["set"],
+            "spectra": one["spectra"],
+            "axis / cm⁻¹": f"{one['low']:.0f} to {one['high']:.0f}, {one['wavenumbers']} points",
+            "groups": f"{one['groups']}, a group is {_article(one['group'])}",
+            "classes": ", ".join(f"{name} {n}" for name, n in one["classes"].items()),
+        }
+        for one in real_sets()
     )
 
 
-def spread_text(row) -> str:
-    """Mean ± standard deviation over folds, and below it the interval over groups."""
-    mean = f"{_number(row['mean'])} ± {row['sd']:.2f}" if np.isfinite(row["mean"]) else "undefined"
-    return f"{mean}\n{_range(row['low'], row['high'])}"
+def _article(noun: str) -> str:
+    if noun[0].isdigit():
+        return noun
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-def _score(table: pd.DataFrame, model: str, score: str) -> str:
-    row = table[(table.model == model) & (table.score == score)].iloc[0]
-    return f"{row['mean']:.2f} {_range(row.low, row.high)}"
+def real_scores(score: str) -> pd.DataFrame:
+    """One score of every model: a row a set, mean ± SD over folds above the interval over groups."""
+    rows = []
+    for one in real_sets():
+        row = {"set": one["set"]} | {model: score_cell(scores[score]) for model, scores in one["models"].items()}
+        majority = next(iter(one["models"].values()))[score]["majority"]
+        rows.append(row | ({} if np.isnan(majority) else {"majority class": number(majority)}))
+    return pd.DataFrame(rows)
 
 
-def _interval(interval) -> str:
-    return f"{interval.estimate:.2f} {_range(interval.low, interval.high)}"
+def real_gains() -> pd.DataFrame:
+    """How much higher the fusion classifier's Matthews correlation is than each other model's, paired by group."""
+    return pd.DataFrame(
+        {"set": one["set"]} | {f"over {other}": _cell(gain, signed=True) for other, gain in one["gains"].items()}
+        for one in real_sets()
+    )
 
 
-def _signed(interval: Interval) -> str:
-    return f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]".replace("-", "−")
+def _cell(one: dict, **looks) -> str:
+    """An interval of a measured file as a table shows it."""
+    return interval(one["estimate"], one["low"], one["high"], line="\n", **looks)
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "undefined"  # a hyphen is no minus
-
-
-def _range(low: float, high: float) -> str:
-    return f"[{_number(low)}, {_number(high)}]" if np.isfinite(low) else "undefined"
+def real_protocols() -> pd.DataFrame:
+    """Accuracy of the fusion classifier by how it was split and where it over-sampled, with intervals over groups."""
+    return pd.DataFrame(
+        {"set": one["set"]} | {title: _cell(by[key]) for key, title in PROTOCOLS.items()}
+        for one in real_sets()
+        for by in [_accuracy(one)]
+    )

@@ -1,4 +1,4 @@
-"""What chapters show of numbers measured outside the run: those that benchmarks left in the book's folder.
+"""Numbers measured outside the run, which benchmarks left in the book's folder, and what the chapter on trust shows.
 
 `benchmarks/lime_speed.py`, `lime_trust.py` and `attention.py` write them; LIME as in Ribeiro, Singh & Guestrin (2016,
 doi:10.1145/2939672.2939778).
@@ -6,11 +6,10 @@ doi:10.1145/2939672.2939778).
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 
 from ftirlib.errors import StoreError
+from ftirlib.files import read_json
 from ftirlib.method.settings import PROJECT
 
 MEASURED = PROJECT / "book" / "measured"
@@ -26,11 +25,46 @@ def measured(name: str) -> dict:
     """
     path = MEASURED / f"{name}.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError) as error:
         raise StoreError(
             f"'{path}' cannot be read ({error}); make it with: python benchmarks/{name}.py --json {path}"
         ) from None
+
+
+def numbers() -> dict[str, str]:
+    """Numbers and names of the chapter on trust."""
+    speed, trust = measured("lime_speed"), measured("lime_trust")
+    limit, machine, floor = speed["limit"], speed["machine"], speed["floor"]
+    samples = trust["sizes"]["samples"]
+    repeat = {row["mode"]: f"{row['median']:.2f}" for row in trust["repeatability"] if row["samples"] == samples}
+    alike = {row["mode"]: row["median"] for row in trust["sameness"]}
+    contexts = {row["mode"]: row for row in trust["contexts"]}
+    found = {
+        "samples": f"{samples:,}",
+        "package-error": f"{limit['package_error']:.0%}",
+        "package-seconds": seconds_text(limit["package_s"]),
+        "limit-error": f"{limit['ours_error']:.1%}",
+        "limit-seconds": seconds_text(limit["ours_s_to_target"]),
+        "limit-rate": f"{limit['ours_spectra_per_s']:.0f}",
+        "gradients": f"{limit['gradients']:.0f}",
+        "reference": f"{limit['reference_error']:.1%}",
+        "reference-samples": f"{limit['reference_samples']:,}",
+        "alike-mean": f"{alike['mean']:.3f}",
+        "alike-limit": f"{alike['limit']:.2f}",
+        "spectra": f"{trust['sizes']['spectra']}",
+        "many": f"{trust['sizes']['many']}",
+        "day": machine["day"],
+        "machine": f"{machine['processor']}, {machine['cores']} cores",
+        "flop": f"{floor['forward_flop'] / 1e6:.2f}",
+        "single": f"{floor['single_gflops']:.0f}",
+        "double": f"{floor['double_gflops']:.0f}",
+    }
+    found |= {mode: repeat[mode] for mode in ("decile", "quartile", "instance")}
+    for mode in ("decile", "limit"):
+        found[f"banks-{mode}"] = f"{contexts[mode]['between banks']:.2f}"
+        found[f"fits-{mode}"] = f"{contexts[mode]['between fits']:.2f}"
+    return found
 
 
 def seconds_text(seconds: float) -> str:
@@ -96,7 +130,7 @@ def noise_curves(trust: dict) -> dict[str, tuple[list, list]]:
 
 
 def mode_table(trust: dict) -> pd.DataFrame:
-    """A row per mode: how flat its kernel is, how alike its explanations of different spectra are, what they find."""
+    """Each mode's kernel, likeness of explanations of different spectra, planted bands and deletion gain."""
     kernel = {row["mode"]: row for row in trust["kernel"]}
     bands = pd.DataFrame(trust["bands"]).groupby("attribution")
     faithful = {row["mode"]: row for row in trust["faithfulness"]}

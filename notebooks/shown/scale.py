@@ -8,7 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from shown.measured import seconds_text
+from ftirlib.classify import boosting
+from ftirlib.method.settings import read_settings
+from ftirlib.report.memory import first_beyond
+from shown.measured import measured, seconds_text
 
 NAMES = {
     "spectra": "simulation",
@@ -19,22 +22,43 @@ NAMES = {
     "vaes": "one autoencoder a fold, one epoch",
     "contexts": "contexts, linear models",
 }
-COHORT_PARTS = {
-    "open": "opening and checking a data set",
-    "folds": "folds",
-    "baseline": "a nearest-mean baseline",
-    "trees": "boosted trees",
-    "network": "a network",
-    "ensemble": "an ensemble",
-    "explanations": "a shard of explanations",
-    "scores": "scores of one model",
-    "driver": "the driver, between stages",
-}
-ARCHIVES = (120_000_000, 1_000_000_000)  # spectra: a hundred published cohorts, and what the last section asks for
 POINTS = 801  # wavenumbers of the published spectra
 SHARD = 20_000  # spectra of a task, as in the profiles
 WANTED = 1e9
 LEAST = 1e-9  # seconds; below, a stage was not timed
+
+
+def numbers() -> dict[str, str]:
+    """Numbers and names of the chapter."""
+    scale, cohort, paper = measured("scale"), measured("cohort_memory"), read_settings("paper")
+    largest = scale["size"]["measured"][-1]
+    found = {
+        "cohort-day": cohort["machine"]["day"],
+        "cohort-limit": limit_text(cohort, 2.0),
+        "trees-most": f"{boosting.MOST:,}",
+        "paper-networks": f"{paper.members.count}",
+        "paper-epochs": f"{paper.members.epochs}",
+        "paper-hours": f"{network_hours(scale, paper.members.epochs):.0f} hours",
+        "paper-mode": paper.explanations.mode,
+        "pixels": f"{largest['pixels']:,}",
+        "spectra": f"{largest['spectra']:,}",
+        "explained": f"{largest['explained']:,}",
+        "driver": f"{largest['driver_mb'] / 1e3:.2f} GB",
+        "turns": f"{worker_rows(scale)[0]['runs']}",
+        "whole-turns": f"{sum(row['kind'] == 'dask' for row in scale['whole']['measured'])}",
+        "overhead": f"{overhead(scale):+.1%}",
+        "whole": f"{whole_overhead(scale):+.1%}",
+        "growth": f"{growth(scale, 'explanations'):.2f}",
+        "same": "the same bytes" if all_the_same(scale) else "NOT the same bytes",
+    }
+    found |= {f"{part}-when": when(scale, part) for part in ("size", "workers", "cores", "whole")}
+    for stage in ("members", "explanations", "baselines"):
+        found[f"memory-{stage}"] = f"{largest['stages'][stage]['memory_mb'] / 1e3:.2f} GB"
+    for stage in ("members", "explanations"):
+        found[stage] = f"{speed_up(scale, stage, 2):.2f}"
+        found[f"busy-{stage}"] = f"{busy(scale, stage, 2):.0%}"
+        found[f"slower-{stage}"] = f"{slower_beside(scale, stage, 2):+.0%}"
+    return found
 
 
 def _per(row: dict, stage: str) -> int:
@@ -192,56 +216,12 @@ def whole_overhead(scale: dict) -> float:
     return seconds["dask"] / seconds["local"] - 1
 
 
-def memory_line(found: dict, part: str) -> tuple[float, float]:
-    """Memory of a part that does not grow, MB, and bytes that each spectrum adds (least squares over the sizes).
-
-    `found` is what `benchmarks/cohort_memory.py` wrote.
-    """
-    rows = found["measured"]
-    n = [row["spectra"] for row in rows]
-    slope, fixed = np.polyfit(n, [row["parts"][part]["memory_mb"] for row in rows], 1)
-    return float(fixed), float(slope * 1e6)
-
-
-def memory_needed(found: dict, part: str, spectra: float) -> float:
-    """GB that a part needs for a cohort of so many spectra, along the measured line: extrapolated beyond its sizes."""
-    fixed, each = memory_line(found, part)
-    return (fixed + max(each, 0.0) * spectra / 1e6) / 1e3
-
-
-def first_beyond(found: dict, gb: float) -> tuple[str, float]:
-    """The task whose memory reaches `gb` GB first as a cohort grows, and the number of spectra at which it does."""
-    reached = {}
-    for part in found["measured"][-1]["parts"]:
-        fixed, each = memory_line(found, part)
-        reached[part] = (gb * 1e3 - fixed) / each * 1e6 if each > 0 else np.inf
-    part = min(reached, key=reached.get)
-    return COHORT_PARTS[part], float(reached[part])
-
-
 def limit_text(found: dict, gb: float) -> str:
     """In a sentence, whether a task's line reaches `gb` GB before the archive of the cost table."""
     part, spectra = first_beyond(found, gb)
     if spectra >= WANTED:
         return f"Along these lines none of them reaches {gb:g} GB for {WANTED:,.0f} spectra"
     return f"Along these lines {part} is the first to reach {gb:g} GB, at about {spectra / 1e6:,.0f} million spectra"
-
-
-def cohort_memory(found: dict, wanted: tuple[int, ...] = ARCHIVES) -> pd.DataFrame:
-    """A row per task: memory at the largest size measured, bytes that a spectrum adds, and what archives would need."""
-    largest = found["measured"][-1]
-    table = []
-    for part, name in COHORT_PARTS.items():
-        if part not in largest["parts"]:
-            continue
-        row = {
-            "task": name,
-            f"{largest['spectra']:,} spectra (measured)": f"{largest['parts'][part]['memory_mb'] / 1e3:.2f} GB",
-            "bytes a spectrum": f"{max(memory_line(found, part)[1], 0.0):.1f}",
-        }
-        row |= {f"{n:,} (extrapolated)": f"{memory_needed(found, part, n):.2f} GB" for n in wanted}
-        table.append(row)
-    return pd.DataFrame(table)
 
 
 def growth(scale: dict, stage: str) -> float:

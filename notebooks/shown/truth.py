@@ -8,19 +8,87 @@ import pandas as pd
 from ftirlib.explain.attribution import weight_rows
 from ftirlib.method import stages
 from ftirlib.method.run import Run
+from ftirlib.method.stages import FOLDS
 from ftirlib.report.truth.mislabels import OPPOSING, QUALITIES, detection, mislabel_table
 from ftirlib.report.truth.truth import band_mask, band_recovery, ranking, ranking_curve
 from ftirlib.report.uncertainty import Interval
 from ftirlib.spectra.model import UNKNOWN
-from shown.contexts import context_view, positive_codes
-from shown.data_and_models import ensemble_classes, explained, over_groups
-from shown.pathways import contexts_of
-from shown.tables import interval_cell
+from shown.cells import estimate, interval
+from shown.contexts import context_view, patches_text, pooled
+from shown.pathways import (
+    SINGLE,
+    agreement_cells,
+    agreement_table,
+    contexts_of,
+    control_text,
+    controls_text,
+    lead_text,
+    supervision_text,
+)
+from shown.results import (
+    best_vae,
+    ensemble_classes,
+    explained,
+    explanation_stores,
+    out_of_fold,
+    over_groups,
+    positive_codes,
+    score,
+    votes,
+)
+
+PLAIN = "K-means of the spectra"
 
 
-def pathway_names(run: Run) -> list[str]:
-    """Names of the planted pathways."""
-    return list(stages.prepared(run).truth_pathway.attrs["names"])
+def numbers(run: Run) -> dict[str, str]:
+    """Numbers and names of the chapter."""
+    name = best_vae(run)
+    ours, table = contexts_of(name), agreement_table(run)
+    purity = table["purity"]["value"]
+    cells = agreement_cells(table).set_index("clusters").map(lambda cell: cell.replace("\n", " "))
+    mislabel = mislabel_tables(run)
+    pixels = mislabel[mislabel.level == "pixel"].set_index("suspicion")
+    suspects, vote = (pixels.loc[whose] for whose in (ours, "ensemble's vote"))
+    return {
+        "name": name,
+        "purity": f"{purity[ours]:.0%}",
+        "plain": f"{purity[PLAIN]:.0%}",
+        "least": f"{purity[SINGLE]:.0%}",
+        "rand": cells["adjusted Rand index"][ours],
+        "within": cells["within a class"][ours],
+        "plain-within": cells["within a class"][PLAIN],
+        "plain-rand": cells["adjusted Rand index"][PLAIN],
+        "pca": lead_text(run, ours, "PCA of both"),
+        "over-plain": lead_text(run, ours, PLAIN),
+        "supervision": supervision_text(run),
+        "necrosis": estimate(necrosis_detection(run, name)),
+        "suspects": interval(suspects.auroc, suspects.auroc_low, suspects.auroc_high),
+        "votes": interval(vote.auroc, vote.auroc_low, vote.auroc_high),
+        "lead": estimate(mislabel_lead(run, name)),
+        "mislabelled": f"{suspects.true / suspects.n:.0%}",
+        "reference": stages.control_reference(run),
+        "patches": patches_text(run),
+        "controls": f"{len(stages.controls(run)[0])}",
+        "worth": control_text(run, "PCA of both"),
+        "without-weights": control_text(run, "spectra alone"),
+        "shuffled": control_text(run, "shuffled weights"),
+        "chance": control_text(run, "sizes alone"),
+        "summary": controls_text(run),
+        "bands": overall_text(band_table(run)),
+        "accuracy": estimate(true_accuracy(run, "emscnn")),
+        "labels": f"{score(run, 'emscnn', 'accuracy')['mean']:.2f}",
+    }
+
+
+def true_accuracy(run: Run, model: str) -> Interval:
+    """Accuracy of a model's test predictions against the true class of each pixel, not the image's label."""
+    data = stages.prepared(run)
+    truth, predicted = data.truth_class.values.astype(int), out_of_fold(run, model)
+    rows = np.flatnonzero((data.label.values >= 0) & (truth >= 0))
+    return over_groups(run, np.mean, rows, (predicted == truth)[rows].astype(float))
+
+
+# --- mislabelled pixels
 
 
 def mislabel_scores(run: Run, name: str) -> dict[str, np.ndarray]:
@@ -29,27 +97,15 @@ def mislabel_scores(run: Run, name: str) -> dict[str, np.ndarray]:
     Returns
     -------
     dict
-        ``rows``; ``truth`` (bool); ``assigned``: context, numbered on from fold to fold; ``score``: suspicion of
-        each of these contexts on the validation set; ``predicted``, ``labelled``; ``ensemble``: one minus the
-        ensemble's vote for the label, per pixel.
+        `pooled` with ``truth`` (bool) and, of each pixel, ``suspicion``: the score of its context (a context without
+        validation spectra says nothing: the average), and ``doubt``: one minus the ensemble's vote for the label.
     """
-    data = stages.prepared(run)
-    label, truth = data.label.values.astype(int), data.truth_mislabelled.values.astype(bool)
-    votes = np.zeros((data.sizes["spectrum"], len(data.attrs["class_names"])))
-    for fold, one in zip(stages.folds(run), stages.ensemble(run)):
-        votes[fold.test] = one["test"]
-    views = [context_view(run, name, k) for k in stages.FOLDS]
-    first = np.cumsum([0, *(view.n_contexts for view in views)])
-    rows = np.concatenate([view.rows for view in views])
-    return {
-        "rows": rows,
-        "truth": truth[rows],
-        "assigned": np.concatenate([view.assigned + start for view, start in zip(views, first)]),
-        "score": np.concatenate([view.validation_table.mislabel_score for view in views]),
-        "predicted": np.concatenate([view.predicted for view in views]),
-        "labelled": label[rows],
-        "ensemble": 1 - votes[rows, label[rows]],
-    }
+    data, found = stages.prepared(run), pooled(run, name)
+    rows, score = found["rows"], found["mislabel_score"]
+    found["truth"] = data.truth_mislabelled.values.astype(bool)[rows]
+    found["suspicion"] = np.where(np.isnan(score), np.nanmean(score), score)[found["assigned"]]
+    found["doubt"] = 1 - votes(run)[rows, data.label.values.astype(int)[rows]]
+    return found
 
 
 def mislabel_tables(run: Run) -> pd.DataFrame:
@@ -62,27 +118,28 @@ def mislabel_tables(run: Run) -> pd.DataFrame:
     """
 
     def make():
-        bootstrap = run.settings.bootstrap
         group, tables = stages.prepared(run).group.values, []
         for name in stages.vae_names(run, replicates=False):
             found = mislabel_scores(run, name)
             one = mislabel_table(
-                *(found[key] for key in ("assigned", "score", "truth")), group[found["rows"]], **bootstrap
+                *(found[key] for key in ("assigned", "mislabel_score", "truth")),
+                group[found["rows"]],
+                **run.settings.bootstrap,
             )
             tables.append(one.assign(suspicion=contexts_of(name)))
-        interval = over_groups(run, _qualities, found["rows"], found["ensemble"], found["truth"])
+        of_votes = over_groups(run, _qualities, found["rows"], found["doubt"], found["truth"])
         row = {
             "suspicion": "ensemble's vote",
             "level": "pixel",
             "n": len(found["rows"]),
             "true": int(found["truth"].sum()),
+            "flagged": int((found["doubt"] > OPPOSING).sum()),
         }
-        row["flagged"] = int((found["ensemble"] > OPPOSING).sum())
         for k, quality in enumerate(QUALITIES):
-            row |= {quality: interval.estimate[k]}
-            row |= {f"{quality}_low": interval.low[k], f"{quality}_high": interval.high[k]}
+            row |= {quality: of_votes.estimate[k]}
+            row |= {f"{quality}_low": of_votes.low[k], f"{quality}_high": of_votes.high[k]}
         table = pd.concat([*tables, pd.DataFrame([row])], ignore_index=True)
-        return table[["suspicion", *(c for c in table if c != "suspicion")]]
+        return table[["suspicion", *(column for column in table if column != "suspicion")]]
 
     return run.once("mislabel_tables", make)
 
@@ -92,22 +149,24 @@ def _qualities(score, truth) -> np.ndarray:
     return np.array([found[quality] for quality in QUALITIES])
 
 
-def shown_mislabels(table: pd.DataFrame) -> pd.DataFrame:
+def mislabel_cells(table: pd.DataFrame) -> pd.DataFrame:
     """`mislabel_tables` as a page shows it: each quality with its interval."""
-    shown = table[["suspicion", "level", "n", "true", "flagged"]].copy()
+    cells = table[["suspicion", "level", "n", "true", "flagged"]].copy()
     for quality in QUALITIES:
         columns = table[[quality, f"{quality}_low", f"{quality}_high"]]
         title = "AUROC" if quality == "auroc" else quality
-        shown[title] = [interval_cell(*row) for row in columns.itertuples(index=False)]
-    return shown
+        cells[title] = [interval(*row, line="\n") for row in columns.itertuples(index=False)]
+    return cells
+
+
+def _auroc(score, truth) -> float:
+    return ranking(score, truth)["auroc"]
 
 
 def mislabel_interval(run: Run, name: str) -> Interval:
     """AUROC of the contexts' suspicion for mislabelled test pixels of all folds."""
     found = mislabel_scores(run, name)
-    return over_groups(
-        run, lambda s, truth: ranking(s, truth)["auroc"], found["rows"], _of_pixels(found), found["truth"]
-    )
+    return over_groups(run, _auroc, found["rows"], found["suspicion"], found["truth"])
 
 
 def mislabel_lead(run: Run, name: str) -> Interval:
@@ -115,26 +174,27 @@ def mislabel_lead(run: Run, name: str) -> Interval:
     found = mislabel_scores(run, name)
     return over_groups(
         run,
-        lambda ours, votes, truth: ranking(ours, truth)["auroc"] - ranking(votes, truth)["auroc"],
-        found["rows"],
-        _of_pixels(found),
-        found["ensemble"],
-        found["truth"],
+        lambda ours, votes, truth: _auroc(ours, truth) - _auroc(votes, truth),
+        *(found[key] for key in ("rows", "suspicion", "doubt", "truth")),
     )
-
-
-def _of_pixels(found: dict) -> np.ndarray:
-    """Suspicion of each pixel's context; a context without validation spectra says nothing: the average."""
-    return np.where(np.isnan(found["score"]), np.nanmean(found["score"]), found["score"])[found["assigned"]]
 
 
 def mislabel_curves(run: Run, name: str) -> dict[str, tuple]:
     """Receiver operating characteristics of the two suspicions, for drawing."""
     found = mislabel_scores(run, name)
     return {
-        what: (*ranking_curve(score, found["truth"]), ranking(score, found["truth"])["auroc"])
-        for what, score in (("contexts", _of_pixels(found)), ("ensemble", found["ensemble"]))
+        whose: (*ranking_curve(found[key], found["truth"]), _auroc(found[key], found["truth"]))
+        for whose, key in (("contexts", "suspicion"), ("ensemble", "doubt"))
     }
+
+
+# --- dead tissue
+
+
+def _dead_and_harmless(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each spectrum is of dead tissue, and whether it is of an image without cancer."""
+    data = stages.prepared(run)
+    return data.truth_necrosis.values.astype(bool), ~np.isin(data.label.values, positive_codes(run))
 
 
 def necrosis_table(run: Run, name: str) -> pd.DataFrame:
@@ -146,28 +206,18 @@ def necrosis_table(run: Run, name: str) -> pd.DataFrame:
         Per fold the number of such test pixels, and of the context that holds most of them its number, its share
         of them, and the share of its own pixels that are dead.
     """
-    data = stages.prepared(run)
-    dead = data.truth_necrosis.values.astype(bool)
-    cancerous = np.isin(data.label.values, [data.attrs["class_names"].index(c) for c in data.attrs["positive_classes"]])
+    dead, harmless = _dead_and_harmless(run)
     rows = []
-    for k in stages.FOLDS:
+    for k in FOLDS:
         view = context_view(run, name, k)
-        here = dead[view.rows] & ~cancerous[view.rows]
-        if not here.any():
-            rows.append({"fold": k + 1, "dead pixels": 0, "context": "none", "holds": np.nan, "of its own": np.nan})
-            continue
-        counts = np.bincount(view.assigned[here], minlength=view.n_contexts)
-        context = int(counts.argmax())
-        own = dead[view.rows][view.assigned == context].mean()
-        rows.append(
-            {
-                "fold": k + 1,
-                "dead pixels": int(here.sum()),
-                "context": str(context),
-                "holds": counts[context] / here.sum(),
-                "of its own": own,
-            }
-        )
+        here = (dead & harmless)[view.rows]
+        row = {"fold": k + 1, "dead pixels": int(here.sum()), "context": "none", "holds": np.nan, "of its own": np.nan}
+        if here.any():
+            counts = np.bincount(view.assigned[here], minlength=view.n_contexts)
+            context = int(counts.argmax())
+            own = dead[view.rows][view.assigned == context].mean()
+            row |= {"context": str(context), "holds": counts[context] / here.sum(), "of its own": own}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -177,21 +227,22 @@ def necrosis_detection(run: Run, name: str) -> Interval:
     The AUROC, over the folds' test pixels of such images, of the share of dead pixels among their context's validation
     spectra: what labelling necrosis would give.
     """
-    data = stages.prepared(run)
-    dead = data.truth_necrosis.values.astype(bool)
-    harmless = ~np.isin(data.label.values, positive_codes(run))
+    dead, harmless = _dead_and_harmless(run)
     rows, scores = [], []
-    for k in stages.FOLDS:
+    for k in FOLDS:
         view = context_view(run, name, k)
         known, assigned = explained(run, "validation", k).rows, view.validation_assigned
         size = np.bincount(assigned[harmless[known]], minlength=view.n_contexts)
-        hits = np.bincount(assigned[harmless[known] & dead[known]], minlength=view.n_contexts)
+        hits = np.bincount(assigned[(harmless & dead)[known]], minlength=view.n_contexts)
         share = np.divide(hits, size, out=np.zeros(len(size)), where=size > 0)  # seen in no such image: nothing to fear
         mine = harmless[view.rows]
         rows.append(view.rows[mine])
         scores.append(share[view.assigned[mine]])
     rows, scores = np.concatenate(rows), np.concatenate(scores)
-    return over_groups(run, lambda score, truth: ranking(score, truth)["auroc"], rows, scores, dead[rows])
+    return over_groups(run, _auroc, rows, scores, dead[rows])
+
+
+# --- planted bands
 
 
 def band_table(run: Run) -> pd.DataFrame:
@@ -210,9 +261,8 @@ def band_table(run: Run) -> pd.DataFrame:
 
     def make():
         found = _recoveries(run)
-        table = [{"pathway": name, **_recovered(run, part)} for name, part in found.groupby("pathway", sort=False)] + (
-            [{"pathway": "all", **_recovered(run, found)}] if len(found) else []
-        )
+        parts = [*found.groupby("pathway", sort=False), *([("all", found)] if len(found) else [])]
+        table = [{"pathway": name, **_recovered(run, part)} for name, part in parts]
         return pd.DataFrame(table, columns=["pathway", "spectra", "auroc", "low", "high", "moved"])
 
     return run.once("band_table", make)
@@ -221,8 +271,8 @@ def band_table(run: Run) -> pd.DataFrame:
 def _recovered(run: Run, found: pd.DataFrame) -> dict:
     rows = found.row.to_numpy()
     several = len(np.unique(stages.prepared(run).group.values[rows])) > 1
-    interval = over_groups(run, np.mean, rows, found.auroc.to_numpy()) if several else None
-    low, high = (interval.low, interval.high) if interval else (np.nan, np.nan)
+    over = over_groups(run, np.mean, rows, found.auroc.to_numpy()) if several else None
+    low, high = (over.low, over.high) if over else (np.nan, np.nan)
     return {"spectra": len(found), "auroc": found.auroc.mean(), "low": low, "high": high, "moved": found.moved.mean()}
 
 
@@ -230,18 +280,17 @@ def _recoveries(run: Run) -> pd.DataFrame:
     """Per spectrum of `band_table`: its row, pathway, AUROC over wavenumbers, and that of its moved weights."""
     data = stages.prepared(run)
     axis, bands = data.wavenumber.values, data.attrs["planted_bands"]
-    folds = [explained(run, fold=k) for k in stages.FOLDS]
+    folds = [explained(run, fold=k) for k in FOLDS]
     rows = np.concatenate([found.rows for found in folds])
     pathway, truth = (
         np.concatenate([data[key].values[found.rows] for found in folds]).astype(int)
         for key in ("truth_pathway", "truth_class")
     )
     predicted = np.concatenate([ensemble_classes(run, found, k) for k, found in enumerate(folds)])
-    shards = [shard for k in stages.FOLDS for shard in stages.explanations(run)[k]["test"]]
-    weights = weight_rows([shard / "attribution.zarr" for shard in shards])
+    weights = weight_rows(explanation_stores(run))
     vary = np.concatenate([np.abs(block).max(axis=1) > 0 for _, block in weights.blocks()])
     kind = np.where((truth == predicted) & vary, pathway, UNKNOWN)
-    names = pathway_names(run)
+    names = list(data.truth_pathway.attrs["names"])
     masks = {code: band_mask(axis, bands, name) for code, name in enumerate(names)}
     masks = {code: mask for code, mask in masks.items() if mask.any() and not mask.all()}
     rng, shift = np.random.default_rng(run.settings.seed), np.zeros(len(rows), int)
@@ -266,23 +315,11 @@ def overall_text(table: pd.DataFrame) -> str:
     if table.empty:
         return "undefined, as none of their spectra is classified as what it is"
     row = table.iloc[-1]
-    return f"{interval_cell(row.auroc, row.low, row.high)} (moved along the axis: {row.moved:.2f})".replace("\n", " ")
+    return f"{interval(row.auroc, row.low, row.high)} (moved along the axis: {row.moved:.2f})"
 
 
-def shown_bands(table: pd.DataFrame) -> pd.DataFrame:
+def band_cells(table: pd.DataFrame) -> pd.DataFrame:
     """`band_table` as a page shows it."""
-    cells = [interval_cell(*row) for row in table[["auroc", "low", "high"]].itertuples(index=False)]
+    cells = [interval(*row, line="\n") for row in table[["auroc", "low", "high"]].itertuples(index=False)]
     moved = [f"{value:.2f}" for value in table.moved]
     return pd.DataFrame({"pathway": table.pathway, "spectra": table.spectra, "AUROC": cells, "weights moved": moved})
-
-
-def true_accuracy(run: Run, model: str) -> Interval:
-    """Accuracy of a model's test predictions against the true class of each pixel, not the image's label."""
-    from shown.data_and_models import out_of_fold
-
-    data = stages.prepared(run)
-    rows = np.flatnonzero(data.label.values >= 0)
-    predicted, truth = out_of_fold(run, model)[rows], data.truth_class.values.astype(int)[rows]
-    known = truth >= 0
-    rows, hits = rows[known], (predicted == truth)[known].astype(float)
-    return over_groups(run, np.mean, rows, hits)

@@ -1,17 +1,15 @@
-"""What the chapter "Your data" shows: two public sets, from the file to what they can and cannot tell.
+"""What the chapter "Your data" shows of two public sets, from the file to what they can and cannot tell.
 
 A set that cannot be fetched is a sentence instead of spectra, so that the chapter also runs without a network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
@@ -24,7 +22,7 @@ from ftirlib.sources.packages import get_public_set, import_options
 from ftirlib.spectra.importing.readers import import_spectra, plan_import
 from ftirlib.spectra.model import as_image, read_absorbance
 from ftirlib.spectra.prepare.quality import tissue_mask
-from shown.data_and_models import Picture, absorbance_picture
+from shown.data import Picture, absorbance_picture
 
 N_SPLITS = 5
 SPLITS = ("at random", "at random, copies together", "neighbours in the file together")
@@ -129,22 +127,14 @@ def blocks(label: np.ndarray) -> np.ndarray:
     return block
 
 
-def map_pictures(one: Fetched) -> list[Picture]:
+def map_pictures(one: Fetched) -> list[Picture | None]:
     """Amide I absorbance of the section, and which of its pixels the quality test keeps (1) or not (0)."""
     data = one.data
+    if data is None:
+        return [None, None]
     kept = tissue_mask(read_absorbance(data, np.arange(data.sizes["spectrum"])), data.wavenumber.values)
     usable = Picture("usable tissue", as_image(data, 0, kept.astype(float)), float(data.attrs["pixel_size_um"]))
     return [absorbance_picture(data, 0, "absorbance at 1650 cm⁻¹"), usable]
-
-
-def draw_or_say(ax: Axes, one: Fetched, draw: Callable[[Axes], object]) -> Axes:
-    """Let `draw` fill the axes, or write there why there is nothing to draw."""
-    if one:
-        draw(ax)
-        return ax
-    ax.set_axis_off()
-    ax.text(0.5, 0.5, one.why_not, ha="center", va="center", wrap=True)
-    return ax
 
 
 def headline(components: Fetched, section: Fetched, scored: Scored | None) -> str:

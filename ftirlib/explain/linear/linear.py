@@ -80,7 +80,7 @@ class LinearClassifier:
     context : (n_contexts,) int
         Number of each context in its `Contexts`.
     recipe : list of mappings, optional
-        Preparation of the spectra (`ftirlib.spectra.prepare.prepared.recipe_of` a data set); a data set with another
+        Preparation of the spectra (`ftirlib.spectra.prepare.recipe.recipe_of` a data set); a data set with another
         is refused. Plain arrays carry no recipe and cannot be checked.
 
     Examples
@@ -262,7 +262,7 @@ class LinearClassifier:
 
     def _check(self, spectra, wavenumber) -> np.ndarray:
         if hasattr(spectra, "data_vars"):  # a data set; imported here, since arrays need NumPy alone
-            from ftirlib.spectra.prepare.prepared import absorbance_for
+            from ftirlib.spectra.prepare.recipe import absorbance_for
 
             spectra = absorbance_for(self.recipe, spectra, taker="the linear model")
             wavenumber = spectra["wavenumber"].values if wavenumber is None else wavenumber

@@ -66,8 +66,8 @@ def draw_architecture(ax: Axes, layer_rows) -> Axes:
         for x in above:
             _arrow(ax, (x, upper - height), (x if len(above) > 1 else below[0], lower))
     for row in notes:
-        what = f"{row['step']}: {row['layer']}" if row["layer"] else row["step"]
-        ax.text(0.015, top - 0.1, what, ha="left", va="top", fontsize=11, color=BLACK)
+        text = f"{row['step']}: {row['layer']}" if row["layer"] else row["step"]
+        ax.text(0.015, top - 0.1, text, ha="left", va="top", fontsize=11, color=BLACK)
         ax.text(0.985, top - 0.1, _count(row), ha="right", va="top", fontsize=11, color=BLACK)
         top -= 0.62
     ax.set(xlim=(0, 1), ylim=(top, 0.1))

@@ -1,4 +1,4 @@
-"""Autoencoders compared: the terms of their loss, the price of longer sequences, and controls of their contexts.
+"""Comparison of autoencoders: terms of their loss, cost of longer sequences, and controls of their contexts.
 
 After Kingma et al. 2014 (arXiv:1406.5298), equations 6 to 9, term by term.
 """
@@ -30,8 +30,8 @@ def draw_term(ax: Axes, histories: Mapping[str, Sequence[Mapping]], term: str) -
     ----------
     ax : Axes
     histories : mapping of str to sequence of mapping
-        By name, the `history_` of a CrimeVAE. One that never had the term (classification without supervision) is
-        left out. The epoch kept, that of the least ``validation``, is marked.
+        By name, the `history_` of a CrimeVAE; a history without the term (classification without supervision) is left
+        out. The epoch with the least ``validation``, whose weights were kept, is marked.
     term : str
         One of `TERMS`, or ``validation``.
 
@@ -67,7 +67,7 @@ def share_legend(axes: Sequence[Axes], *, n_columns: int = 4) -> None:
     Parameters
     ----------
     axes : sequence of Axes
-        Of one figure with the constrained layout. What any of them names is named once.
+        Of one figure with the constrained layout. A name that several of them have is listed once.
     n_columns : int
 
     Raises
@@ -78,12 +78,12 @@ def share_legend(axes: Sequence[Axes], *, n_columns: int = 4) -> None:
     named = {}
     for ax in np.ravel(axes):
         if legend := ax.get_legend():
-            found = zip([text.get_text() for text in legend.get_texts()], legend.legend_handles)
+            entries = zip([text.get_text() for text in legend.get_texts()], legend.legend_handles)
             legend.remove()
         else:
             handles, labels = ax.get_legend_handles_labels()
-            found = zip(labels, handles)
-        for name, handle in found:
+            entries = zip(labels, handles)
+        for name, handle in entries:
             named.setdefault(name, handle)
     if not named:
         raise DataError("no legend to share; draw into the axes first.")

@@ -33,12 +33,12 @@ def draw_score_bars(
     ----------
     ax : Axes
     table : DataFrame
-        One row per model and score, columns ``model, score, mean, sd, low, high, majority``. What is NaN is not
-        drawn; a mean that is NaN is marked "undefined".
+        One row per model and score, columns ``model, score, mean, sd, low, high, majority``. NaN is not drawn;
+        a mean that is NaN is marked "undefined".
     scores : sequence of str
-        Which scores, from left to right; known names get their titles.
+        Scores from left to right; known names get their titles.
     models : sequence of str, optional
-        Which models, from left to right; default: all, in the order of the table.
+        Models from left to right; default: all, in the order of the table.
 
     Returns
     -------

@@ -119,7 +119,7 @@ def draw_agreement(ax: Axes, ours, reference, *, names: tuple[str, str], note: s
         About square.
     ours, reference : arrays of one shape
     names : (str, str)
-        What the two are, for the axes' labels: ours (vertical), then the reference (horizontal).
+        Names of the two for the axes' labels: ours (vertical), then the reference (horizontal).
     note : str
         Written into the corner, for instance the largest difference.
 

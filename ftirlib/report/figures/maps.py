@@ -45,11 +45,11 @@ def draw_image(
     mark : (n_rows, n_cols) bool, optional
         Pixels to point at.
     mark_name : str
-        What they are, for the legend.
+        Name of the marked pixels in the legend.
     circles : bool
         Circles round marked pixels that lie within two pixels of each other.
     colour_name : str
-        What the colour means; without it there is no colour bar.
+        Meaning of the colour; without it there is no colour bar.
     limits : (low, high), optional
         Values at the two ends of the colours; default: the smallest and the largest there are.
 
@@ -172,8 +172,8 @@ def draw_context_map(ax: Axes, numbers, n_contexts: int, *, pixel_size_um: float
     colours = context_marks(n_contexts)[0]
     options = {"vmin": -1.5, "vmax": n_contexts - 0.5, "interpolation": "nearest"}
     ax.imshow(numbers, cmap=ListedColormap([PALE, *colours]), **options)
-    found, counts = np.unique(numbers[numbers >= 0].astype(int), return_counts=True)
-    write_names(ax, [(str(k), np.argwhere(numbers == k)[:, ::-1]) for k in found[counts >= counts.sum() / 20]])
+    present, counts = np.unique(numbers[numbers >= 0].astype(int), return_counts=True)
+    write_names(ax, [(str(k), np.argwhere(numbers == k)[:, ::-1]) for k in present[counts >= counts.sum() / 20]])
     _bare(ax, numbers.shape[1], pixel_size_um)
     return ax
 
@@ -190,7 +190,7 @@ def draw_tissue(
     pixel_size_um: float = float("nan"),
     title: str = "",
 ) -> None:
-    """Draw one image as its prediction, how sure that is, its contexts and, where it is known, the truth.
+    """Draw an image as its prediction, the confidence, the contexts and, where it is known, the truth.
 
     Parameters
     ----------

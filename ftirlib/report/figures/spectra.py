@@ -1,4 +1,4 @@
-"""Spectra and what they are explained by, drawn over wavenumbers from high to low.
+"""Spectra and the weights that explain them, drawn over wavenumbers from high to low.
 
 Context spectra after Figure 3d of Hartigan, Azevedo & Liò.
 """

@@ -57,7 +57,7 @@ _HATCHES = ["", "//", "...", "\\\\", "xx", "--", "oo", "++", "||"]
 
 @dataclass(frozen=True)
 class Mark:
-    """How one of several things is drawn: by colour and, for those who see none, by shape too."""
+    """Look of one of several classes: colour and, for readers who see none, shape."""
 
     colour: str
     linestyle: str | tuple
@@ -109,7 +109,7 @@ def publish(figure: Figure, path_stem: str | os.PathLike) -> tuple[Path, Path]:
     stem = Path(path_stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     svg, pdf = (stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "pdf"))
-    # A date and a random salt for the identifiers are all that makes two drawings of one figure differ.
+    # Two drawings of one figure would differ by their date and by a random salt of their identifiers.
     with matplotlib.rc_context({"svg.hashsalt": stem.name}):
         figure.savefig(svg, metadata={"Date": None})
         figure.savefig(pdf, metadata={"CreationDate": None})

@@ -1,4 +1,4 @@
-"""Which explainer finds the bands a simulation planted: AUROC over wavenumbers, with its interval over patients.
+"""Recovery of planted bands by explainers: AUROC over wavenumbers, with its interval over patients.
 
 Area under the curve as a rank sum: Hanley & McNeil 1982 (10.1148/radiology.143.1.7063747); mask and ranks are those
 of `ftirlib.report.truth.truth`.
@@ -73,8 +73,7 @@ def band_recovery_table(
         ``auroc``, ``low``, ``high``, ``standard_error`` (NaN with a single group). Chance is 0.5, but weights and
         bands are smooth, so they meet by luck more often than single wavenumbers would: ``moved_sd`` is the
         standard deviation of `auroc` when all weights are moved along the axis together (ends joined), over every
-        distance, and ``moved_share`` the share of distances at which it is at least as large, the one found
-        included.
+        distance, and ``moved_share`` the share of distances, 0 included, at which it is at least as large.
 
     Raises
     ------
@@ -88,9 +87,9 @@ def band_recovery_table(
     >>> import numpy as np
     >>> axis = np.arange(1000.0, 1100.0)
     >>> bands = [{"pathway": "cancer", "centre": 1080.0, "fwhm": 20.0}]
-    >>> found = np.tile(np.exp(-(((axis - 1080) / 10) ** 2)), (4, 1))
+    >>> weights = np.tile(np.exp(-(((axis - 1080) / 10) ** 2)), (4, 1))
     >>> table = band_recovery_table(
-    ...     {"right": found, "wrong": 1 - found}, [1, 1, 1, 1], ["a", "a", "b", "b"],
+    ...     {"right": weights, "wrong": 1 - weights}, [1, 1, 1, 1], ["a", "a", "b", "b"],
     ...     wavenumber=axis, bands=bands, pathway_names=["healthy", "cancer"],
     ... )
     >>> table[["attribution", "pathway", "auroc"]].values.tolist()
@@ -106,16 +105,16 @@ def band_recovery_table(
     table = []
     for name, values in weights.items():
         values = _weights(name, values, (pathway.size, axis.size))
-        for code, one in enumerate(pathway_names):
-            mask, mine = band_mask(axis, bands, one), pathway == code
+        for code, planted in enumerate(pathway_names):
+            mask, mine = band_mask(axis, bands, planted), pathway == code
             if mask.any() and not mask.all() and mine.any():
                 row = _score(values[mine], groups[mine], mask, of, options)
-                table.append({"attribution": name, "pathway": one, "spectra": int(mine.sum()), **row})
+                table.append({"attribution": name, "pathway": planted, "spectra": int(mine.sum()), **row})
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
 def _score(weights, groups, mask, of: str, options: Mapping) -> dict[str, float]:
-    """The columns of one row; resamples are computed from sums per group, which is all that the means need."""
+    """The columns of one row; resamples are computed from sums per group, since means need no more."""
     names, codes = np.unique(groups, return_inverse=True)
     size = np.bincount(codes)
     if of == "spectra":

@@ -1,4 +1,4 @@
-"""How far contexts follow planted pathways, over all folds and with intervals over patients.
+"""Agreement of contexts with planted pathways, over all folds and with intervals over patients.
 
 Adjusted Rand index: Hubert & Arabie 1985 (10.1007/BF01908075). Spectra are counted once per patient: a draw of
 patients is then a sum of their counts, however many spectra there are.
@@ -22,7 +22,7 @@ MEASURES = ("purity", "adjusted_rand", "within")
 def within_classes(counts) -> float:
     """Adjusted Rand index among the spectra of each true class that several pathways lead to, averaged by spectra.
 
-    Do contexts tell pathways to the same class apart? Telling classes apart alone gives nothing here.
+    It is high where contexts tell pathways to the same class apart; telling classes apart alone gives 0.
 
     Parameters
     ----------
@@ -112,18 +112,15 @@ def pathway_agreement(
         values = np.array([_mean_over_folds(fold, table) for table in tables])
         return np.concatenate([values, values[first] - values[second]])  # (kinds + pairs, measures)
 
-    found = grouped_bootstrap(statistic, np.arange(len(names)), fold, *tables, **bootstrap)
+    interval = grouped_bootstrap(statistic, np.arange(len(names)), fold, *tables, **bootstrap)
     rows = [
-        {"measure": m, "value": found.estimate[i, j], "low": found.low[i, j], "high": found.high[i, j]}
-        for i in range(len(kinds) + len(pairs))
-        for j, m in enumerate(MEASURES)
+        (*compared, measure, interval.estimate[i, j], interval.low[i, j], interval.high[i, j])
+        for i, compared in enumerate([*((kind, None) for kind in kinds), *pairs])
+        for j, measure in enumerate(MEASURES)
     ]
-    per = len(MEASURES)
-    values = pd.DataFrame([{"contexts": kinds[i // per], **row} for i, row in enumerate(rows[: per * len(kinds)])])
-    columns = ["contexts", "less", "measure", "value", "low", "high"]
-    rest = rows[per * len(kinds) :]
-    differences = [{"contexts": pairs[i // per][0], "less": pairs[i // per][1], **row} for i, row in enumerate(rest)]
-    return values, pd.DataFrame(differences, columns=columns)
+    table = pd.DataFrame(rows, columns=["contexts", "less", "measure", "value", "low", "high"])
+    n_values = len(kinds) * len(MEASURES)
+    return table[:n_values].drop(columns="less"), table[n_values:].reset_index(drop=True)
 
 
 def _mean_over_folds(fold, table) -> np.ndarray:

@@ -7,8 +7,10 @@ doi:10.1038/nprot.2014.110): height of the amide I band and signal-to-noise rati
 from __future__ import annotations
 
 import numpy as np
+from pydantic import Field
 
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.settings import Group
 from ftirlib.spectra.prepare.steps import check_axis, in_window
 
 AMIDE = (1600.0, 1700.0)  # cm-1; holds the maximum of amide I in any tissue
@@ -16,11 +18,19 @@ ANCHORS = ((1585.0, 1600.0), (1780.0, 1800.0))  # trough towards amide II; above
 NOISE = (1765.0, 1800.0)  # no tissue or paraffin band lies here
 NOISE_POLYNOMIAL = 2  # tail of the ester band and scatter under the noise window
 
-# Defaults of `tissue_mask`. Two absorbance units let 1 % of the light through, where stray light and the
-# detector's nonlinearity bend bands; a tenth is about what scatter alone can feign. Both are in raw absorbance.
+# Two absorbance units let 1 % of the light through, where stray light and the detector's nonlinearity bend bands; a
+# tenth is about what scatter alone can feign. Both are in raw absorbance.
 MINIMUM_AMIDE = 0.1
 MAXIMUM_AMIDE = 2.0
 MINIMUM_SNR = 10.0
+
+
+class TissueLimits(Group):
+    """Limits of `tissue_mask`."""
+
+    minimum_amide: float = Field(MINIMUM_AMIDE, gt=0, description="smallest amide I absorbance of tissue")
+    maximum_amide: float = Field(MAXIMUM_AMIDE, gt=0, description="largest amide I absorbance that is not saturated")
+    minimum_snr: float = Field(MINIMUM_SNR, ge=0, description="smallest signal-to-noise ratio")
 
 
 def assess(absorbance, wavenumber) -> dict[str, np.ndarray]:

@@ -6,6 +6,10 @@ scatter and baseline, normalisation.
 A recipe is a list that JSON and YAML can hold, one step each: ``[{"cut": {"low": 1000, "high": 1800}},
 {"emsc": {"interferents": ["paraffin"]}}, {"vector": {}}]``. No step learns anything from the spectra, so a
 recipe may be applied to a whole data set before the folds are made.
+
+A model sees numbers only: absorbances that were normalised in another way have the same shape and give plausible,
+wrong classes. The recipe that a data set carries is therefore compared with the one the model was made from. A plain
+array carries none and cannot be checked.
 """
 
 from __future__ import annotations
@@ -15,12 +19,14 @@ import inspect
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
+from pydantic import Field
 
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.files import plain
 from ftirlib.spectra.model import (
     CHUNK,
     SPECTRUM_COORDS,
@@ -31,7 +37,7 @@ from ftirlib.spectra.model import (
 )
 from ftirlib.spectra.prepare.emsc import EMSC
 from ftirlib.spectra.prepare.me_emsc import MEEMSC
-from ftirlib.spectra.prepare.quality import assess, tissue_mask
+from ftirlib.spectra.prepare.quality import TissueLimits, assess, tissue_mask
 from ftirlib.spectra.prepare.steps import (
     SNV,
     AmideINormalise,
@@ -56,6 +62,19 @@ STEPS: dict[str, type[SpectralStep]] = {
     "amide": AmideINormalise,
 }
 QUALITY = ("auto", "tissue", "none")
+
+
+class PreparationSettings(TissueLimits):
+    """From raw absorbance to what the models see; nothing here is learned from the data."""
+
+    recipe: list[dict[str, dict[str, Any]]] = Field([], description="steps in order, each {name: parameters}")
+    quality: Literal[QUALITY] = Field("auto", description="which pixels to keep; auto: tissue in raw images")
+
+    @property
+    def steps(self) -> dict[str, Any]:
+        """The arguments of `Preparation`: recipe, quality, and limits where they count."""
+        limits = self.model_dump(include=set(TissueLimits.model_fields))
+        return {"recipe": self.recipe, "quality": self.quality, "limits": None if self.quality == "none" else limits}
 
 
 class Recipe(SpectralStep):
@@ -137,6 +156,133 @@ def build_recipe(steps, wavenumber) -> Recipe:
     return Recipe(steps=steps, wavenumber=wavenumber).fit()
 
 
+def recipe_of(data: xr.Dataset) -> list[dict]:
+    """Every step that a data set has been through, with all its parameters; empty for spectra as imported.
+
+    Raises
+    ------
+    DataError
+        When the attribute ``recipe`` holds steps that do not exist.
+    """
+    try:
+        return full_recipe(data.attrs.get("recipe", []))
+    except SettingsError as error:
+        raise DataError(f"the data set says it was prepared in a way that is unknown here: {error}") from None
+
+
+def full_recipe(steps: Sequence) -> list[dict]:
+    """A recipe with every parameter spelt out, in plain numbers, texts and lists that JSON can hold.
+
+    Recipes that do the same have equal full ones, and a stored one keeps its meaning should a default ever change.
+
+    Raises
+    ------
+    SettingsError
+        As `check_recipe`.
+
+    Examples
+    --------
+    >>> full_recipe([{"cut": {"low": 1000}}, {"vector": None}])
+    [{'cut': {'low': 1000, 'high': None}}, {'vector': {}}]
+    """
+    return [{name: plain({**_defaults(name), **parameters})} for name, parameters in check_recipe(steps)]
+
+
+def recipe_text(steps: Sequence) -> str:
+    """A recipe in one line: each step with the parameters that are not its defaults.
+
+    Examples
+    --------
+    >>> recipe_text([{"cut": {"low": 1000, "high": 1800}}, {"emsc": {"order": 2}}, {"vector": {}}])
+    'cut (low 1000, high 1800), emsc, vector'
+    """
+    texts = []
+    for step in full_recipe(steps):
+        ((name, parameters),) = step.items()
+        defaults = plain(_defaults(name))
+        chosen = [f"{key} {_short(value)}" for key, value in parameters.items() if value != defaults[key]]
+        texts.append(f"{name} ({', '.join(chosen)})" if chosen else name)
+    return ", ".join(texts) or "nothing (spectra as imported)"
+
+
+def check_prepared(recipe: Sequence | None, data: xr.Dataset | Sequence, *, taker: str = "the model") -> None:
+    """Refuse spectra that were not prepared as a model's own were.
+
+    Parameters
+    ----------
+    recipe : sequence of mappings {name: parameters}, or None
+        Of the spectra that the model was made from. None: not recorded, so that nothing can be checked.
+    data : xarray.Dataset, or sequence of mappings
+        The new spectra, or the steps that they have been and will be through.
+    taker : str
+        What takes them, for the message.
+
+    Raises
+    ------
+    DataError
+        Naming both recipes.
+
+    Examples
+    --------
+    >>> check_prepared([{"vector": {}}], [{"snv": {}}])
+    Traceback (most recent call last):
+    ...
+    ftirlib.errors.DataError: the spectra were prepared by: snv; but the model takes spectra prepared by: vector; \
+import the spectra anew and prepare them so.
+    """
+    if recipe is None:
+        return
+    found = recipe_of(data) if isinstance(data, xr.Dataset) else full_recipe(data)
+    wanted = full_recipe(recipe)
+    if found == wanted:
+        return
+    texts = recipe_text(found), recipe_text(wanted)
+    where = ""
+    if texts[0] == texts[1]:  # they differ in long lists of numbers, which the text only counts
+        k = next(k for k, (a, b) in enumerate(zip(found, wanted), 1) if a != b)
+        where = f" with other values in step {k}"
+    raise DataError(
+        f"the spectra were prepared by: {texts[0]}; but {taker} takes spectra prepared by: {texts[1]}{where}; "
+        "import the spectra anew and prepare them so."
+    )
+
+
+def absorbance_for(recipe: Sequence | None, spectra, *, taker: str = "the model"):
+    """The spectra that a model may take: of a data set, its absorbance, once its recipe is found to be the model's.
+
+    Parameters
+    ----------
+    recipe, taker
+        As in `check_prepared`.
+    spectra : xarray.Dataset or (n_spectra, n_wavenumbers) array
+        An array carries no recipe: it is passed on as it is, unchecked.
+
+    Returns
+    -------
+    xarray.DataArray with its ``wavenumber``, or what was given
+
+    Raises
+    ------
+    DataError
+        As `check_prepared`.
+    """
+    if not isinstance(spectra, xr.Dataset):
+        return spectra
+    check_prepared(recipe, spectra, taker=taker)
+    return spectra["absorbance"]
+
+
+def _defaults(name: str) -> dict:
+    parameters = inspect.signature(STEPS[name]).parameters
+    return {key: p.default for key, p in parameters.items() if key != "wavenumber"}
+
+
+def _short(value) -> str:
+    if isinstance(value, list):
+        return f"of {len(value)} values" if len(value) > 8 else " and ".join(map(_short, value))
+    return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else f"{value}"
+
+
 class Kept(NamedTuple):
     """What is kept of one block of spectra.
 
@@ -187,7 +333,7 @@ class Preparation:
         done = list(data.attrs.get("recipe", []))
         if quality not in QUALITY:
             raise SettingsError(f"quality must be one of {', '.join(QUALITY)}, not {quality!r}.")
-        allowed = [name for name, p in inspect.signature(tissue_mask).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        allowed = TissueLimits.model_fields
         if unknown := sorted(set(limits or {}) - set(allowed)):
             raise SettingsError(f"quality has no limit '{unknown[0]}'; it takes {', '.join(allowed)}.")
         if limits and quality == "none":
@@ -198,7 +344,7 @@ class Preparation:
             grid = {"low": onto[0], "high": onto[-1], "step": float(np.median(np.diff(onto)))}
             self._resample, self._axis = Resample(wavenumber=self._axis, **grid).fit(), onto
         self._test = quality if quality != "auto" else "tissue" if has_images(data) and not done else "none"
-        self._limits = {**_limit_defaults(allowed), **(limits or {})} if self._test == "tissue" else {}
+        self._limits = TissueLimits(**limits or {}).model_dump() if self._test == "tissue" else {}
         self._recipe = build_recipe(recipe, self._axis)
         self._steps = [*done, *({name: parameters} for name, parameters in check_recipe(recipe))]
         self.wavenumber = self._recipe.wavenumber_
@@ -335,11 +481,6 @@ def prepare_spectra(
 def _take(variable: xr.Variable, rows: np.ndarray) -> xr.Variable:
     """Of a variable, perhaps on disk, what belongs to some neighbouring rows: read together, then picked."""
     return variable.isel(spectrum=slice(rows[0], rows[-1] + 1)).load().isel(spectrum=rows - rows[0])
-
-
-def _limit_defaults(names) -> dict[str, float]:
-    parameters = inspect.signature(tissue_mask).parameters
-    return {name: parameters[name].default for name in names}
 
 
 def _refuse_unusable(block: np.ndarray, start: int, data: xr.Dataset) -> None:
