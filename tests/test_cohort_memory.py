@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from shown.scale import limit_text
 
+from ftirlib.classify import prediction
 from ftirlib.method import data as data_stages
 from ftirlib.method import models, reasons
 from ftirlib.method import scores as score_stages
@@ -79,7 +80,9 @@ def split(folder):
 
 def predict(folder):
     data = open_spectra(folder / "s.zarr", codes=False)
-    models.save_probabilities(folder, Chance(), data, data_stages.read_fold(folder, 0))
+    prediction.save_probabilities(
+        folder / "probabilities.npz", Chance(), data, models.answered(data_stages.read_fold(folder, 0))
+    )
 
 
 def score(folder):

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ftirlib.classify.prediction import full_probabilities
 from ftirlib.engine.driver import Artefact, Task, once, untracked
 from ftirlib.engine.store import folder_fingerprint
 from ftirlib.files import read_json, write_json
 from ftirlib.method.data import FOLDS, STORE, given_or_made, prepare, read_fold, split
-from ftirlib.method.models import PROBABILITIES, baseline, full_probabilities, member
+from ftirlib.method.models import PROBABILITIES, baseline, member
 from ftirlib.method.run import Run
 from ftirlib.spectra.folds import N_SETS, SIDES, Fold
 from ftirlib.spectra.model import open_spectra
@@ -400,6 +401,6 @@ def tsne(run: Run) -> np.ndarray:
 
 def map_features(out, work, *, features, seed):
     """Map the fused features."""
-    from ftirlib.classify.fusion.embedding import tsne_map
+    from ftirlib.classify.fusion.leak import tsne_map
 
     np.savez(out / "map.npz", places=tsne_map(read_features(features), random_state=seed))

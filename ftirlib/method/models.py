@@ -44,11 +44,12 @@ def baselines(run: Run) -> dict[tuple[str, int], Artefact]:
 def baseline(out, work, *, spectra, folds, fold, model, components):
     """Train a baseline on one fold and keep its probabilities of the validation and the test set."""
     from ftirlib.classify.baselines import make_baseline
+    from ftirlib.classify.prediction import save_probabilities
 
     data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
     estimator = make_baseline(model, n_components=components)
     estimator.fit(Rows.of(data, rows.train), data.label.values[rows.train])
-    save_probabilities(out, estimator, data, rows)
+    save_probabilities(out / PROBABILITIES, estimator, data, answered(rows))
 
 
 @once
@@ -83,8 +84,9 @@ def task_seed(run: Run, *parts: int) -> int:
 
 def member(out, work, *, spectra, folds, fold, training, network, device, seed):
     """Train one MSCNN and keep its probabilities; an interrupted training goes on from its checkpoint."""
-    from ftirlib.classify.device import choose_device
+    from ftirlib.classify.checks import choose_device
     from ftirlib.classify.mscnn import MSCNNSettings
+    from ftirlib.classify.prediction import save_probabilities
     from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
     from ftirlib.spectra.prepare.recipe import recipe_of
 
@@ -109,7 +111,7 @@ def member(out, work, *, spectra, folds, fold, training, network, device, seed):
         checkpoint=work / "training.safetensors",
     )
     classifier.save(out / "model")
-    save_probabilities(out, classifier, data, rows)
+    save_probabilities(out / PROBABILITIES, classifier, data, answered(rows))
 
 
 @once
@@ -155,20 +157,9 @@ def vote_together(out, work, *, members, threshold, voting):
     write_json(out / "selection.json", selection)
 
 
-def save_probabilities(out: Path, estimator, data, fold: Fold) -> None:
-    """Write the probabilities (n, n_classes) of the validation and the test set, whose spectra are read in blocks."""
-    from ftirlib.classify.streaming import predict_blocks
-
-    n_classes = len(data.attrs["class_names"])
-    known = {side: predict_blocks(estimator, data, rows=getattr(fold, side)) for side in SIDES[1:]}
-    np.savez(out / PROBABILITIES, **{side: full_probabilities(estimator, p, n_classes) for side, p in known.items()})
-
-
-def full_probabilities(estimator, probabilities: np.ndarray, n_classes: int) -> np.ndarray:
-    """Probabilities (n, n_classes) with zero columns for classes that the training set lacked."""
-    full = np.zeros((len(probabilities), n_classes), np.float32)
-    full[:, np.asarray(estimator.classes_, int)] = probabilities
-    return full
+def answered(rows: Fold) -> dict[str, np.ndarray]:
+    """Rows of the sides that a model gives probabilities of: its validation and its test set."""
+    return {side: getattr(rows, side) for side in SIDES[1:]}
 
 
 def read_probabilities(folder: str | Path, side: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ftirlib.classify.prediction import full_probabilities
 from ftirlib.engine.driver import Artefact, Driver, Task, key_of
 from ftirlib.engine.lock import holder_of
 from ftirlib.engine.places import is_remote
@@ -24,7 +25,6 @@ from ftirlib.engine.store import Store
 from ftirlib.errors import DataError, SettingsError, StoreError
 from ftirlib.files import fingerprint
 from ftirlib.method.data import FOLDS, SHOWN, STORE, prepared_store, read_fold
-from ftirlib.method.models import full_probabilities
 from ftirlib.method.pictures import draw_predictions
 from ftirlib.method.reasons import explained_rows, latent_points, make_lime
 from ftirlib.method.run import code_behind, read_run_settings

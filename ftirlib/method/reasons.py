@@ -77,7 +77,7 @@ def _chosen_rows(spectra, folds, key, fold, side, most, seed) -> np.ndarray:
 @lru_cache(maxsize=1)  # the noise, the matrices and the networks serve all shards that a worker meets
 def _explainer(spectra, folds, voters, key, fold, settings, device, seed):
     """LIME, and the ensemble that it explains."""
-    from ftirlib.classify.device import choose_device
+    from ftirlib.classify.checks import choose_device
     from ftirlib.classify.ensemble import EMSCNN
 
     network = EMSCNN.load(Path(voters) / "model", device=str(choose_device(device)))
@@ -201,7 +201,7 @@ def vae(out, work, *, spectra, explanations, folds, fold, voters, settings, labe
 
 def make_vae(settings: dict, device: str, seed: int, n_wavenumbers: int):
     """A CrimeVAE, not yet trained, and a warning where its patch does not divide its input."""
-    from ftirlib.classify.device import choose_device
+    from ftirlib.classify.checks import choose_device
     from ftirlib.explain.crime.vae import CrimeVAE
 
     patch = token_patch(settings["variant"], settings["patch"], n_wavenumbers)

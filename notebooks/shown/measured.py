@@ -6,6 +6,8 @@ doi:10.1145/2939672.2939778).
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from ftirlib.errors import StoreError

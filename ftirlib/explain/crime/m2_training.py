@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from ftirlib.classify.checkpoint import resume, save_checkpoint
+from ftirlib.classify.loop import resume, save_checkpoint
 from ftirlib.errors import ModelError
 from ftirlib.explain.crime.m2 import M2, Terms, best_noise
 from ftirlib.settings import Group

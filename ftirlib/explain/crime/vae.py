@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from sklearn.base import BaseEstimator
 
-from ftirlib.classify.checkpoint import data_hash
+from ftirlib.classify.loop import data_hash
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import ModelError, SettingsError
 from ftirlib.explain.crime.contexts import STABILITY_FLOOR, check_stability
