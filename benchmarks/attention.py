@@ -20,7 +20,8 @@ import torch
 from machine import machine
 
 from ftirlib.engine.store import peak_memory_mb
-from ftirlib.explain.crime.m2 import M2, NetworkSettings, TransformerDecoder
+from ftirlib.explain.crime.m2 import M2, TransformerDecoder
+from ftirlib.explain.crime.settings import NetworkSettings
 
 N_CLASSES, THREADS = 4, 1
 

@@ -23,6 +23,7 @@ import numpy as np
 from machine import machine
 
 from ftirlib.classify.boosting import boost
+from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 from ftirlib.engine.store import peak_memory_mb
 from ftirlib.files import write_json
 from ftirlib.method import data as data_stages
@@ -102,8 +103,8 @@ def network(folder: Path, common: dict) -> None:
         _made(folder / "work"),
         **common,
         fold=0,
-        training=TRAINING,
-        network=NETWORK,
+        training=TrainingSettings(**TRAINING),
+        network=MSCNNSettings(**NETWORK),
         device="cpu",
         seed=SEED,
     )

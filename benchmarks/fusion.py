@@ -15,8 +15,9 @@ import torch
 from machine import machine
 
 from ftirlib.classify.fusion.estimator import FusionClassifier
-from ftirlib.classify.fusion.features import FeatureExtractor, FeatureSettings
+from ftirlib.classify.fusion.features import FeatureExtractor
 from ftirlib.classify.fusion.raster import KINDS, Raster
+from ftirlib.classify.fusion.settings import FeatureSettings
 from ftirlib.classify.fusion.weights import BACKBONES
 from ftirlib.spectra.simulate.complexes import simulate_complexes
 

@@ -14,7 +14,7 @@ import numpy as np
 from lime.lime_tabular import LimeTabularExplainer
 
 from ftirlib import MSCNNClassifier
-from ftirlib.classify.training import TrainingSettings
+from ftirlib.classify.settings import TrainingSettings
 from ftirlib.method.settings import read_settings
 from ftirlib.spectra.model import read_absorbance
 from ftirlib.spectra.prepare.recipe import prepare_spectra

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ftirlib.classify.loop import TrainingSettings, train
-from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
+from ftirlib.classify.loop import train
+from ftirlib.classify.mscnn import MSCNN
+from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 
 WAVENUMBER = np.arange(1000.0, 1801.0)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from copy import copy
+from typing import ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import PydanticUndefined
 
 from ftirlib.errors import SettingsError
 
@@ -45,3 +47,36 @@ class Group(BaseModel):
             complaint = str(first["ctx"]["error"])
             return complaint if not first["loc"] else f"setting '{name}' cannot be {first['input']!r}: {complaint}."
         return f"setting '{name}' cannot be {first['input']!r}: {first['msg']}."
+
+
+Kind = TypeVar("Kind", bound=Group)
+
+
+def stated(kind: type[Group], *names: str) -> type[Group]:
+    """A group of some settings of another, with their types, ranges and descriptions but without defaults.
+
+    A profile states these; the estimator's own class stays the one place that says what they may be.
+
+    Examples
+    --------
+    >>> class Training(Group):
+    ...     epochs: int = 100
+    ...     batch_size: int = 512
+    >>> class Members(stated(Training, "epochs")):
+    ...     count: int
+    >>> members = Members(epochs=3, count=2)
+    >>> part(members, Training)
+    Training(epochs=3, batch_size=512)
+    """
+    fields = {}
+    for name in names:
+        info = copy(kind.model_fields[name])
+        info.default = PydanticUndefined
+        fields[name] = (info.annotation, info)
+    return create_model(f"Stated{kind.__name__}", __base__=Group, **fields)
+
+
+def part(settings: Group, kind: type[Kind], **others) -> Kind:
+    """The settings of one estimator among those of a group that states them, with `others` that no profile states."""
+    names = kind.model_fields.keys() & type(settings).model_fields.keys() - others.keys()
+    return kind(**{name: getattr(settings, name) for name in names}, **others)

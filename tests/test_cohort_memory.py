@@ -9,6 +9,7 @@ import pytest
 from shown.scale import limit_text
 
 from ftirlib.classify import prediction
+from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 from ftirlib.method import data as data_stages
 from ftirlib.method import models, reasons
 from ftirlib.method import scores as score_stages
@@ -107,8 +108,8 @@ def network(folder):
         made(folder / "member"),
         made(folder / "work"),
         **common,
-        training=TRAINING,
-        network=NETWORK,
+        training=TrainingSettings(**TRAINING),
+        network=MSCNNSettings(**NETWORK),
         device="cpu",
         seed=0,
     )

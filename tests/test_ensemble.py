@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.classify.ensemble import EMSCNN, select_members
-from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
+from ftirlib.classify.settings import TrainingSettings
+from ftirlib.classify.training import MSCNNClassifier
 from ftirlib.errors import ModelError, SettingsError
 
 WAVENUMBER = np.linspace(1000.0, 1800.0, 81)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
+from ftirlib.classify.mscnn import MSCNN
 from ftirlib.classify.prediction import FoldedMSCNN, Vote
+from ftirlib.classify.settings import MSCNNSettings
 
 GRID = np.arange(1000.0, 1801.0)
 CORES = {

@@ -10,7 +10,8 @@ from torch import nn
 
 from ftirlib.classify.fusion import weights as module
 from ftirlib.classify.fusion.backbones import EfficientNetB0, ResNet101, calibrate_norms
-from ftirlib.classify.fusion.features import FeatureExtractor, FeatureSettings
+from ftirlib.classify.fusion.features import FeatureExtractor
+from ftirlib.classify.fusion.settings import FeatureSettings
 from ftirlib.classify.fusion.weights import (
     BACKBONES,
     cached_weights,

@@ -11,7 +11,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ftirlib.classify.fusion.estimator import FusionClassifier
 from ftirlib.classify.fusion.fused import FusedFeatureClassifier, oversample
-from ftirlib.classify.fusion.head import HeadCNN, HeadSettings, head_probabilities, train_head
+from ftirlib.classify.fusion.head import HeadCNN, head_probabilities, train_head
+from ftirlib.classify.fusion.settings import HeadSettings
 from ftirlib.errors import DataError, ModelError, SettingsError
 
 AXIS = np.linspace(1000.0, 1800.0, 201)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from lime.lime_tabular import LimeTabularExplainer
 
 from ftirlib.classify.ensemble import EMSCNN
-from ftirlib.classify.loop import TrainingSettings
-from ftirlib.classify.mscnn import MSCNNSettings
+from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 from ftirlib.classify.training import MSCNNClassifier
 from ftirlib.errors import SettingsError
 from ftirlib.explain.lime.lime import SpectralLime

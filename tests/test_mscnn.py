@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftirlib.classify.layers import Dropout, LogisticCurves, convolve_one_channel
-from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, layer_table
+from ftirlib.classify.mscnn import MSCNN, layer_table
+from ftirlib.classify.settings import MSCNNSettings
 from ftirlib.errors import ModelError, SettingsError
 
 PAPER_GRID = np.arange(1000.0, 1801.0)

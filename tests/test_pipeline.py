@@ -23,6 +23,7 @@ from ftirlib import method
 from ftirlib.engine.store import Store
 from ftirlib.explain.crime import context_controls
 from ftirlib.explain.crime.contexts import Contexts
+from ftirlib.explain.crime.settings import VaeSettings
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.method import open_run
 from ftirlib.method.models import task_seed
@@ -129,13 +130,13 @@ def test_a_patch_is_stated_and_scaled_to_the_axis(finished):
     with open_run("smoke", out=finished, changes=SMALL) as run:
         assert context_views.patches_text(run) == "CP: no tokens; TT: patch of 89 points"
     assert [token_patch("TT", 89, n) for n in (801, 401, 81, 3)] == [89, 45, 9, 1]
-    values = {"variant": "TT", "patch": 89}
+    settings = VaeSettings(variant="TT", patch=89)
     with pytest.warns(UserWarning, match="2 x 401 points is no multiple of the patch of 45: .* last 37"):
-        make_vae(values, 0.2, "cpu", 0, 401)
+        make_vae(settings, "cpu", 0, 401)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        make_vae(values, 0.2, "cpu", 0, 801)
-        make_vae(values | {"variant": "CP"}, 0.2, "cpu", 0, 401)
+        make_vae(settings, "cpu", 0, 801)
+        make_vae(VaeSettings(variant="CP"), "cpu", 0, 401)
 
 
 def test_replicates_differ_by_their_seed_and_have_names_of_their_own(tmp_path):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ftirlib.classify.ensemble import EMSCNN
-from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
+from ftirlib.classify.settings import TrainingSettings
+from ftirlib.classify.training import MSCNNClassifier
 from ftirlib.errors import DataError, ModelError
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.spectra.model import make_spectra

@@ -9,9 +9,10 @@ from sklearn.base import clone
 
 from ftirlib.classify.checks import class_codes
 from ftirlib.classify.loop import _is_better, _reason_to_stop, data_hash
-from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
+from ftirlib.classify.mscnn import MSCNN
 from ftirlib.classify.prediction import predict_blocks
-from ftirlib.classify.training import MSCNNClassifier, TrainingResult, TrainingSettings, train
+from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
+from ftirlib.classify.training import MSCNNClassifier, TrainingResult, train
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.model import open_spectra
 from ftirlib.spectra.rows import Rows

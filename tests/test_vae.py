@@ -20,14 +20,14 @@ from ftirlib.explain.crime.m2 import (
     Block,
     ConvEncoder,
     MultiScale,
-    NetworkSettings,
     ScaledTanh,
     TransformerDecoder,
     TransformerEncoder,
     scaled_kernels,
     sinusoids,
 )
-from ftirlib.explain.crime.m2_training import Objective, bound, generator, held_out, spectra_at_once, train
+from ftirlib.explain.crime.m2_training import bound, generator, held_out, spectra_at_once, train
+from ftirlib.explain.crime.settings import NetworkSettings, Objective
 from ftirlib.explain.crime.vae import CrimeVAE
 from ftirlib.spectra.model import CHUNK
 from ftirlib.spectra.rows import Rows

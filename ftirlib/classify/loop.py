@@ -15,68 +15,21 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
 from torch.nn import functional as F
 
 from ftirlib.classify.checks import check_spectra, check_width
 from ftirlib.classify.mscnn import MSCNN
 from ftirlib.classify.prediction import FoldedMSCNN
+from ftirlib.classify.settings import TrainingSettings
 from ftirlib.classify.weights import load_tensors, put_weights, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.files import plain
-from ftirlib.settings import Group
 from ftirlib.spectra.rows import Rows, float32
 
 PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
-
-
-class TrainingSettings(Group):
-    """How an MSCNN is trained; where the authors swept a range, the default is near its middle."""
-
-    epochs: int = Field(100, ge=1, description="most epochs")
-    batch_size: int = Field(
-        512,
-        ge=2,  # batch-norm has no spread of one spectrum
-        description="most spectra in a step; the authors used 3584 for 0.6 million training spectra, the default suits "
-        "data sets a tenth of that size and smaller",
-    )
-    learning_rate: float = Field(
-        8e-4, gt=0, allow_inf_nan=False, description="of AdamW; authors' sweep: 3e-4 to 1.3e-3"
-    )
-    weight_decay: float = Field(0.15, ge=0, allow_inf_nan=False, description="of AdamW; authors' sweep: 0.09 to 0.22")
-    step_epochs: int = Field(
-        8, ge=1, description="epochs after which the learning rate is multiplied by step_factor; authors' sweep: 8 or 9"
-    )
-    step_factor: float = Field(0.5, gt=0, le=1, description="factor of the learning rate")
-    label_smoothing: float = Field(0.2, ge=0, lt=1, description="share of a label given to all classes alike")
-    class_weight: tuple[float, ...] | Literal["balanced"] | None = Field(
-        None,
-        description="weight of each class in the loss, in the order of the codes; null: 1 each; balanced: inversely "
-        "proportional to the class's share of the training spectra; the authors gave hyperplastic 0.28, else 1",
-    )
-    stop_after: int = Field(
-        30,
-        ge=0,
-        description="epochs before the stop rule applies: validation loss not finite or above twice the training loss, "
-        "or every class but one at sensitivity 0",
-    )
-
-    @field_validator("class_weight", mode="plain")
-    @classmethod
-    def _weights_above_0(cls, value):
-        if value is None or (isinstance(value, str) and value == "balanced"):
-            return value
-        try:
-            weights = tuple(float(weight) for weight in value)
-        except (TypeError, ValueError):
-            weights = ()
-        if not weights or not all(0 < weight < math.inf for weight in weights):
-            raise ValueError("it must be None, 'balanced', or a number above 0 for every class")
-        return weights
 
 
 @dataclass

@@ -6,56 +6,16 @@ Hartigan et al. (paper A), Figure 1 and "Model Architecture"; layer sizes as its
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, model_validator
 from torch import nn
 
 from ftirlib.classify.checks import check_wavenumber, grid_text
 from ftirlib.classify.layers import CoreStep, LogisticCurves, Step
+from ftirlib.classify.settings import MSCNNSettings
 from ftirlib.errors import ModelError
-from ftirlib.settings import Group
-
-Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Size = Annotated[int, Field(gt=0)]
-
-
-class MSCNNSettings(Group):
-    """Shape of an MSCNN; the defaults are the published network."""
-
-    n_classes: int = Field(4, ge=2, description="outputs")
-    head_widths: tuple[Width, ...] = Field(
-        (8.0, 25.0, 50.0),
-        min_length=1,
-        description="kernel widths of the parallel first-layer convolutions, cm-1; on a grid, the nearest whole points",
-    )
-    head_strides: tuple[Width, ...] = Field((4.0, 12.0, 25.0), description="their strides, cm-1, one for each width")
-    head_channels: int = Field(8, ge=1, description="channels of each first-layer convolution")
-    core: tuple[tuple[Size, Size, Size], ...] = Field(
-        ((8, 15, 7), (16, 9, 4), (32, 9, 4), (64, 2, 1)),
-        min_length=1,
-        description="convolutions over the joined heads, each (channels, kernel, stride) in points of its own input, "
-        "which has no unit",
-    )
-    dense: tuple[Size, ...] = Field(
-        (32, 16), min_length=1, description="widths of the fully connected layers before the output"
-    )
-    dropout: float = Field(0.1, ge=0, lt=1, description="the authors' sweep preferred 0.01 to 0.2")
-    leak: float = Field(
-        0.38, allow_inf_nan=False, description="negative slope of LeakyReLU; the authors' sweep preferred 0.2 to 0.56"
-    )
-
-    @model_validator(mode="after")
-    def _one_stride_a_width(self):
-        if len(self.head_widths) != len(self.head_strides):
-            raise ValueError(
-                f"there are {len(self.head_widths)} head widths and {len(self.head_strides)} head strides; "
-                "give one stride per width, and at least one of each."
-            )
-        return self
 
 
 class MSCNN(nn.Module):

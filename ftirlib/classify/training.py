@@ -17,9 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ftirlib.classify.checks import check_spectra, check_wavenumber, class_codes
-from ftirlib.classify.loop import PREDICT_ROWS, TrainingResult, TrainingSettings, train
-from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
+from ftirlib.classify.loop import PREDICT_ROWS, TrainingResult, train
+from ftirlib.classify.mscnn import MSCNN
 from ftirlib.classify.prediction import FoldedMSCNN, Vote
+from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.prepare.recipe import full_recipe

@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ftirlib.classify.prediction import full_probabilities
+from ftirlib.classify.fusion.settings import HeadSettings
+from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 from ftirlib.engine.driver import Artefact, Task, once, untracked
 from ftirlib.engine.store import folder_fingerprint
 from ftirlib.files import read_json, write_json
 from ftirlib.method.data import FOLDS, STORE, given_or_made, prepare, read_fold, split
 from ftirlib.method.models import PROBABILITIES, baseline, member
 from ftirlib.method.run import Run
+from ftirlib.settings import part
 from ftirlib.spectra.folds import N_SETS, SIDES, Fold
 from ftirlib.spectra.model import open_spectra
 from ftirlib.spectra.writer import save_spectra
@@ -172,7 +174,8 @@ def extract(out, work, *, spectra, rows, settings, hashes, files, cache, device,
 
 @lru_cache(maxsize=1)  # networks take seconds to build, and a worker meets many shards
 def _extractor(wavenumber: bytes, wanted: str):
-    from ftirlib.classify.fusion.features import FeatureExtractor, FeatureSettings
+    from ftirlib.classify.fusion.features import FeatureExtractor
+    from ftirlib.classify.fusion.settings import FeatureSettings
 
     wanted = json.loads(wanted)
     settings = FeatureSettings(**wanted["settings"] | {"families": tuple(wanted["settings"]["families"])})
@@ -236,7 +239,7 @@ def _fused_tasks(run: Run, names: list[str]) -> dict[tuple[str, int], Task]:
             features=features(run),
             families=variants(run)[name],
             oversampling=run.settings.fusion.oversampling,
-            head=_head(run),
+            head=part(run.settings.fusion, HeadSettings),
             seed=run.settings.seed,
         )
         for name in names
@@ -244,12 +247,10 @@ def _fused_tasks(run: Run, names: list[str]) -> dict[tuple[str, int], Task]:
     }
 
 
-def _head(run: Run) -> dict:
-    return run.settings.fusion.model_dump(include={"epochs", "batch_size", "learning_rate"})
-
-
 def fuse_and_fit(out, work, *, spectra, folds, fold, features, families, oversampling, head, seed):
     """Scale, over-sample and train the fusion classifier on the training spectra of one fold alone."""
+    from ftirlib.classify.prediction import full_probabilities
+
     data, rows = open_spectra(spectra), read_fold(folds, fold)
     values = read_features(features, families)
     classifier = _make_classifier(oversampling, head, seed).fit(values[rows.train], data.label.values[rows.train])
@@ -266,13 +267,12 @@ def fuse_and_fit(out, work, *, spectra, folds, fold, features, families, oversam
 def _make_classifier(oversampling, head, seed):
     """The part of the fusion classifier after the features."""
     from ftirlib.classify.fusion.fused import FusedFeatureClassifier
-    from ftirlib.classify.fusion.head import HeadSettings
 
     # a class with fewer spectra than SMOTE has neighbours takes what it has, and the run is told
     return FusedFeatureClassifier(
         oversampling=oversampling,
         small_classes="adjust",
-        head=HeadSettings(**head),
+        head=head,
         random_state=seed,
         device="cpu",
     )
@@ -283,7 +283,7 @@ def models(run: Run) -> Answers:
     """Probabilities of the fusion classifier, one MSCNN and the baselines on the same folds."""
     settings, seed = run.settings, run.settings.seed
     data = {"spectra": prepared(run), "folds": folds(run)}
-    class_weight = [1.0] * len(spectra(run).attrs["class_names"])
+    class_weight = (1.0,) * len(spectra(run).attrs["class_names"])
     tasks = {(FUSION, k): task for (_, k), task in _fused_tasks(run, [ALL]).items()}
     for k in FOLDS:
         tasks[MSCNN, k] = Task(
@@ -291,8 +291,8 @@ def models(run: Run) -> Answers:
             member,
             **data,
             fold=k,
-            training=settings.members.training | {"class_weight": class_weight},
-            network=settings.members.network,
+            training=part(settings.members, TrainingSettings, class_weight=class_weight),
+            network=part(settings.members, MSCNNSettings),
             device=settings.device,
             seed=seed,
         )
@@ -353,7 +353,7 @@ def leak(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
             spectra=prepared(run),
             features=features(run),
             protocol=[oversampled, splitting],
-            head=_head(run),
+            head=part(run.settings.fusion, HeadSettings),
             splits=N_SETS,
             seed=run.settings.seed,
         )

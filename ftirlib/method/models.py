@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 from ftirlib.engine.driver import Artefact, Task, once
 from ftirlib.files import write_json
 from ftirlib.method.data import FOLDS, folds, prepared, prepared_spectra, read_fold
 from ftirlib.method.run import Run
+from ftirlib.settings import part
 from ftirlib.spectra.folds import SIDES, Fold
 from ftirlib.spectra.model import open_spectra
 from ftirlib.spectra.rows import Rows
@@ -56,7 +58,7 @@ def baseline(out, work, *, spectra, folds, fold, model, components):
 def members(run: Run) -> dict[tuple[int, int], Artefact]:
     """The MSCNNs: (fold, number) -> folder."""
     settings = run.settings.members
-    class_weight = [settings.class_weights.get(name, 1.0) for name in prepared_spectra(run).attrs["class_names"]]
+    class_weight = tuple(settings.class_weights.get(n, 1.0) for n in prepared_spectra(run).attrs["class_names"])
     return run.make_all(
         "members",
         {
@@ -66,8 +68,8 @@ def members(run: Run) -> dict[tuple[int, int], Artefact]:
                 spectra=prepared(run),
                 folds=folds(run),
                 fold=k,
-                training=settings.training | {"class_weight": class_weight},
-                network=settings.network,
+                training=part(settings, TrainingSettings, class_weight=class_weight),
+                network=part(settings, MSCNNSettings),
                 device=run.settings.device,
                 seed=task_seed(run, k, number),
             )
@@ -85,9 +87,8 @@ def task_seed(run: Run, *parts: int) -> int:
 def member(out, work, *, spectra, folds, fold, training, network, device, seed):
     """Train one MSCNN and keep its probabilities; an interrupted training goes on from its checkpoint."""
     from ftirlib.classify.checks import choose_device
-    from ftirlib.classify.mscnn import MSCNNSettings
     from ftirlib.classify.prediction import save_probabilities
-    from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
+    from ftirlib.classify.training import MSCNNClassifier
     from ftirlib.spectra.prepare.recipe import recipe_of
 
     data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
@@ -95,11 +96,11 @@ def member(out, work, *, spectra, folds, fold, training, network, device, seed):
     stored = {side: Rows.of(data, chosen).to_file(work / f"{side}.npy") for side, chosen in sides.items()}
     label = {side: data.label.values[chosen] for side, chosen in sides.items()}
     # a small data set still gets some steps in every epoch
-    batch_size = min(training["batch_size"], max(LEAST_BATCH, len(label["train"]) // LEAST_STEPS))
+    batch_size = min(training.batch_size, max(LEAST_BATCH, len(label["train"]) // LEAST_STEPS))
     classifier = MSCNNClassifier(
         data.wavenumber.values,
-        network=MSCNNSettings(n_classes=len(np.unique(label["train"])), **network),
-        training=TrainingSettings(**training | {"batch_size": batch_size}),
+        network=network.model_copy(update={"n_classes": len(np.unique(label["train"]))}),
+        training=training.model_copy(update={"batch_size": batch_size}),
         random_state=seed,
         device=str(choose_device(device)),
         recipe=recipe_of(data),

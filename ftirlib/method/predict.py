@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ftirlib.classify.prediction import full_probabilities
 from ftirlib.engine.driver import Artefact, Driver, Task, key_of
 from ftirlib.engine.lock import holder_of
 from ftirlib.engine.places import is_remote
@@ -240,6 +239,8 @@ def answer(out, work, *, spectra, voters, linear, n_classes, rows):
     ``votes``, averaged over the folds' ensembles; ``agreement``, the share of folds that give the winning class; and,
     where there is a linear model, its reasons.
     """
+    from ftirlib.classify.prediction import full_probabilities
+
     data = open_spectra(spectra)
     ensembles, linear_model = _models(voters, key_of(voters), linear, linear and key_of(linear))
     for ensemble in ensembles:

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.engine.driver import Artefact, Task, key_of, once
+from ftirlib.explain.crime.settings import VaeSettings
 from ftirlib.files import write_json
 from ftirlib.method.data import FOLDS, SHOWN, fold_rows, folds, prepared, prepared_spectra, read_fold
 from ftirlib.method.explained import Explained
 from ftirlib.method.models import ensemble, read_probabilities, task_seed
 from ftirlib.method.run import Run
+from ftirlib.settings import part
 from ftirlib.spectra.folds import SIDES
 from ftirlib.spectra.model import has_truth, iter_blocks, open_spectra, read_absorbance
 from ftirlib.spectra.rows import Rows
@@ -169,15 +171,14 @@ def vaes(run: Run) -> dict[tuple[int, str], Artefact]:
 
 def _vae_arguments(run: Run, fold: int, variant: str, share: float, replicate: int = 0) -> dict:
     """Arguments of `vae`, which `control` has too."""
-    settings = run.settings.vaes.model_dump(exclude={"variants", "supervision", "labels", "seeds"})
-    if variant == "CP":
-        settings["patch"] = 1  # it has no tokens, and is not made again when their size changes
+    # CP has no tokens, and is not made again when their size changes
+    patch = 1 if variant == "CP" else run.settings.vaes.patch
     return {
         **explained_inputs(run, fold),
         "folds": folds(run),
         "fold": fold,
         "voters": ensemble(run) / f"fold{fold}",
-        "settings": settings | {"variant": variant, "supervision": share},
+        "settings": part(run.settings.vaes, VaeSettings, variant=variant, supervision=share, patch=patch),
         "labels": run.settings.vaes.labels,
         "stability_floor": run.settings.contexts.stability_floor,
         "device": run.settings.device,
@@ -199,19 +200,19 @@ def vae(out, work, *, spectra, explanations, folds, fold, voters, settings, labe
     np.savez(out / "latent.npz", **places)
 
 
-def make_vae(settings: dict, device: str, seed: int, n_wavenumbers: int):
+def make_vae(settings: VaeSettings, device: str, seed: int, n_wavenumbers: int):
     """A CrimeVAE, not yet trained, and a warning where its patch does not divide its input."""
     from ftirlib.classify.checks import choose_device
     from ftirlib.explain.crime.vae import CrimeVAE
 
-    patch = token_patch(settings["variant"], settings["patch"], n_wavenumbers)
+    patch = token_patch(settings.variant, settings.patch, n_wavenumbers)
     if left := 2 * n_wavenumbers % patch:
         warnings.warn(
             f"an input of 2 x {n_wavenumbers} points is no multiple of the patch of {patch}: the encoder's narrow "
             f"kernel does not see the last {left}, and the decoder's last token is cut to them.",
             stacklevel=2,
         )
-    return CrimeVAE(**settings | {"patch": patch}, device=str(choose_device(device)), random_state=seed)
+    return CrimeVAE(settings, patch=patch, device=str(choose_device(device)), random_state=seed)
 
 
 def token_patch(variant: str, patch: int, n_wavenumbers: int) -> int:

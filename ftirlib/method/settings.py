@@ -1,7 +1,7 @@
 """Everything a run can be told, in one readable place, and refusals that name what is wrong.
 
-A profile is a YAML file in ``ftirlib/method/profiles`` that states every setting; changes are written
-as ``members.epochs=40``. What is not stated here cannot be set.
+A profile is a YAML file in ``ftirlib/method/profiles`` that states every setting; changes are written as
+``members.epochs=40``. The estimators' own settings classes say what a setting may be (`ftirlib.settings.stated`).
 """
 
 from __future__ import annotations
@@ -15,32 +15,25 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import Field, field_validator
 
+from ftirlib.classify.fusion.settings import FAMILIES, HeadSettings
+from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 from ftirlib.engine.places import place_name, resolved
 from ftirlib.errors import SettingsError
-from ftirlib.settings import Group
+from ftirlib.explain.crime.settings import NetworkSettings, Objective, Variant
+from ftirlib.settings import Group, stated
 from ftirlib.spectra.model import CHUNK
+from ftirlib.spectra.prepare.recipe import PreparationSettings
 from ftirlib.spectra.simulate.settings import CohortSize
 
 PROFILES = Path(__file__).resolve().parent / "profiles"
 
 
-class PreparationGroup(Group):
+class PreparationGroup(PreparationSettings):
     """From raw absorbance to what the models see; nothing here is learned from the data."""
 
     group: ClassVar[str] = "preparation"
 
-    recipe: list[dict[str, dict[str, Any]]] = Field(description="steps in order, each {name: parameters}")
-    quality: Literal["auto", "none", "tissue"] = Field(description="which pixels to keep; auto: tissue in raw images")
-    minimum_amide: float = Field(gt=0, description="smallest amide I absorbance of tissue")
-    maximum_amide: float = Field(gt=0, description="largest amide I absorbance that is not saturated")
-    minimum_snr: float = Field(ge=0, description="smallest signal-to-noise ratio")
     shard: int = Field(ge=CHUNK, multiple_of=CHUNK, description="spectra of one task, whole chunks of them")
-
-    @property
-    def steps(self) -> dict[str, Any]:
-        """What `Preparation` is told: recipe, quality and its limits where they count."""
-        limits = self.model_dump(include={"minimum_amide", "maximum_amide", "minimum_snr"})
-        return {"recipe": self.recipe, "quality": self.quality, "limits": None if self.quality == "none" else limits}
 
 
 class BaselinesGroup(Group):
@@ -52,28 +45,16 @@ class BaselinesGroup(Group):
     components: int = Field(ge=1, description="PCA components")
 
 
-class MembersGroup(Group):
-    """The MSCNNs of one fold and how each is trained."""
+class MembersGroup(
+    stated(TrainingSettings, "epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing"),
+    stated(MSCNNSettings, "dropout", "leak"),
+):
+    """The MSCNNs of one fold and how each is trained; a step takes at most a 16th of the training set."""
 
     group: ClassVar[str] = "members"
 
     count: int = Field(ge=1, description="networks per fold")
-    epochs: int = Field(ge=1, le=100, description="most epochs")
-    batch_size: int = Field(ge=2, description="spectra per step, and at most a 16th of the training set")
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    dropout: float = Field(ge=0, lt=1)
-    leak: float = Field(ge=0, description="slope of the leaky ReLU below zero")
-    label_smoothing: float = Field(ge=0, lt=1)
     class_weights: dict[str, float] = Field(description="weight of a class in the loss by its name; 1 where not named")
-
-    @property
-    def network(self) -> dict[str, Any]:
-        return self.model_dump(include={"dropout", "leak"})
-
-    @property
-    def training(self) -> dict[str, Any]:
-        return self.model_dump(exclude={"count", "class_weights", "dropout", "leak"})
 
 
 class EnsembleGroup(Group):
@@ -100,23 +81,17 @@ class ExplanationsGroup(Group):
     shard: int = Field(ge=10, description="spectra of one task and one artefact")
 
 
-class VaesGroup(Group):
-    """The autoencoders of CRIME."""
+class VaesGroup(
+    stated(NetworkSettings, "patch"), stated(Objective, "epochs", "batch", "learning_rate", "beta", "alpha")
+):
+    """The autoencoders of CRIME; CP has no tokens, and a patch is given for an axis of 801 points."""
 
     group: ClassVar[str] = "vaes"
 
-    variants: list[Literal["CP", "CT", "TT"]] = Field(min_length=1)
+    variants: list[Variant] = Field(min_length=1)
     supervision: list[float] = Field(min_length=1, description="shares of spectra whose label the objective sees")
     labels: Literal["model", "image"] = Field(description="labels that supervise: the ensemble's, or the images'")
     seeds: int = Field(ge=1, le=100, description="autoencoders of each variant and share that differ by seed alone")
-    patch: int = Field(
-        ge=1, le=801, description="points a token of CT and TT, for an axis of 801; 1 as published; CP has no tokens"
-    )
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=2)
-    learning_rate: float = Field(gt=0)
-    beta: float = Field(ge=0, description="weight of the latent term")
-    alpha: float = Field(ge=0, description="weight of the classification loss")
 
     @field_validator("supervision")
     @classmethod
@@ -143,7 +118,7 @@ class ContextsGroup(Group):
     stability_floor: float | None = Field(description="least stability of the weights; null takes any")
 
 
-class FusionGroup(Group):
+class FusionGroup(stated(HeadSettings, "epochs", "batch_size", "learning_rate")):
     """The fusion classifier of the second paper: its data, features and network."""
 
     group: ClassVar[str] = "fusion"
@@ -153,16 +128,13 @@ class FusionGroup(Group):
     replicates: int = Field(ge=1, description="spectra of each powder")
     step: float = Field(gt=0, description="spacing of the simulated axis, 400 to 4000 cm-1")
     recipe: list[dict[str, dict[str, Any]]] = Field(description="steps in order, the same for every model compared")
-    families: list[Literal["resnet101", "efficientnet_b0", "scattering", "statistics"]] = Field(min_length=2)
+    families: list[Literal[FAMILIES]] = Field(min_length=2)
     image: Literal["line", "gramian", "recurrence"] = Field(description="how a spectrum becomes an image")
     image_size: int = Field(ge=32, description="pixels; the backbones were designed for 224")
     weights: dict[str, tuple[Path, str]] | Literal["random"] | None = Field(
         description="{backbone: [safetensors file, sha256]}; null: the cached files, random where there are none"
     )
     oversampling: Literal["random", "smote"] | None = Field(description="of rare classes, inside the training side")
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=2)
-    learning_rate: float = Field(gt=0)
 
     @field_validator("data")
     @classmethod

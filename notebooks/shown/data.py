@@ -9,7 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from ftirlib import method
-from ftirlib.classify.mscnn import MSCNN, MSCNNSettings, layer_table
+from ftirlib.classify.mscnn import MSCNN, layer_table
+from ftirlib.classify.settings import MSCNNSettings
 from ftirlib.engine.places import place_name
 from ftirlib.explain.crime.contexts import context_moments
 from ftirlib.method import Run

@@ -20,10 +20,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ftirlib.classify.checks import check_grid
-from ftirlib.classify.fusion.features import FeatureExtractor, FeatureSettings
+from ftirlib.classify.fusion.features import FeatureExtractor
 from ftirlib.classify.fusion.fused import FusedFeatureClassifier, check_class_sizes, fuse
-from ftirlib.classify.fusion.head import HeadCNN, HeadSettings
+from ftirlib.classify.fusion.head import HeadCNN
 from ftirlib.classify.fusion.raster import check_drawable
+from ftirlib.classify.fusion.settings import FeatureSettings, HeadSettings
 from ftirlib.classify.fusion.weights import find_weights
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError

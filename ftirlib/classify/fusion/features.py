@@ -15,46 +15,23 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field, field_validator
 
 from ftirlib.classify.checks import check_grid, choose_device
 from ftirlib.classify.fusion.backbones import calibrate_norms
 from ftirlib.classify.fusion.raster import Raster, check_drawable
 from ftirlib.classify.fusion.scattering import SpectrumScattering
+from ftirlib.classify.fusion.settings import FeatureSettings
 from ftirlib.classify.fusion.statistics import STATISTICS, spectrum_statistics
 from ftirlib.classify.fusion.weights import BACKBONES, RANDOM_FEATURES, find_weights, read_weights
 from ftirlib.classify.weights import put_weights
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.files import written
-from ftirlib.settings import Group
 from ftirlib.spectra.model import iter_blocks
 
-FAMILIES = (*BACKBONES, "scattering", "statistics")
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green, blue, as in training
 N_CALIBRATION = 32  # drawn random walks that set the norms of random backbones
 CACHED_ROWS, KEY_BYTES = 1024, 16  # spectra held back before a file of the cache is written; of a spectrum's key
 REVISION = 1  # of the computation; raise it when a family's numbers change, so that cached ones are not reused
-
-
-class FeatureSettings(Group):
-    """What is extracted, and how; the ranges of pictures and scattering are those of `Raster`, `SpectrumScattering`."""
-
-    families: tuple[str, ...] = Field(FAMILIES, description="feature families, kept in this order")
-    image: str = Field("line", description="how a spectrum becomes an image")
-    image_size: int = Field(224, description="pixels; the backbones were designed for 224")
-    line_width: float = Field(1.5, description="of a drawn line, pixels")
-    scattering_scale: int | None = Field(None, description="of the scattering, as an exponent of 2; null: its own")
-    wavelets_per_octave: int = Field(8, description="of the scattering")
-    random_state: int = Field(0, description="seed of backbones without published weights")
-
-    @field_validator("families")
-    @classmethod
-    def _known(cls, families):
-        if unknown := [name for name in families if name not in FAMILIES]:
-            raise ValueError(f"there is no feature family {unknown[0]!r}; choose of {', '.join(FAMILIES)}")
-        if not families:
-            raise ValueError(f"every feature family is switched off; keep at least one of {', '.join(FAMILIES)}")
-        return tuple(name for name in FAMILIES if name in families)
 
 
 class FeatureExtractor:

@@ -18,7 +18,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ftirlib.classify.checks import choose_device
-from ftirlib.classify.fusion.head import HeadSettings, head_probabilities, train_head
+from ftirlib.classify.fusion.head import head_probabilities, train_head
+from ftirlib.classify.fusion.settings import HeadSettings
 from ftirlib.errors import DataError, SettingsError
 
 METHODS = ("random", "smote", None)

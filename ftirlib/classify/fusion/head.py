@@ -7,34 +7,14 @@ layers; these are two strided convolutions over the row of features, pooled and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import nn
 
-from ftirlib.settings import Group
+from ftirlib.classify.fusion.settings import HeadSettings
 
 PREDICT_ROWS = 4096
-
-
-class HeadSettings(Group):
-    """Shape and training of the head.
-
-    Neighbours in a row of fused features have no common axis but inside a family: of paths and positions in the
-    scattering, of channels of a backbone elsewhere.
-    """
-
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((8, 16), min_length=1, description="of each convolution")
-    kernel: int = Field(9, ge=1, description="width of a convolution, features")
-    stride: int = Field(4, ge=1, description="of a convolution, features")
-    pooled: int = Field(64, ge=1, description="most positions left before the read-out")
-    dropout: float = Field(0.3, ge=0, lt=1, description="before the read-out")
-    epochs: int = Field(40, ge=1)
-    batch_size: int = Field(64, ge=2, description="least spectra in a step, as far as there are as many")
-    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False, description="of Adam")
-    weight_decay: float = Field(0.0, ge=0, description="of Adam")
 
 
 class HeadCNN(nn.Module):

@@ -8,58 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ftirlib.settings import Group
+from ftirlib.explain.crime.settings import NetworkSettings
 
 FEATURES = 64  # of a spectrum with its weights, from either encoder
 CLASSIFIER_HIDDEN = 128
 REFERENCE = 801  # wavenumbers of the published axis, for which kernel widths are given
 CHANNELS = 8  # filters per kernel, as in the MSCNN
 SMALLEST_NOISE = 0.01  # of the standard deviation of the data; a half that is constant would send the noise to zero
-
-Variant = Literal["CP", "CT", "TT"]  # encoder, decoder: Convolutional, Transformer, Perceptron
-
-
-class NetworkSettings(Group):
-    """Settings of the networks of the autoencoder.
-
-    As first published, the decoder of M2 gets the class beside z, so that z is freed of the class. Contexts are sought
-    in z and must tell classes apart: by default z alone carries the class, which enters it by the class probabilities.
-    """
-
-    variant: Variant = Field("CP", description="encoder and decoder: Convolutional, Transformer, Perceptron")
-    latent: int = Field(4, ge=1, description="dimensions of z")
-    kernels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (3, 300),
-        min_length=1,
-        description="widths of the first convolutions, in points of an axis of 801; they keep their share of another",
-    )
-    patch: int = Field(
-        1,
-        ge=1,
-        description="points per token of the transformers: 1 as in the paper; attention costs its inverse squared, the "
-        "rest its inverse; CP has no tokens and takes 1 only",
-    )
-    decoder_input: Literal["latent", "latent+class"] = Field("latent", description="input of the decoder")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto",
-        description="of the products inside the transformers, everything else is float32; auto: bfloat16 on a GPU that "
-        "has it, float32 elsewhere (bfloat16 was measured to be slower on processors)",
-    )
-
-    @model_validator(mode="after")
-    def _check_perceptron(self):
-        if self.variant == "CP" and self.patch != 1:
-            raise ValueError(f"patch is {self.patch}, but variant 'CP' has no tokens; leave it at 1.")
-        if self.variant == "CP" and self.precision == "bfloat16":
-            raise ValueError("precision is 'bfloat16', but variant 'CP' has no transformer; leave it at 'auto'.")
-        return self
 
 
 # --- transformer blocks over the points of a spectrum ----------------------------------------------------------------

@@ -13,48 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
 from ftirlib.classify.loop import resume, save_checkpoint
 from ftirlib.errors import ModelError
 from ftirlib.explain.crime.m2 import M2, Terms, best_noise
-from ftirlib.settings import Group
+from ftirlib.explain.crime.settings import Objective
 from ftirlib.spectra.model import UNKNOWN
 from ftirlib.spectra.rows import Rows
 
 TOKENS_AT_ONCE = 2**15  # decoded tokens, over spectra and classes, whose activations are in memory: some 0.4 GB
-
-
-class Objective(Group):
-    """Settings of the objective and its optimisation.
-
-    The bound sums over all 2 n input values, hundreds of nats, and where the class is not seen the classifier head is
-    also drawn to the class that is decoded best: below full supervision it may follow its labels only at a larger
-    `alpha` than that of Kingma et al., the default. Look at the history's classification, which is log(n_classes) for a
-    head that has learned nothing. With full supervision and some hundred steps the head agrees with the labels it saw
-    as well as logistic regression of the same input, as long as there are more spectra than input values; with fewer,
-    regression learns any labels by heart.
-    """
-
-    beta: float = Field(1.0, ge=0, description="weight of the divergence of z from its prior")
-    alpha: float = Field(0.1, ge=0, description="weight of the classification loss")
-    epochs: int = Field(60, ge=1)
-    batch: int = Field(128, ge=2, description="spectra per step")
-    learning_rate: float = Field(3e-3, gt=0, description="of Adam")
-    noise: float | str = Field(
-        "learned",
-        description="standard deviation of the likelihood, in units of the scaled input; learned: one for the spectrum "
-        "and one for the weights, 1 in the first epoch, then the root mean square error of the last (at least 0.01)",
-    )
-
-    @field_validator("noise")
-    @classmethod
-    def _check_noise(cls, value):
-        if value != "learned" and (isinstance(value, str) or not value > 0):
-            raise ValueError("it must be 'learned' or a number above 0")
-        return value
 
 
 def train(

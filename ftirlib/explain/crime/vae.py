@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
 from sklearn.base import BaseEstimator
 
 from ftirlib.classify.loop import data_hash
@@ -21,34 +20,14 @@ from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_
 from ftirlib.errors import ModelError, SettingsError
 from ftirlib.explain.crime.contexts import STABILITY_FLOOR, check_stability
 from ftirlib.explain.crime.inputs import Scaling, checked_labels, choose_labelled, hold_out, joined
-from ftirlib.explain.crime.m2 import M2, NetworkSettings, scaled_kernels
-from ftirlib.explain.crime.m2_training import Objective, best_epoch, bound, train
+from ftirlib.explain.crime.m2 import M2, scaled_kernels
+from ftirlib.explain.crime.m2_training import best_epoch, bound, train
+from ftirlib.explain.crime.settings import VaeSettings
 from ftirlib.files import file_hash
 from ftirlib.spectra.model import UNKNOWN
 from ftirlib.spectra.rows import Rows
 
 KIND = "CrimeVAE"
-
-
-class VaeSettings(NetworkSettings, Objective):
-    """Settings of `CrimeVAE`: its networks, its objective, and the spectra that train, supervise and validate it."""
-
-    supervision: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        strict=True,
-        description="share of the spectra of known class whose class the objective sees, from each class alike and at "
-        "least one of each; 0: unsupervised, no label is read",
-    )
-    holdout: float = Field(
-        0.1,
-        ge=0,
-        le=0.5,
-        strict=True,
-        description="share of the spectra that `fit` sets aside to choose the epoch when it gets no validation set; 0 "
-        "keeps the last epoch",
-    )
 
 
 class CrimeVAE(BaseEstimator):
