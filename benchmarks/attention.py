@@ -20,7 +20,7 @@ import torch
 from machine import machine
 
 from ftirlib.engine.store import peak_memory_mb
-from ftirlib.explain.crime.m2 import M2, M2Settings, TransformerDecoder
+from ftirlib.explain.crime.m2 import M2, NetworkSettings, TransformerDecoder
 
 N_CLASSES, THREADS = 4, 1
 
@@ -55,7 +55,7 @@ def attention(tokens, batch, *, written_out):
 def step(n_wavenumbers, patch, batch, *, losses):
     """One step of training; the loss after each is kept."""
     torch.manual_seed(0)
-    network = M2(M2Settings(n_wavenumbers, N_CLASSES, variant="TT", patch=patch))
+    network = M2(NetworkSettings(variant="TT", patch=patch), n_wavenumbers, N_CLASSES)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     x, noise = torch.randn(batch, 2 * n_wavenumbers), torch.randn(batch, network.settings.latent)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ftirlib.classify.ensemble import EMSCNN
 from ftirlib.classify.loop import TrainingSettings
-from ftirlib.classify.streaming import predict_blocks
+from ftirlib.classify.prediction import predict_blocks
 from ftirlib.classify.training import MSCNNClassifier
 from ftirlib.engine.store import peak_memory_mb
 from ftirlib.spectra.model import CHUNK, open_spectra

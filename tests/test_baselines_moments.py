@@ -7,8 +7,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from xgboost import XGBClassifier
 
 from ftirlib.classify.baselines import PCALDA, PCAXGB
-from ftirlib.classify.discriminant import Discriminant
-from ftirlib.classify.moments import Components, Moments, class_means
+from ftirlib.classify.moments import Components, Discriminant, Moments, class_means
 from ftirlib.errors import DataError
 from ftirlib.spectra.rows import Rows
 

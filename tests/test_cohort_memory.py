@@ -77,7 +77,7 @@ def split(folder):
 
 def predict(folder):
     data = open_spectra(folder / "s.zarr", codes=False)
-    tasks.save_probabilities(folder, Chance(), data, tasks.read_fold(folder, 0), 2)
+    tasks.save_probabilities(folder, Chance(), data, tasks.read_fold(folder, 0))
 
 
 def score(folder):

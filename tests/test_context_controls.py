@@ -80,7 +80,7 @@ def test_contexts_are_found_on_one_set_and_tried_on_another(planted):
     spectra, weights, kind, _ = planted
     tried = (spectra[:30] + 0.01, weights[:30])
     found = context_controls(spectra, weights, n_contexts=2, tried=tried)["K-means of the spectra"]
-    assert found.found.shape == (200,)
+    assert found.known.shape == (200,)
     assert adjusted_rand_score(kind[:30], found.tried) == 1
     again = context_controls(spectra, weights, n_contexts=2, tried=tried)["K-means of the spectra"]
     np.testing.assert_array_equal(found.tried, again.tried)

@@ -4,23 +4,23 @@ import pytest
 import torch
 from small_runs import TINY
 
-from ftirlib.classify import device
+from ftirlib.classify import checks
 from ftirlib.errors import SettingsError
 from ftirlib.method import fusion_stages, stages
 from ftirlib.method.run import Run, open_run
 
 
 def test_a_device_that_is_not_there_is_one_sentence():
-    assert device.choose_device("cpu") == torch.device("cpu")
+    assert checks.choose_device("cpu") == torch.device("cpu")
     with pytest.raises(SettingsError, match="the device 'abacus' cannot be used"):
-        device.choose_device("abacus")
+        checks.choose_device("abacus")
 
 
 @pytest.mark.filterwarnings("ignore")  # of what so little training learns
 def test_the_setting_reaches_every_task_that_has_a_network(tmp_path, monkeypatch):
     asked = []
     here = "ftirlib.classify.fusion.features.choose_device"  # the others import it when they need it
-    for place in ("ftirlib.classify.device.choose_device", here):
+    for place in ("ftirlib.classify.checks.choose_device", here):
         monkeypatch.setattr(place, lambda name: asked.append(name) or torch.device("cpu"))
     monkeypatch.setattr(Run, "artefacts", lambda run, title, todo, room: [run.artefact(task, room) for task in todo])
     with open_run("smoke", out=str(tmp_path / "run"), changes=TINY | {"device": "cuda"}) as run:

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
-from ftirlib.classify.prediction import FoldedMSCNN
-from ftirlib.classify.vote import Vote
+from ftirlib.classify.prediction import FoldedMSCNN, Vote
 
 GRID = np.arange(1000.0, 1801.0)
 CORES = {

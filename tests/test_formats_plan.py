@@ -193,7 +193,7 @@ def test_nothing_but_bad_files_is_an_error(tmp_path):
 
 def small_chunks(monkeypatch, size=8):
     monkeypatch.setattr(blocks, "CHUNK", size)
-    monkeypatch.setattr("ftirlib.spectra.model.CHUNK", size)
+    monkeypatch.setattr("ftirlib.spectra.writer.CHUNK", size)
 
 
 def stop_at(monkeypatch, name, error=KeyboardInterrupt):
@@ -255,9 +255,9 @@ def test_what_is_no_import_is_not_removed(cohort, tmp_path):
 
 def _killed(folder, out):
     blocks.CHUNK = 8
-    import ftirlib.spectra.model as model
+    import ftirlib.spectra.writer as writer
 
-    model.CHUNK = 8
+    writer.CHUNK = 8
     read = blocks.read_blocks
 
     def stopping(file, *rest):

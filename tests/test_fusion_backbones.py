@@ -9,10 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ftirlib.classify.fusion import weights as module
-from ftirlib.classify.fusion.backbones import ResNet101
-from ftirlib.classify.fusion.efficientnet import EfficientNetB0
+from ftirlib.classify.fusion.backbones import EfficientNetB0, ResNet101, calibrate_norms
 from ftirlib.classify.fusion.features import FeatureExtractor, FeatureSettings
-from ftirlib.classify.fusion.initial import calibrate_norms
 from ftirlib.classify.fusion.weights import (
     BACKBONES,
     cached_weights,

@@ -10,9 +10,8 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ftirlib.classify.fusion.estimator import FusionClassifier
-from ftirlib.classify.fusion.fused import FusedFeatureClassifier
+from ftirlib.classify.fusion.fused import FusedFeatureClassifier, oversample
 from ftirlib.classify.fusion.head import HeadCNN, HeadSettings, head_probabilities, train_head
-from ftirlib.classify.fusion.oversampling import oversample
 from ftirlib.errors import DataError, ModelError, SettingsError
 
 AXIS = np.linspace(1000.0, 1800.0, 201)
@@ -188,11 +187,11 @@ def test_bad_options_are_refused(options, says, fitted):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"epochs": 0}, "epochs is 0"),
-        ({"dropout": 1.0}, "dropout is 1.0"),
-        ({"channels": ()}, "channels are"),
-        ({"learning_rate": 0}, "learning_rate is 0"),
-        ({"batch_size": 1}, "batch_size is 1"),
+        ({"epochs": 0}, "'epochs' cannot be 0"),
+        ({"dropout": 1.0}, "'dropout' cannot be 1.0"),
+        ({"channels": ()}, "'channels' cannot be"),
+        ({"learning_rate": 0}, "'learning_rate' cannot be 0"),
+        ({"batch_size": 1}, "'batch_size' cannot be 1: .* equal to 2"),
     ],
 )
 def test_bad_head_settings_are_refused(options, says):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ftirlib.classify.device import choose_device
-from ftirlib.classify.fusion.embedding import tsne_map
+from ftirlib.classify.checks import choose_device
 from ftirlib.classify.fusion.features import FAMILIES, FeatureExtractor, FeatureSettings
 from ftirlib.classify.fusion.fused import fuse
+from ftirlib.classify.fusion.leak import tsne_map
 from ftirlib.classify.fusion.scattering import SpectrumScattering
 from ftirlib.classify.fusion.statistics import STATISTICS, spectrum_statistics
 from ftirlib.errors import DataError, SettingsError

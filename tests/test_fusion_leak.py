@@ -5,8 +5,8 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.neighbors import KNeighborsClassifier
 
+from ftirlib.classify.fusion.fused import oversample
 from ftirlib.classify.fusion.leak import leak_experiment
-from ftirlib.classify.fusion.oversampling import oversample
 from ftirlib.errors import DataError, SettingsError
 
 

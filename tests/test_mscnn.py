@@ -187,14 +187,14 @@ def test_grids_that_do_not_fit_are_refused(grid, says):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"n_classes": 1}, "n_classes is 1"),
-        ({"dropout": 1.0}, "dropout is 1.0"),
-        ({"dropout": float("nan")}, "dropout is nan"),
-        ({"leak": float("inf")}, "leak is inf"),
+        ({"n_classes": 1}, "'n_classes' cannot be 1: .* equal to 2"),
+        ({"dropout": 1.0}, "'dropout' cannot be 1.0: .* less than 1"),
+        ({"dropout": float("nan")}, "'dropout' cannot be nan"),
+        ({"leak": float("inf")}, "'leak' cannot be inf"),
         ({"head_widths": (8.0,)}, "1 head widths and 3 head strides"),
-        ({"core": ((8, 15),)}, "each step is"),
-        ({"core": ()}, "none missing"),
-        ({"dense": (32, 0)}, "above 0"),
+        ({"core": ((8, 15),)}, "core.0.2"),
+        ({"core": ()}, "'core' cannot be .* at least 1"),
+        ({"dense": (32, 0)}, "dense.1' cannot be 0: .* greater than 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, says):

@@ -7,11 +7,10 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from ftirlib.classify.checkpoint import data_hash
 from ftirlib.classify.checks import class_codes
-from ftirlib.classify.loop import _is_better, _reason_to_stop
+from ftirlib.classify.loop import _is_better, _reason_to_stop, data_hash
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
-from ftirlib.classify.streaming import predict_blocks
+from ftirlib.classify.prediction import predict_blocks
 from ftirlib.classify.training import MSCNNClassifier, TrainingResult, TrainingSettings, train
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.model import open_spectra
@@ -262,13 +261,13 @@ def test_class_weights_reach_the_loss(sides):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
-        ({"batch_size": 1}, "batch_size is 1"),
-        ({"learning_rate": float("nan")}, "learning_rate is nan"),
-        ({"weight_decay": -1}, "weight_decay is -1"),
-        ({"step_factor": 0}, "step_factor is 0"),
-        ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
-        ({"class_weight": "even"}, "class_weight is 'even'"),
+        ({"epochs": 0}, "'epochs' cannot be 0: .* greater than or equal to 1"),
+        ({"batch_size": 1}, "'batch_size' cannot be 1: .* equal to 2"),
+        ({"learning_rate": float("nan")}, "'learning_rate' cannot be nan"),
+        ({"weight_decay": -1}, "'weight_decay' cannot be -1"),
+        ({"step_factor": 0}, "'step_factor' cannot be 0"),
+        ({"label_smoothing": 1.0}, "'label_smoothing' cannot be 1.0"),
+        ({"class_weight": "even"}, "'class_weight' cannot be 'even': it must be None, 'balanced'"),
         ({"class_weight": (1, 0)}, "above 0 for every class"),
     ],
 )

@@ -4,7 +4,6 @@ import copy
 import json
 import math
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,8 +19,8 @@ from ftirlib.explain.crime.m2 import (
     M2,
     Block,
     ConvEncoder,
-    M2Settings,
     MultiScale,
+    NetworkSettings,
     ScaledTanh,
     TransformerDecoder,
     TransformerEncoder,
@@ -58,7 +57,7 @@ def fitted():
 
 def network(**changes):
     torch.manual_seed(1)
-    return M2(replace(M2Settings(n_wavenumbers=20, n_classes=N_CLASSES), **changes)).double()
+    return M2(NetworkSettings(**changes), 20, N_CLASSES).double()
 
 
 # --- architecture --------------------------------------------------------------------------------------------
@@ -79,7 +78,7 @@ def test_encoders_end_in_64_features_on_any_axis(n):
 
 
 def test_layers_of_the_published_axis():
-    table = {row["layer"]: row for row in M2(M2Settings(801, 4)).layer_table()}
+    table = {row["layer"]: row for row in M2(NetworkSettings(), 801, 4).layer_table()}
     positions = (1602 - 3) // 1 + 1 + (1602 - 300) // 150 + 1
     assert table["encoder.first.heads.0"]["shapes"]["weight"] == (8, 1, 3)
     assert table["encoder.first.heads.1"]["shapes"]["weight"] == (8, 1, 300)
@@ -91,12 +90,12 @@ def test_layers_of_the_published_axis():
     assert table["decoder.squash"]["parameters"] == 2 * 1602
     assert table["encoder.first.heads.1"]["output"] == (8, 9)
     assert (table["posterior"]["output"], table["decoder.out"]["output"]) == ((8,), (1602,))
-    total = sum(p.numel() for p in M2(M2Settings(801, 4)).parameters())
+    total = sum(p.numel() for p in M2(NetworkSettings(), 801, 4).parameters())
     assert sum(row["parameters"] for row in table.values()) == total
 
 
 def test_transformers_are_as_published():
-    model = M2(M2Settings(801, 4, variant="TT"))
+    model = M2(NetworkSettings(variant="TT"), 801, 4)
     assert len(model.encoder.transformer.blocks) == len(model.decoder.transformer.blocks) == 3
     for part, width, hidden in ((model.encoder, 4, 64), (model.decoder, 64, 256)):
         block = part.transformer.blocks[0]
@@ -108,7 +107,7 @@ def test_transformers_are_as_published():
 @pytest.mark.parametrize("variant", ["CT", "TT"])
 @pytest.mark.parametrize("patch", [1, 7, 18, 89])
 def test_every_token_is_decoded_whatever_the_patch(variant, patch):
-    model = M2(M2Settings(81, 4, variant=variant, patch=patch)).eval()
+    model = M2(NetworkSettings(variant=variant, patch=patch), 81, 4).eval()
     rows = {row["layer"]: row for row in model.layer_table()}
     tokens = math.ceil(162 / patch)
     assert rows["decoder.out"]["output"] == (tokens, patch)
@@ -225,8 +224,8 @@ def test_classification_weight_is_alpha_n_over_labelled():
     x, noise_free = torch.randn(8, 40).double(), 1e-30
     seen = torch.tensor([0, -1, 1, -1, -1, 2, -1, -1])
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    objective = Objective(1.0, 0.1, 1.0, 1, 8, noise_free, 0)
-    entry = train(model, x, seen, x[:0], objective)[0]
+    objective = Objective(noise=1.0, epochs=1, batch=8, learning_rate=noise_free)
+    entry = train(model, x, seen, x[:0], objective, 0)[0]
     model.load_state_dict(start)
     logits = model.classifier(model.encoder(x))
     mean = torch.nn.functional.cross_entropy(logits[seen >= 0], seen[seen >= 0]).item()
@@ -240,7 +239,7 @@ def test_pieces_of_a_batch_add_up_to_it(monkeypatch):
     for at_once in (2**16, 3 * N_CLASSES):
         monkeypatch.setattr("ftirlib.explain.crime.m2_training.TOKENS_AT_ONCE", at_once)
         model = network()
-        history = train(model, x, seen, x[:7], Objective(1.0, 0.1, "learned", 2, 8, 1e-3, 0))
+        history = train(model, x, seen, x[:7], Objective(epochs=2, batch=8, learning_rate=1e-3), 0)
         ends.append((model.state_dict(), history))
     assert spectra_at_once(model) == 3
     for name, tensor in ends[0][0].items():
@@ -253,7 +252,7 @@ def test_bfloat16_stays_inside_the_transformers():
     found = []
     for bfloat16 in (False, True):
         torch.manual_seed(1)
-        model = M2(M2Settings(41, N_CLASSES, variant="TT", patch=5, bfloat16=bfloat16))
+        model = M2(NetworkSettings(variant="TT", patch=5), 41, N_CLASSES, bfloat16=bfloat16)
         h = model.encoder(x)
         terms = model.unlabelled(x, h, model.classifier(h), noise)
         terms.negative(1.0).sum().backward()
@@ -277,16 +276,15 @@ def test_every_epoch_and_seed_has_chances_of_its_own():
     draws = [torch.rand(1, generator=generator(seed, epoch)).item() for seed in range(3) for epoch in (None, 0, 1)]
     assert len(set(draws)) == 9
     model, x = network(), torch.randn(16, 40).double()
-    told = [
-        train(model, x, torch.full((16,), 1), x[:0], Objective(1.0, 0.1, 1.0, 2, 16, 1e-30, seed)) for seed in (0, 1)
-    ]
+    objective = Objective(noise=1.0, epochs=2, batch=16, learning_rate=1e-30)
+    told = [train(model, x, torch.full((16,), 1), x[:0], objective, seed) for seed in (0, 1)]
     assert len({entry["reconstruction"] for history in told for entry in history}) == 4
 
 
 def test_learned_noise_is_the_root_mean_square_error():
     model, x = network(), 3 * torch.randn(16, 40).double()
-    objective = Objective(1.0, 0.1, "learned", 1, 16, 1e-30, 0)
-    entry = train(model, x, torch.full((16,), 1), x[:0], objective)[0]
+    objective = Objective(epochs=1, batch=16, learning_rate=1e-30)
+    entry = train(model, x, torch.full((16,), 1), x[:0], objective, 0)[0]
     halves = 20 * np.square([entry["noise_spectrum"], entry["noise_weights"]])
     constant = 40 * 0.5 * math.log(2 * math.pi)  # the first epoch's noise is 1
     assert entry["reconstruction"] == pytest.approx(halves.sum() / 2 + constant, rel=1e-6)
@@ -337,7 +335,7 @@ def test_validation_is_the_mean_bound_of_the_held_out_at_the_noise_that_suits_th
     out = fitted.heldout_
     best = fitted.history_[fitted.best_epoch_ - 1]
     assert -fitted.bound(spectra[out], weights[out]).mean() > best["validation"]  # at the noise of those trained on
-    objective, network = fitted._objective(), copy.deepcopy(fitted.network_)
+    objective, network = fitted.settings, copy.deepcopy(fitted.network_)
     x = torch.from_numpy(fitted.scaling_.apply(np.hstack([spectra, weights])[out]))
     found = []
     for factor in (0.9, 1, 1.1):
@@ -345,7 +343,7 @@ def test_validation_is_the_mean_bound_of_the_held_out_at_the_noise_that_suits_th
         draws = torch.randn(len(x), 4, generator=generator(0, None))
         terms = network.unlabelled(x, features, network.classifier(features), draws)
         network.noise.copy_(factor * (terms.squared_error.mean(1) / spectra.shape[1]).sqrt())
-        found.append(-bound(network, x, objective).mean().item())
+        found.append(-bound(network, x, objective, 0).mean().item())
     assert found[1] == pytest.approx(best["validation"], rel=1e-5)
     assert found[1] == min(found)
     fixed = CrimeVAE(noise=0.5, supervision=0, epochs=1).fit(spectra, weights, n_classes=N_CLASSES)
@@ -356,13 +354,13 @@ def test_validation_is_the_mean_bound_of_the_held_out_at_the_noise_that_suits_th
 @pytest.mark.parametrize("noise", ["learned", 0.5])
 def test_a_learned_noise_has_no_say_in_the_epoch_kept(noise):
     """Patients unlike those trained on would be counted the worse the surer the decoder is of those it knows."""
-    x, objective = torch.randn(30, 40), Objective(1.0, 0.1, noise, 1, 8, 1e-3, 0)
+    x, objective = torch.randn(30, 40), Objective(noise=noise, epochs=1, batch=8, learning_rate=1e-3)
     one = network().float()
     values = []
     for level in (1.0, 0.2):
         one.noise.fill_(level)
-        values.append(held_out(one, x, objective))
-        assert values[-1] <= -bound(one, x, objective).mean().item() + 1e-3
+        values.append(held_out(one, x, objective, 0))
+        assert values[-1] <= -bound(one, x, objective, 0).mean().item() + 1e-3
     assert (values[0] == pytest.approx(values[1])) == (noise == "learned")
 
 
@@ -423,7 +421,7 @@ def test_resumed_training_gives_the_same_bytes(killed_after, tmp_path):
         assert torch.equal(tensor, again.network_.state_dict()[name]), name
     finished = clone(model).fit(spectra, weights, label, checkpoint=path, progress=told.clear)
     assert finished.history_ == whole.history_
-    longer = clone(model).set_params(epochs=6).fit(spectra, weights, label, checkpoint=path)
+    longer = CrimeVAE(model.settings, epochs=6).fit(spectra, weights, label, checkpoint=path)
     assert longer.history_[:5] == whole.history_
 
 
@@ -432,7 +430,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     model = CrimeVAE(epochs=1, batch=16)
     model.fit(spectra, weights, label, checkpoint=tmp_path / "c")
     with pytest.raises(ModelError, match=r"another settings \(beta"):
-        clone(model).set_params(beta=2.0).fit(spectra, weights, label, checkpoint=tmp_path / "c")
+        CrimeVAE(model.settings, beta=2.0).fit(spectra, weights, label, checkpoint=tmp_path / "c")
     with pytest.raises(ModelError, match="another data"):
         clone(model).fit(spectra * 2, weights, label, checkpoint=tmp_path / "c")
     (tmp_path / "torn").write_bytes((tmp_path / "c").read_bytes()[:100])
@@ -601,22 +599,26 @@ def test_an_absent_class_keeps_its_place():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"supervision": 1.2}, "supervision is 1.2; it must be a share in 0..1"),
-        ({"supervision": -0.1}, "supervision is -0.1"),
-        ({"supervision": float("nan")}, "supervision is nan"),
-        ({"supervision": None}, "supervision is None"),
-        ({"supervision": "0.2"}, "supervision is '0.2'"),
-        ({"precision": "half"}, "precision is 'half'; it must be one of"),
+        ({"supervision": 1.2}, "setting 'supervision' cannot be 1.2: Input should be less than or equal to 1"),
+        ({"supervision": -0.1}, "'supervision' cannot be -0.1"),
+        ({"supervision": float("nan")}, "'supervision' cannot be nan"),
+        ({"supervision": None}, "'supervision' cannot be None"),
+        ({"supervision": "0.2"}, "'supervision' cannot be '0.2'"),
+        ({"precision": "half"}, "'precision' cannot be 'half': Input should be 'auto', 'float32' or 'bfloat16'"),
         ({"precision": "bfloat16"}, "variant 'CP' has no transformer"),
-        ({"variant": "PC"}, "variant is 'PC'; it must be one of"),
+        ({"variant": "PC"}, "'variant' cannot be 'PC': Input should be 'CP', 'CT' or 'TT'"),
         ({"variant": "CP", "patch": 4}, "no tokens"),
-        ({"decoder_input": "z"}, "decoder_input is 'z'"),
-        ({"noise": "free"}, "noise is 'free'"),
-        ({"noise": 0.0}, "noise is 0.0"),
-        ({"epochs": 0}, "epochs is 0"),
-        ({"holdout": 0.9}, "holdout is 0.9"),
+        ({"decoder_input": "z"}, "'decoder_input' cannot be 'z'"),
+        ({"noise": "free"}, "'noise' cannot be 'free': it must be 'learned' or a number above 0"),
+        ({"noise": 0.0}, "'noise' cannot be 0.0: it must be 'learned' or a number above 0"),
+        ({"epochs": 0}, "'epochs' cannot be 0"),
+        ({"holdout": 0.9}, "'holdout' cannot be 0.9"),
         ({"kernels": (3, 9000)}, "wider than the input"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"kernels": ()}, "'kernels' cannot be"),
+        ({"kernels": (3, 0)}, "'kernels.1' cannot be 0"),
+        ({"patch": 0, "variant": "TT"}, "'patch' cannot be 0"),
+        ({"epoch": 3}, "'epoch' is not a setting of VaeSettings"),
+        ({"learning_rate": 0.0}, "'learning_rate' cannot be 0.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):
@@ -671,7 +673,7 @@ def test_given_validation_chooses_the_epoch():
     assert len(model.heldout_) == 0
     best = model.history_[model.best_epoch_ - 1]["validation"]
     x = torch.from_numpy(model.scaling_.apply(np.hstack(outside)))
-    assert held_out(model.network_, x, model._objective()) == pytest.approx(best, rel=1e-5)
+    assert held_out(model.network_, x, model.settings, 0) == pytest.approx(best, rel=1e-5)
     last = CrimeVAE(epochs=3, batch=16, holdout=0).fit(spectra, weights, label)
     assert last.best_epoch_ == 3
     assert "validation" not in last.history_[-1]
@@ -679,5 +681,7 @@ def test_given_validation_chooses_the_epoch():
 
 def test_bound_reads_the_same_draws_at_every_call():
     model, x = network(), torch.randn(7, 40).double()
-    objective = Objective(1.0, 0.1, 1.0, 1, 3, 1e-3, 0)
-    torch.testing.assert_close(bound(model, x, objective), bound(model, x, replace(objective, batch=7)))
+    objective = Objective(noise=1.0, epochs=1, batch=3, learning_rate=1e-3)
+    torch.testing.assert_close(
+        bound(model, x, objective, 0), bound(model, x, objective.model_copy(update={"batch": 7}), 0)
+    )

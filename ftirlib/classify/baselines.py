@@ -18,8 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ftirlib.classify.boosting import boost, probabilities, thinned
 from ftirlib.classify.checks import class_codes
-from ftirlib.classify.discriminant import Discriminant
-from ftirlib.classify.moments import Components, Moments, class_means
+from ftirlib.classify.moments import Components, Discriminant, Moments, class_means
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.rows import Rows
 

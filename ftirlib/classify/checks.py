@@ -1,13 +1,15 @@
-"""What spectra and wavenumbers must be before a network sees them.
+"""What spectra, wavenumbers, labels and devices must be before a network sees them.
 
-The grid is part of a model: its kernels are bands of so many cm-1, so another grid is refused, never resampled.
+The grid is part of a model: its kernels are bands of so many cm-1, so another grid is refused, never resampled. Devices
+go by the names of PyTorch (https://pytorch.org/docs/stable/tensor_attributes.html).
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from ftirlib.errors import DataError, ModelError
+from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.prepare.recipe import absorbance_for
 
 
@@ -101,3 +103,21 @@ def grid_text(wavenumber: np.ndarray) -> str:
     """The grid in a few words, for messages."""
     step = np.median(np.diff(wavenumber))
     return f"the grid of {wavenumber.size} points, {wavenumber[0]:g} to {wavenumber[-1]:g} cm-1 by {step:.4g}"
+
+
+def choose_device(device: str) -> torch.device:
+    """The device named, or for "auto" the accelerator that torch finds, else the processor.
+
+    Raises
+    ------
+    SettingsError
+        A device that is not there.
+    """
+    if device == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return found if found is not None else torch.device("cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"the device {device!r} cannot be used ({reason}); choose 'auto' or 'cpu'.") from None

@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ftirlib.classify.checks import check_grid
+from ftirlib.classify.prediction import Vote
 from ftirlib.classify.training import MSCNNClassifier
-from ftirlib.classify.vote import Vote
 from ftirlib.classify.weights import load_json, save_json
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.prepare.recipe import check_prepared

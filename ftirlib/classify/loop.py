@@ -1,90 +1,82 @@
-"""The training loop of the MSCNN.
+"""The training loop of the MSCNN, and the file from which an interrupted training goes on.
 
 Hartigan et al. (paper A), "Experimental Method", with the optimiser, schedule and stop rule of the authors' public
-code: AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), halved steps, smoothed labels, best validation epoch.
+code: AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), halved steps, smoothed labels, best validation epoch. A
+checkpoint is one safetensors file (see `weights`): the weights, the best weights so far and AdamW's moments; its header
+holds what they were made from, and the history. No random state is kept, as chance depends on the seed and the epoch
+alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field, field_validator
 from torch.nn import functional as F
 
-from ftirlib.classify.checkpoint import data_hash, resume, save_checkpoint
 from ftirlib.classify.checks import check_spectra, check_width
 from ftirlib.classify.mscnn import MSCNN
 from ftirlib.classify.prediction import FoldedMSCNN
+from ftirlib.classify.weights import load_tensors, put_weights, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
+from ftirlib.files import plain
+from ftirlib.settings import Group
 from ftirlib.spectra.rows import Rows, float32
 
 PREDICT_ROWS = 512  # spectra in one forward pass: about 20 MB of activations, near a processor's cache
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """How an MSCNN is trained; where the authors swept a range, the default is near its middle.
+class TrainingSettings(Group):
+    """How an MSCNN is trained; where the authors swept a range, the default is near its middle."""
 
-    Parameters
-    ----------
-    epochs : int
-        At most this many.
-    batch_size : int
-        Spectra in a step, at most. The authors used 3584 for 0.6 million training spectra; the default suits
-        data sets a tenth of that size and smaller.
-    learning_rate : float
-        Of AdamW (authors' sweep: 3e-4 to 1.3e-3).
-    weight_decay : float
-        Of AdamW (authors' sweep: 0.09 to 0.22).
-    step_epochs, step_factor : int, float
-        The learning rate is multiplied by the factor after every so many epochs (authors' sweep: 8 or 9; 0.5).
-    label_smoothing : float in [0, 1)
-    class_weight : None, "balanced" or sequence of float
-        Weight of each class in the loss, in the order of the codes. None: 1 each. "balanced": inversely
-        proportional to the class's share of the training spectra. The authors gave hyperplastic 0.28, else 1.
-    stop_after : int
-        Epochs before the stop rule applies: validation loss not finite or above twice the training loss, or
-        every class but one at sensitivity 0.
+    epochs: int = Field(100, ge=1, description="most epochs")
+    batch_size: int = Field(
+        512,
+        ge=2,  # batch-norm has no spread of one spectrum
+        description="most spectra in a step; the authors used 3584 for 0.6 million training spectra, the default suits "
+        "data sets a tenth of that size and smaller",
+    )
+    learning_rate: float = Field(
+        8e-4, gt=0, allow_inf_nan=False, description="of AdamW; authors' sweep: 3e-4 to 1.3e-3"
+    )
+    weight_decay: float = Field(0.15, ge=0, allow_inf_nan=False, description="of AdamW; authors' sweep: 0.09 to 0.22")
+    step_epochs: int = Field(
+        8, ge=1, description="epochs after which the learning rate is multiplied by step_factor; authors' sweep: 8 or 9"
+    )
+    step_factor: float = Field(0.5, gt=0, le=1, description="factor of the learning rate")
+    label_smoothing: float = Field(0.2, ge=0, lt=1, description="share of a label given to all classes alike")
+    class_weight: tuple[float, ...] | Literal["balanced"] | None = Field(
+        None,
+        description="weight of each class in the loss, in the order of the codes; null: 1 each; balanced: inversely "
+        "proportional to the class's share of the training spectra; the authors gave hyperplastic 0.28, else 1",
+    )
+    stop_after: int = Field(
+        30,
+        ge=0,
+        description="epochs before the stop rule applies: validation loss not finite or above twice the training loss, "
+        "or every class but one at sensitivity 0",
+    )
 
-    Raises
-    ------
-    SettingsError
-        A value out of its range.
-    """
-
-    epochs: int = 100
-    batch_size: int = 512
-    learning_rate: float = 8e-4
-    weight_decay: float = 0.15
-    step_epochs: int = 8
-    step_factor: float = 0.5
-    label_smoothing: float = 0.2
-    class_weight: str | tuple[float, ...] | None = None
-    stop_after: int = 30
-
-    def __post_init__(self):
-        if self.class_weight is not None and not isinstance(self.class_weight, str):
-            object.__setattr__(self, "class_weight", tuple(float(w) for w in self.class_weight))
-        weights = self.class_weight if isinstance(self.class_weight, tuple) else (1.0,)
-        for name, fine, must in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 2, "at least 2, as batch-norm has no spread of one spectrum"),
-            ("learning_rate", 0 < self.learning_rate < math.inf, "above 0"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or above"),
-            ("step_epochs", self.step_epochs >= 1, "at least 1"),
-            ("step_factor", 0 < self.step_factor <= 1, "above 0 and at most 1"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
-            ("class_weight", self.class_weight in (None, "balanced", weights), "None, 'balanced' or numbers"),
-            ("class_weight", all(0 < w < math.inf for w in weights), "above 0 for every class"),
-            ("stop_after", self.stop_after >= 0, "0 or above"),
-        ):
-            if not fine:
-                raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be {must}.")
+    @field_validator("class_weight", mode="plain")
+    @classmethod
+    def _weights_above_0(cls, value):
+        if value is None or (isinstance(value, str) and value == "balanced"):
+            return value
+        try:
+            weights = tuple(float(weight) for weight in value)
+        except (TypeError, ValueError):
+            weights = ()
+        if not weights or not all(0 < weight < math.inf for weight in weights):
+            raise ValueError("it must be None, 'balanced', or a number above 0 for every class")
+        return weights
 
 
 @dataclass
@@ -163,8 +155,8 @@ def train(
     if len(x) < 2:
         raise DataError(f"there is {len(x)} training spectrum; batch-norm needs at least 2.")
     made_from = {
-        "settings": {k: v for k, v in asdict(settings).items() if k != "epochs"},
-        "network": asdict(model.settings),
+        "settings": settings.model_dump(exclude={"epochs"}),
+        "network": model.settings.model_dump(),
         "wavenumber": model.wavenumber.tolist(),
         "random_state": int(random_state),
         "data": data_hash(x, y.numpy(), x_val, y_val.numpy()) if checkpoint else None,
@@ -310,3 +302,70 @@ def _checked(model, spectra, labels, what) -> tuple[Rows, torch.Tensor]:
             "leave out spectra without a label."
         )
     return x, torch.from_numpy(y.astype(np.uint8 if n_classes <= 1 << 8 else np.int64))
+
+
+def data_hash(*arrays: np.ndarray | Rows) -> str:
+    """SHA-256 of the shapes, types and bytes of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr(tuple(array.shape)).encode())
+        for block in (block for _, block in array.blocks()) if isinstance(array, Rows) else [array]:
+            digest.update(block.dtype.str.encode() + block.tobytes())
+    return digest.hexdigest()
+
+
+def save_checkpoint(path, model, optimizer, made_from: dict, result: dict, best: dict) -> None:
+    """Write the state after an epoch, atomically.
+
+    Parameters
+    ----------
+    path : path
+    model, optimizer
+        After the epoch.
+    made_from : dict
+        What must be the same for the training to go on; JSON's types and tuples.
+    result : dict
+        The history so far, in JSON's types.
+    best : dict of tensors
+        Weights of the best epoch so far.
+    """
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
+    save_tensors(path, tensors, {"kind": "training checkpoint", "made_from": made_from, "result": result})
+
+
+def resume(path, model, optimizer, made_from: dict) -> tuple[dict, dict]:
+    """Put a checkpoint's state into the model and the optimizer; its ``result`` and best weights are returned.
+
+    Raises
+    ------
+    ModelError
+        A file that is torn, no checkpoint, or made from something else; the message says what differs.
+    """
+    tensors, header = load_tensors(path)
+    if header.get("kind") != "training checkpoint":
+        raise ModelError(f"'{path}' is {header.get('kind')!r}, no training checkpoint; choose another path.")
+    asked, found = plain(made_from), header["made_from"]
+    for part in asked:
+        if asked[part] != found.get(part):
+            detail = ""
+            if isinstance(asked[part], dict):
+                name = next(k for k in asked[part] if asked[part][k] != found.get(part, {}).get(k))
+                detail = f" ({name}: {found.get(part, {}).get(name)!r} there, {asked[part][name]!r} now)"
+            raise ModelError(
+                f"the checkpoint '{path}' was made from another {part}{detail}; delete it or choose another path."
+            )
+
+    def under(prefix):
+        return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+    put_weights(model, under("model."), source=path)
+    state: dict[int, dict] = {}
+    for name, tensor in under("optimizer.").items():
+        i, key = name.split(".", 1)
+        state.setdefault(int(i), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    device = next(model.parameters()).device
+    return header["result"], {name: tensor.to(device) for name, tensor in under("best.").items()}

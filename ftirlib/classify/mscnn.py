@@ -6,74 +6,56 @@ Hartigan et al. (paper A), Figure 1 and "Model Architecture"; layer sizes as its
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field, model_validator
 from torch import nn
 
 from ftirlib.classify.checks import check_wavenumber, grid_text
 from ftirlib.classify.layers import CoreStep, LogisticCurves, Step
-from ftirlib.errors import ModelError, SettingsError
+from ftirlib.errors import ModelError
+from ftirlib.settings import Group
+
+Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Size = Annotated[int, Field(gt=0)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class MSCNNSettings:
-    """Shape of an MSCNN; the defaults are the published network.
+class MSCNNSettings(Group):
+    """Shape of an MSCNN; the defaults are the published network."""
 
-    Parameters
-    ----------
-    n_classes : int
-    head_widths, head_strides : tuple of float, cm-1
-        Kernel widths and strides of the parallel first-layer convolutions, turned into points of the data's grid.
-    head_channels : int
-        Channels of each first-layer convolution.
-    core : tuple of (channels, kernel, stride)
-        Convolutions over the joined heads, in points of their own input, which has no unit.
-    dense : tuple of int
-        Widths of the fully connected layers before the output.
-    dropout : float in [0, 1)
-        The authors' sweep preferred 0.01 to 0.2.
-    leak : float
-        Negative slope of LeakyReLU; the authors' sweep preferred 0.2 to 0.56.
+    n_classes: int = Field(4, ge=2, description="outputs")
+    head_widths: tuple[Width, ...] = Field(
+        (8.0, 25.0, 50.0),
+        min_length=1,
+        description="kernel widths of the parallel first-layer convolutions, cm-1; on a grid, the nearest whole points",
+    )
+    head_strides: tuple[Width, ...] = Field((4.0, 12.0, 25.0), description="their strides, cm-1, one for each width")
+    head_channels: int = Field(8, ge=1, description="channels of each first-layer convolution")
+    core: tuple[tuple[Size, Size, Size], ...] = Field(
+        ((8, 15, 7), (16, 9, 4), (32, 9, 4), (64, 2, 1)),
+        min_length=1,
+        description="convolutions over the joined heads, each (channels, kernel, stride) in points of its own input, "
+        "which has no unit",
+    )
+    dense: tuple[Size, ...] = Field(
+        (32, 16), min_length=1, description="widths of the fully connected layers before the output"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="the authors' sweep preferred 0.01 to 0.2")
+    leak: float = Field(
+        0.38, allow_inf_nan=False, description="negative slope of LeakyReLU; the authors' sweep preferred 0.2 to 0.56"
+    )
 
-    Raises
-    ------
-    SettingsError
-        A value out of its range.
-    """
-
-    n_classes: int = 4
-    head_widths: tuple[float, ...] = (8.0, 25.0, 50.0)
-    head_strides: tuple[float, ...] = (4.0, 12.0, 25.0)
-    head_channels: int = 8
-    core: tuple[tuple[int, int, int], ...] = ((8, 15, 7), (16, 9, 4), (32, 9, 4), (64, 2, 1))
-    dense: tuple[int, ...] = (32, 16)
-    dropout: float = 0.1
-    leak: float = 0.38
-
-    def __post_init__(self):
-        # lists (from JSON or YAML) become tuples, so that equal settings compare equal
-        for name in ("head_widths", "head_strides", "dense"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        object.__setattr__(self, "core", tuple(tuple(step) for step in self.core))
-        if self.n_classes < 2:
-            raise SettingsError(f"n_classes is {self.n_classes}; a classifier needs at least 2.")
-        if len(self.head_widths) != len(self.head_strides) or not self.head_widths:
-            raise SettingsError(
+    @model_validator(mode="after")
+    def _one_stride_a_width(self):
+        if len(self.head_widths) != len(self.head_strides):
+            raise ValueError(
                 f"there are {len(self.head_widths)} head widths and {len(self.head_strides)} head strides; "
                 "give one stride per width, and at least one of each."
             )
-        sizes = [*self.head_widths, *self.head_strides, self.head_channels, *sum(self.core, ()), *self.dense]
-        if min(sizes) <= 0 or not self.core or not self.dense:
-            raise SettingsError("every width, stride, kernel and number of channels must be above 0, and none missing.")
-        if any(len(step) != 3 for step in self.core):
-            raise SettingsError(f"core is {self.core}; each step is (channels, kernel, stride).")
-        if not 0 <= self.dropout < 1:
-            raise SettingsError(f"dropout is {self.dropout}; it must be at least 0 and below 1.")
-        if not math.isfinite(self.leak):
-            raise SettingsError(f"leak is {self.leak}; it must be finite.")
+        return self
 
 
 class MSCNN(nn.Module):

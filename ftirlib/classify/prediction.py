@@ -1,17 +1,25 @@
-"""A trained MSCNN rearranged for prediction: the same function in fewer operations, and in two parts.
+"""Prediction by trained MSCNNs: the same function in fewer operations, votes, and data sets block by block.
 
 Batch-norm in evaluation mode is an affine map (Ioffe & Szegedy 2015, arXiv:1502.03167), so whatever stands between
-two non-linearities folds into one map. Hartigan et al. (paper A) have none before the first core convolution.
+two non-linearities folds into one map. Hartigan et al. (paper A) have none before the first core convolution; voting
+as in "MSCNN Performance" there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 import torch
+import xarray as xr
 from torch import nn
 from torch.nn import functional as F
 
+from ftirlib.classify.checks import check_grid
 from ftirlib.classify.layers import convolve_one_channel
 from ftirlib.classify.mscnn import MSCNN
+from ftirlib.errors import DataError, SettingsError
+from ftirlib.spectra.model import CHUNK, iter_blocks
 
 
 class FoldedMSCNN(nn.Module):
@@ -161,3 +169,133 @@ def _unjoined(first, last) -> tuple[torch.Tensor, torch.Tensor]:
     matrix, shift = _folded(first)
     n_out = last.linear.out_channels
     return matrix.view(len(matrix), n_out, -1).transpose(1, 2).flatten(1), shift
+
+
+class Vote(nn.Module):
+    """Mean over networks of their class probabilities, or of their votes, (n, n_wavenumbers) to (n, n_classes).
+
+    Parameters
+    ----------
+    networks : list of FoldedMSCNN
+    columns : list of (its classes,) int arrays
+        Where each of a network's classes belongs among the `n_classes`.
+    n_classes : int
+    hard : bool
+        Each network gives its best class one vote, instead of its probabilities. Votes have no gradient.
+    """
+
+    def __init__(self, networks: list[FoldedMSCNN], columns, n_classes: int, *, hard: bool = False):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.ballots = nn.ModuleList(
+            Ballot(net.rest, column, n_classes, hard) for net, column in zip(networks, columns)
+        )
+
+    def forward(self, spectra):
+        return sum(ballot(net.affine(spectra)) for net, ballot in zip(self.networks, self.ballots)) / len(self.networks)
+
+    def parts(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Pairs (affine, rest) whose ``rest(affine(spectra))`` have this module's output as their mean."""
+        return [(net.affine, ballot) for net, ballot in zip(self.networks, self.ballots)]
+
+
+class Ballot(nn.Module):
+    """One network's answer in the columns of all classes, from what stands before its first non-linearity."""
+
+    def __init__(self, rest: nn.Module, column, n_classes: int, hard: bool):
+        super().__init__()
+        self.rest, self.n_classes, self.hard = rest, n_classes, hard
+        column = torch.as_tensor(column)
+        self.is_whole = len(column) == n_classes  # ascending classes without a gap: already in place
+        self.register_buffer("column", column.to(next(rest.buffers()).device))
+
+    def forward(self, h):
+        logits = self.rest(h)
+        answer = F.one_hot(logits.argmax(dim=1), logits.shape[1]).to(logits) if self.hard else logits.softmax(dim=1)
+        if self.is_whole:
+            return answer
+        return answer.new_zeros(len(answer), self.n_classes).index_copy(1, self.column, answer)
+
+
+def predict_blocks(model, data: xr.Dataset, *, rows=None, batch: int = CHUNK) -> np.ndarray:
+    """Class probabilities of a data set, with only `batch` spectra in memory at a time.
+
+    Parameters
+    ----------
+    model : fitted classifier
+        Anything with ``predict_proba``; where it has ``wavenumber_`` the grid is checked.
+    data : xarray.Dataset
+        As `open_spectra` opens it: absorbances may lie on disk.
+    rows : ascending (n,) int, optional
+        Spectra to predict; default all.
+    batch : int
+        Spectra read and predicted at a time.
+
+    Returns
+    -------
+    (n, n_classes) float32 array
+        In the order of `rows`; columns in the order of ``model.classes_``.
+
+    Raises
+    ------
+    DataError
+        Spectra on another grid than the model's, or rows that are out of range or not ascending.
+    SettingsError
+        A batch below 1.
+    """
+    rows = _checked(model, data, rows, batch)
+    result = np.empty((data.sizes["spectrum"] if rows is None else len(rows), len(model.classes_)), np.float32)
+    for start, block in iter_blocks(data, rows, batch):
+        result[start : start + len(block)] = model.predict_proba(block)
+    return result
+
+
+def iter_predictions(model, data: xr.Dataset, *, rows=None, batch: int = CHUNK) -> Iterator[np.ndarray]:
+    """What `predict_blocks` gives, a block of at most `batch` spectra after the other: for more than memory holds.
+
+    Parameters and errors as there; blocks are (n_block, n_classes), of the type that the model gives.
+    """
+    rows = _checked(model, data, rows, batch)
+    return (model.predict_proba(block) for _, block in iter_blocks(data, rows, batch))
+
+
+def save_probabilities(path, model, data: xr.Dataset, sides: Mapping[str, np.ndarray]) -> None:
+    """Write the probabilities of some spectra, an ``.npz`` array (n, n_classes) float32 for each side.
+
+    Parameters
+    ----------
+    path : path of the file to make
+    model : fitted classifier
+        Whose classes are positions in the data set's ``class_names``.
+    data : xarray.Dataset
+    sides : mapping
+        Name to rows, as `predict_blocks` takes them.
+    """
+    n_classes = len(data.attrs["class_names"])
+    blocks = {side: predict_blocks(model, data, rows=rows) for side, rows in sides.items()}
+    np.savez(path, **{side: full_probabilities(model, found, n_classes) for side, found in blocks.items()})
+
+
+def full_probabilities(model, probabilities: np.ndarray, n_classes: int) -> np.ndarray:
+    """Probabilities (n, n_classes) with zero columns for classes that the training set lacked."""
+    full = np.zeros((len(probabilities), n_classes), np.float32)
+    full[:, np.asarray(model.classes_, int)] = probabilities
+    return full
+
+
+def _checked(model, data: xr.Dataset, rows, batch: int) -> np.ndarray | None:
+    """The rows to predict; None for all."""
+    if batch < 1:
+        raise SettingsError(f"batch is {batch}; it must be at least 1.")
+    if hasattr(model, "wavenumber_"):
+        check_grid(data.wavenumber.values, model.wavenumber_)
+    if rows is None:
+        return None
+    rows = np.asarray(rows)
+    rows = rows if rows.size else rows.astype(np.int64)  # an empty list has no type of its own
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (np.diff(rows) <= 0).any():
+        raise DataError("rows must be a list of whole numbers, ascending without repeats; sort them.")
+    n = data.sizes["spectrum"]
+    if rows.size and (rows[0] < 0 or rows[-1] >= n):
+        raise DataError(f"rows run from {rows[0]} to {rows[-1]}, but the data set has spectra 0 to {n - 1}.")
+    return rows

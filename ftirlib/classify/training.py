@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,7 @@ from torch import nn
 from ftirlib.classify.checks import check_spectra, check_wavenumber, class_codes
 from ftirlib.classify.loop import PREDICT_ROWS, TrainingResult, TrainingSettings, train
 from ftirlib.classify.mscnn import MSCNN, MSCNNSettings
-from ftirlib.classify.prediction import FoldedMSCNN
-from ftirlib.classify.vote import Vote
+from ftirlib.classify.prediction import FoldedMSCNN, Vote
 from ftirlib.classify.weights import load_json, load_tensors, put_weights, save_json, save_tensors
 from ftirlib.errors import DataError, ModelError, SettingsError
 from ftirlib.spectra.prepare.recipe import full_recipe
@@ -128,7 +126,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
         if groups is not None:
             rows, held = self._hold_out(y, np.asarray(groups))
             X, y, validation = Rows.of(X, rows), y[rows], (Rows.of(X, held), y[held])
-        network = self.network or replace(MSCNNSettings(), n_classes=len(self.classes_))
+        network = self.network or MSCNNSettings(n_classes=len(self.classes_))
         if network.n_classes != len(self.classes_):
             raise ModelError(
                 f"the network has {network.n_classes} outputs, but the labels are of {len(self.classes_)} classes "
@@ -199,8 +197,8 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
             "classes": self.classes_.tolist(),
             "wavenumber": self.wavenumber_.tolist(),
             "recipe": None if self.recipe is None else full_recipe(self.recipe),
-            "network": asdict(self.network_.settings),
-            "training": asdict(self.training or TrainingSettings()),
+            "network": self.network_.settings.model_dump(),
+            "training": (self.training or TrainingSettings()).model_dump(),
             "random_state": int(self.random_state),
             "history": self.history_,
             "best_epoch": self.best_epoch_,
@@ -236,7 +234,7 @@ class MSCNNClassifier(ClassifierMixin, BaseEstimator):
             )
             result = TrainingResult(found["history"], found["best_epoch"], found["score"], found["stopped"])
             self.classes_ = np.asarray(found["classes"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, SettingsError) as error:
             raise ModelError(f"'{folder / 'classifier.json'}' is incomplete or of another version: {error}.") from None
         model = MSCNN(self.network, self.wavenumber).to(device)
         put_weights(model, tensors, source=folder / "network.safetensors")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,31 +15,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from ftirlib.errors import ModelError
+from ftirlib.files import write_text, written
 
 HEADER = "ftirlib"  # the one key of the file's metadata, which must be a string: JSON
-
-
-def write_whole(path: str | os.PathLike, content: bytes) -> Path:
-    """Write a file so that a crash leaves the old one or the new one, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def save_tensors(path: str | os.PathLike, tensors: Mapping[str, torch.Tensor], header: Mapping) -> Path:
     """Write named tensors and a JSON-able header to one safetensors file, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return write_whole(path, to_bytes(tensors, metadata={HEADER: json.dumps(dict(header))}))
+    with written(path) as draft:
+        draft.write_bytes(to_bytes(tensors, metadata={HEADER: json.dumps(dict(header))}))
+    return Path(path)
 
 
 def load_tensors(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict]:
@@ -71,8 +56,8 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict
 
 def save_json(path: str | os.PathLike, content: Mapping, *, kind: str) -> Path:
     """Write a readable JSON description of this `kind`, atomically."""
-    text = json.dumps({"kind": kind, **content}, indent=1, allow_nan=False)
-    return write_whole(path, text.encode())
+    write_text(path, json.dumps({"kind": kind, **content}, indent=1, allow_nan=False))
+    return Path(path)
 
 
 def load_json(path: str | os.PathLike, *, kind: str) -> dict:

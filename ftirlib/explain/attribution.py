@@ -289,7 +289,7 @@ class Attribution(PerRow):
 
     @property
     def relative_error(self) -> np.ndarray:
-        """(n, n_labels) norm of the standard errors over the norm of the weights, the error's share taken off.
+        """(n, n_labels) norm of the standard errors over the norm of the weights, the error's share subtracted.
 
         Raises
         ------
@@ -302,32 +302,31 @@ class Attribution(PerRow):
 
 
 def read_parts(paths: Sequence[str | os.PathLike], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Some parts of stored explanations, one store after the other: nothing else of them is read.
+    """Arrays of stored explanations, joined over the stores; no other arrays are read.
 
     Parameters
     ----------
     paths : of stores written by `Attribution.save`
-    names : of `DIMS`
+    names : of arrays of `Attribution`
 
     Returns
     -------
     dict of arrays
-        Joined along the spectra.
 
     Raises
     ------
     StoreError
-        When a store cannot be read, or holds no such part.
+        When a store cannot be read, or holds no such array.
     """
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     ends = np.cumsum([0, *(Attribution._read(path, lambda data: data.sizes["spectrum"]) for path in paths)])
     for path, start, end in zip(paths, ends, ends[1:]):
         for name in names:
             values = Attribution._read(path, lambda data, name=name: data[name].values)
-            if name not in found:  # whole at once: pieces joined afterwards would be in memory twice
-                found[name] = np.empty((ends[-1], *values.shape[1:]), values.dtype)
-            found[name][start:end] = values
-    return found
+            if name not in arrays:  # whole from the start: joining pieces needs the memory twice
+                arrays[name] = np.empty((ends[-1], *values.shape[1:]), values.dtype)
+            arrays[name][start:end] = values
+    return arrays
 
 
 def weight_rows(paths: Sequence[str | os.PathLike]) -> Rows:
@@ -336,7 +335,7 @@ def weight_rows(paths: Sequence[str | os.PathLike]) -> Rows:
     Parameters
     ----------
     paths : of stores written by `Attribution.save`
-        One after the other; nothing is read before it is asked for.
+        In this order; weights are read when they are needed.
 
     Raises
     ------
@@ -354,7 +353,7 @@ def weight_rows(paths: Sequence[str | os.PathLike]) -> Rows:
 
 
 def relative_error(coef: np.ndarray, standard_error: np.ndarray) -> np.ndarray:
-    """Norm of the standard errors over the norm of the coefficients, the error's own share taken off the latter.
+    """Norm of the standard errors over the norm of the coefficients, the error's own share subtracted from the latter.
 
     Infinite where the coefficients are no larger than their error, zero where both are zero.
 

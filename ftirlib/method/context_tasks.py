@@ -33,7 +33,7 @@ def token_patch(variant: str, patch: int, n_wavenumbers: int) -> int:
 
 def _autoencoder(settings: dict, supervision: float, device: str, seed: int, n_wavenumbers: int):
     """A CrimeVAE, not yet trained, and a warning where its patch does not divide its input."""
-    from ftirlib.classify.device import choose_device
+    from ftirlib.classify.checks import choose_device
     from ftirlib.explain.crime.vae import CrimeVAE
 
     patch = token_patch(settings["variant"], settings["patch"], n_wavenumbers)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.method.tasks import SIDES, full_probabilities, read_fold, read_json, write_json
+from ftirlib.classify.prediction import full_probabilities
+from ftirlib.method.tasks import SIDES, read_fold, read_json, write_json
 from ftirlib.spectra.model import open_spectra
 from ftirlib.spectra.writer import save_spectra
 
@@ -126,6 +127,6 @@ def leak(folder, work, *, spectra, features, protocol, head, splits, seed):
 
 def tsne(folder, work, *, features, seed):
     """The map of the fused features."""
-    from ftirlib.classify.fusion.embedding import tsne_map
+    from ftirlib.classify.fusion.leak import tsne_map
 
     np.savez(folder / "map.npz", places=tsne_map(read_features(features), random_state=seed))

@@ -9,11 +9,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from ftirlib.classify.prediction import full_probabilities
 from ftirlib.engine.driver import DATASET
 from ftirlib.engine.store import Store
 from ftirlib.method.predict_reasons import context_finder, linear_model, linear_reasons
 from ftirlib.method.run import read_run_settings
-from ftirlib.method.tasks import full_probabilities
 from ftirlib.spectra.folds import N_SETS
 from ftirlib.spectra.model import CHUNK, open_spectra, read_absorbance
 from ftirlib.spectra.prepare.recipe import check_prepared

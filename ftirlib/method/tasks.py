@@ -36,21 +36,12 @@ def read_fold(folds: str, fold: int) -> Fold:
         return Fold(**{side: arrays[f"{side}_{fold}"] for side in SIDES})
 
 
-def full_probabilities(estimator, probabilities: np.ndarray, n_classes: int) -> np.ndarray:
-    """Probabilities (n, n_classes) with zero columns for classes that the training set lacked."""
-    full = np.zeros((len(probabilities), n_classes), np.float32)
-    full[:, np.asarray(estimator.classes_, int)] = probabilities
-    return full
+def save_probabilities(folder: Path, estimator, data, fold: Fold) -> None:
+    """Write ``probabilities.npz``, of the validation and the test set."""
+    from ftirlib.classify import prediction
 
-
-def save_probabilities(folder: Path, estimator, data, fold: Fold, n_classes: int) -> None:
-    """Write ``probabilities.npz``, of the validation and the test set: their spectra need not fit in memory."""
-    from ftirlib.classify.streaming import predict_blocks
-
-    known = {side: predict_blocks(estimator, data, rows=getattr(fold, side)) for side in SIDES[1:]}
-    np.savez(
-        folder / "probabilities.npz", **{side: full_probabilities(estimator, p, n_classes) for side, p in known.items()}
-    )
+    sides = {side: getattr(fold, side) for side in SIDES[1:]}
+    prediction.save_probabilities(folder / "probabilities.npz", estimator, data, sides)
 
 
 def simulate(folder, work, *, phantom, seed):
@@ -103,12 +94,12 @@ def baseline(folder, work, *, spectra, folds, fold, model, components):
     data, rows = open_spectra(spectra, codes=False), read_fold(folds, fold)
     estimator = make_baseline(model, n_components=components)
     estimator.fit(Rows.of(data, rows.train), data.label.values[rows.train])
-    save_probabilities(folder, estimator, data, rows, len(data.attrs["class_names"]))
+    save_probabilities(folder, estimator, data, rows)
 
 
 def member(folder, work, *, spectra, folds, fold, training, network, device, seed):
     """One MSCNN of one fold and its probabilities; an interrupted training goes on from its checkpoint."""
-    from ftirlib.classify.device import choose_device
+    from ftirlib.classify.checks import choose_device
     from ftirlib.classify.mscnn import MSCNNSettings
     from ftirlib.classify.training import MSCNNClassifier, TrainingSettings
     from ftirlib.spectra.prepare.recipe import recipe_of
@@ -135,7 +126,7 @@ def member(folder, work, *, spectra, folds, fold, training, network, device, see
         checkpoint=work / "training.safetensors",
     )
     classifier.save(folder / "model")
-    save_probabilities(folder, classifier, data, rows, len(data.attrs["class_names"]))
+    save_probabilities(folder, classifier, data, rows)
 
 
 def ensemble(folder, work, *, members, threshold, voting):
@@ -268,7 +259,7 @@ def _explainer(spectra, folds, models, key, fold, mode, samples, tolerance, back
 
     `key` is the ensemble's, which changes with its content and that of all before it.
     """
-    from ftirlib.classify.device import choose_device
+    from ftirlib.classify.checks import choose_device
     from ftirlib.classify.ensemble import EMSCNN
     from ftirlib.explain.lime.lime import SpectralLime
 

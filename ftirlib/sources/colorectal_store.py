@@ -5,8 +5,6 @@ Tissue mask and signal-to-noise ratio as in Borkovits et al. 2025, doi:10.5281/z
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import warnings
@@ -21,6 +19,7 @@ import xarray as xr
 
 from ftirlib.engine.workers import AHEAD, outcomes
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.files import fingerprint, read_json, written
 from ftirlib.sources.colorectal import (
     CLASSES,
     DOI,
@@ -254,7 +253,7 @@ def import_colorectal(
 def _licence(folder: Path) -> str:
     """What the download noted of the record's licence."""
     try:
-        return str(json.loads((folder / "source.json").read_text(encoding="utf-8"))["licence"])
+        return str(read_json(folder / "source.json")["licence"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -263,8 +262,7 @@ def finished_core(core: Core, wavenumber, waiting: Path, tissue, snr, floor, see
     """The file of a core's finished spectra, and whether an earlier call made it: the task of a worker."""
     stat = core.spectra.stat()
     made_from = [core.spectra.name, stat.st_size, stat.st_mtime_ns, wavenumber.tolist(), tissue, snr, floor, seed]
-    digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
-    path = waiting / f"{core.name}-{digest}.npz"
+    path = waiting / f"{core.name}-{fingerprint(made_from)[:16]}.npz"
     if path.is_file():
         return path, True
     found = read_core(core)
@@ -282,8 +280,7 @@ def finished_core(core: Core, wavenumber, waiting: Path, tissue, snr, floor, see
         keep &= tissue_by_kmeans(absorbance, found.wavenumber, random_state=seed)
     if snr:
         keep &= signal_to_noise(absorbance, found.wavenumber) >= snr
-    partial = path.with_suffix(".partial")
-    with open(partial, "wb") as file:
+    with written(path) as draft, open(draft, "wb") as file:
         np.savez(
             file,
             absorbance=absorbance[np.ix_(keep, order[at])],
@@ -291,9 +288,6 @@ def finished_core(core: Core, wavenumber, waiting: Path, tissue, snr, floor, see
             col=found.col[keep],
             total=len(keep),
         )
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)  # a name without ".partial" is a whole file
     return path, False
 
 

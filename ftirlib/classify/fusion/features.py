@@ -7,67 +7,54 @@ wavelet scattering and statistics of the spectrum itself.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
+from pydantic import Field, field_validator
 
-from ftirlib.classify.checks import check_grid
-from ftirlib.classify.device import choose_device
-from ftirlib.classify.fusion.featurecache import FeatureCache
-from ftirlib.classify.fusion.initial import calibrate_norms
+from ftirlib.classify.checks import check_grid, choose_device
+from ftirlib.classify.fusion.backbones import calibrate_norms
 from ftirlib.classify.fusion.raster import Raster, check_drawable
 from ftirlib.classify.fusion.scattering import SpectrumScattering
 from ftirlib.classify.fusion.statistics import STATISTICS, spectrum_statistics
 from ftirlib.classify.fusion.weights import BACKBONES, RANDOM_FEATURES, find_weights, read_weights
 from ftirlib.classify.weights import put_weights
 from ftirlib.errors import DataError, SettingsError
+from ftirlib.files import written
+from ftirlib.settings import Group
 from ftirlib.spectra.model import iter_blocks
 
 FAMILIES = (*BACKBONES, "scattering", "statistics")
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green, blue, as in training
 N_CALIBRATION = 32  # drawn random walks that set the norms of random backbones
+CACHED_ROWS, KEY_BYTES = 1024, 16  # spectra held back before a file of the cache is written; of a spectrum's key
 REVISION = 1  # of the computation; raise it when a family's numbers change, so that cached ones are not reused
 
 
-@dataclass(frozen=True, kw_only=True)
-class FeatureSettings:
-    """What is extracted, and how.
+class FeatureSettings(Group):
+    """What is extracted, and how; the ranges of pictures and scattering are those of `Raster`, `SpectrumScattering`."""
 
-    Parameters
-    ----------
-    families : tuple of str
-        Of "resnet101", "efficientnet_b0", "scattering", "statistics"; kept in this order.
-    image, image_size, line_width
-        As in `Raster`.
-    scattering_scale, wavelets_per_octave
-        As in `SpectrumScattering`.
-    random_state : int
-        Seed of backbones without published weights.
+    families: tuple[str, ...] = Field(FAMILIES, description="feature families, kept in this order")
+    image: str = Field("line", description="how a spectrum becomes an image")
+    image_size: int = Field(224, description="pixels; the backbones were designed for 224")
+    line_width: float = Field(1.5, description="of a drawn line, pixels")
+    scattering_scale: int | None = Field(None, description="of the scattering, as an exponent of 2; null: its own")
+    wavelets_per_octave: int = Field(8, description="of the scattering")
+    random_state: int = Field(0, description="seed of backbones without published weights")
 
-    Raises
-    ------
-    SettingsError
-        No family, or an unknown one.
-    """
-
-    families: tuple[str, ...] = FAMILIES
-    image: str = "line"
-    image_size: int = 224
-    line_width: float = 1.5
-    scattering_scale: int | None = None
-    wavelets_per_octave: int = 8
-    random_state: int = 0
-
-    def __post_init__(self):
-        if unknown := [name for name in self.families if name not in FAMILIES]:
-            raise SettingsError(f"there is no feature family {unknown[0]!r}; choose of {', '.join(FAMILIES)}.")
-        if not self.families:
-            raise SettingsError(f"every feature family is switched off; keep at least one of {', '.join(FAMILIES)}.")
-        object.__setattr__(self, "families", tuple(name for name in FAMILIES if name in self.families))
+    @field_validator("families")
+    @classmethod
+    def _known(cls, families):
+        if unknown := [name for name in families if name not in FAMILIES]:
+            raise ValueError(f"there is no feature family {unknown[0]!r}; choose of {', '.join(FAMILIES)}")
+        if not families:
+            raise ValueError(f"every feature family is switched off; keep at least one of {', '.join(FAMILIES)}")
+        return tuple(name for name in FAMILIES if name in families)
 
 
 class FeatureExtractor:
@@ -248,7 +235,7 @@ class FeatureExtractor:
 
     def _recipe(self, name) -> str:
         """What the features of a family depend on besides the spectrum, as a hash."""
-        s = asdict(self.settings)
+        s = self.settings.model_dump()
         parts = {"family": name, "revision": REVISION, "wavenumber": self.wavenumber.tolist()}
         if name in BACKBONES:
             parts |= {k: s[k] for k in ("image", "image_size", "line_width")}
@@ -269,3 +256,74 @@ class _Once:
         if self._value is None:
             self._value = self._compute()
         return self._value
+
+
+class FeatureCache:
+    """Features by the 16-byte key of their spectrum.
+
+    One folder a recipe (what computes the features), in it NumPy files of records (key, features) that are written
+    whole, never changed, and never unpickled.
+
+    Parameters
+    ----------
+    folder : path
+        Shared by any number of recipes and processes; files of others that appear later are seen by the next cache.
+    recipe : str
+        Hash of everything else that the features depend on.
+    """
+
+    def __init__(self, folder, recipe: str):
+        self._folder = Path(folder) / recipe
+        self._where: dict[bytes, tuple[np.ndarray, int]] = {}
+        self._waiting: dict[bytes, np.ndarray] = {}
+        for file in sorted(self._folder.glob("*.npy")):
+            if (records := _read(file)) is not None:
+                self._where |= {key.tobytes(): (records, k) for k, key in enumerate(records["key"])}
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._where or key in self._waiting
+
+    def get(self, keys: Sequence[bytes]) -> np.ndarray:
+        """Features (n, n_features) float32 of keys that are known."""
+        return np.stack([self._waiting[k] if k in self._waiting else self._from_disk(k) for k in keys])
+
+    def _from_disk(self, key):
+        records, k = self._where[key]
+        return records["features"][k]
+
+    def add(self, keys: Sequence[bytes], features: np.ndarray) -> None:
+        """Keep features (n, n_features); they reach the disk in files of about a thousand."""
+        self._waiting |= dict(zip(keys, features))
+        if len(self._waiting) >= CACHED_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if not self._waiting:
+            return
+        features = np.stack(list(self._waiting.values())).astype(np.float32)
+        kind = np.dtype([("key", f"V{KEY_BYTES}"), ("features", np.float32, features.shape[1:])])
+        records = np.empty(len(features), kind)
+        records["key"] = np.frombuffer(b"".join(self._waiting), f"V{KEY_BYTES}")
+        records["features"] = features
+        content = io.BytesIO()
+        np.save(content, records, allow_pickle=False)
+        # the name is the content's own hash: a file that does not match it is torn
+        file = self._folder / f"{hashlib.sha256(content.getvalue()).hexdigest()}.npy"
+        with written(file) as draft:
+            draft.write_bytes(content.getvalue())
+        records = _mapped(file)
+        self._where |= {key: (records, k) for k, key in enumerate(self._waiting)}
+        self._waiting = {}
+
+
+def _read(file: Path) -> np.ndarray | None:
+    """Records of a file; None where it is not what its name says, as then it is computed again."""
+    with file.open("rb") as stream:
+        whole = hashlib.file_digest(stream, "sha256").hexdigest() == file.stem
+    return _mapped(file) if whole else None
+
+
+def _mapped(file: Path) -> np.ndarray:
+    """Records left on disk until they are asked for: there may be more of them than memory holds."""
+    return np.load(file, mmap_mode="r", allow_pickle=False)

@@ -7,63 +7,34 @@ layers; these are two strided convolutions over the row of features, pooled and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
-from ftirlib.errors import SettingsError
+from ftirlib.settings import Group
 
 PREDICT_ROWS = 4096
 
 
-@dataclass(frozen=True, kw_only=True)
-class HeadSettings:
+class HeadSettings(Group):
     """Shape and training of the head.
 
-    Parameters
-    ----------
-    channels : tuple of int
-        Of each convolution.
-    kernel, stride : int
-        In features. Neighbours in a row of fused features have no common axis but inside a family: of paths and
-        positions in the scattering, of channels of a backbone elsewhere.
-    pooled : int
-        Positions left before the read-out, at most.
-    dropout : float in [0, 1)
-    epochs, batch_size : int
-    learning_rate : float
-    weight_decay : float
-
-    Raises
-    ------
-    SettingsError
-        A value out of its range.
+    Neighbours in a row of fused features have no common axis but inside a family: of paths and positions in the
+    scattering, of channels of a backbone elsewhere.
     """
 
-    channels: tuple[int, ...] = (8, 16)
-    kernel: int = 9
-    stride: int = 4
-    pooled: int = 64
-    dropout: float = 0.3
-    epochs: int = 40
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-
-    def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(self.channels))
-        least = {"kernel": 1, "stride": 1, "pooled": 1, "epochs": 1, "batch_size": 2, "weight_decay": 0}
-        for name, low in least.items():
-            if not getattr(self, name) >= low:
-                raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
-        if not self.channels or min(self.channels) < 1:
-            raise SettingsError(f"channels are {self.channels}; give one whole number above 0 per convolution.")
-        if not 0 <= self.dropout < 1:
-            raise SettingsError(f"dropout is {self.dropout}; it must be at least 0 and below 1.")
-        if not 0 < self.learning_rate < float("inf"):
-            raise SettingsError(f"learning_rate is {self.learning_rate}; it must be above 0 and finite.")
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((8, 16), min_length=1, description="of each convolution")
+    kernel: int = Field(9, ge=1, description="width of a convolution, features")
+    stride: int = Field(4, ge=1, description="of a convolution, features")
+    pooled: int = Field(64, ge=1, description="most positions left before the read-out")
+    dropout: float = Field(0.3, ge=0, lt=1, description="before the read-out")
+    epochs: int = Field(40, ge=1)
+    batch_size: int = Field(64, ge=2, description="least spectra in a step, as far as there are as many")
+    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False, description="of Adam")
+    weight_decay: float = Field(0.0, ge=0, description="of Adam")
 
 
 class HeadCNN(nn.Module):

@@ -19,8 +19,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ftirlib.classify.fusion.backbones import ResNet101
-from ftirlib.classify.fusion.efficientnet import EfficientNetB0
+from ftirlib.classify.fusion.backbones import EfficientNetB0, ResNet101
 from ftirlib.errors import ModelError, SettingsError
 
 BACKBONES = {"resnet101": ResNet101, "efficientnet_b0": EfficientNetB0}

@@ -1,7 +1,7 @@
-"""Is the autoencoder worth its price? Contexts that lack one of its parts, to be scored as its own are.
+"""Controls of the autoencoder: contexts made without one of its parts, for the same scores as its own.
 
-A control keeps everything but the one thing it is named after (as in Adebayo et al. 2018, arXiv:1810.03292);
-K-means is that of scikit-learn. Spectra and weights are read a block at a time.
+A control changes only the part it is named after (as in Adebayo et al. 2018, arXiv:1810.03292); K-means is that of
+scikit-learn. Spectra and weights are read a block at a time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 
 from ftirlib.classify.moments import Components, Moments, class_means
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.explain.crime.inputs import deviation
+from ftirlib.explain.crime.inputs import check_halves, deviation
 from ftirlib.spectra.rows import Rows, hstack
 
 TRAINED = ("permuted labels", "shuffled weights", "spectra alone", "weights alone")
@@ -24,25 +24,25 @@ CLUSTERED = 50_000  # spectra that K-means is fitted to at most
 
 
 class Assigned(NamedTuple):
-    """Context of each spectrum: those the contexts were found on, and those they were tried on."""
+    """Context of each spectrum, of the known spectra that gave the contexts and of the tried spectra."""
 
-    found: np.ndarray
+    known: np.ndarray
     tried: np.ndarray
 
 
 def control_input(
     control: str, spectra, weights, labels, *, random_state: int = 0, means: tuple | None = None
 ) -> tuple:
-    """What an autoencoder is trained on in a control; it is then trained as the real one is.
+    """Input of an autoencoder in a control; the rest of the training is the same.
 
-    - ``"permuted labels"``: each spectrum's label is another's. What is left shows what supervision gives beyond
-      its extra loss. Without supervision no label is read, and this control is the real one.
-    - ``"shuffled weights"``: each spectrum has another's weights, so that spectrum and explanation do not belong
-      together. What is left needs no explanation of the spectrum at hand.
-    - ``"spectra alone"``, ``"weights alone"``: the other half is its own mean everywhere, which says nothing.
+    - ``"permuted labels"``: each spectrum has the label of another, which leaves supervision only its extra loss.
+      Without supervision no label is read, and this control equals the real autoencoder.
+    - ``"shuffled weights"``: each spectrum has the weights of another, so that spectrum and explanation do not belong
+      together.
+    - ``"spectra alone"``, ``"weights alone"``: the other half is its mean everywhere, which carries no information.
 
-    Encode further spectra through `control_input` likewise, with labels that are not used, and with `means`: the
-    half that says nothing must say the same as it did in training.
+    Encode further spectra through `control_input` too, with any labels, and with the `means` of the training: the
+    half without information must have the same values.
 
     Parameters
     ----------
@@ -53,13 +53,13 @@ def control_input(
     labels : (n_spectra,) int
     random_state : int
     means : (spectra, weights), optional
-        Whose means stand in; default the same.
+        Source of the means; default the spectra and weights themselves.
 
     Returns
     -------
     spectra, weights, labels
-        As given, but for the one that the control changes: spectra or weights are then `Rows`, or an array of one row
-        repeated, which takes the memory of one.
+        As given, but for the part that the control changes: spectra or weights are then `Rows`, or an array of a
+        repeated row, in the memory of a single row.
 
     Raises
     ------
@@ -78,23 +78,23 @@ def control_input(
     """
     if control not in TRAINED:
         raise SettingsError(f"control '{control}' is unknown; choose one of {list(TRAINED)}.")
-    _check_halves(spectra, weights)
+    check_halves(spectra, weights)
     labels = np.asarray(labels)
     if labels.shape != spectra.shape[:1]:
         raise DataError(f"labels have shape {labels.shape} for {len(spectra)} spectra; give one each.")
-    stand_in = (spectra, weights) if means is None else means
-    _check_halves(*stand_in)
-    if stand_in[0].shape[1] != spectra.shape[1]:
-        raise DataError(f"the means are at {stand_in[0].shape[1]} wavenumbers but the spectra at {spectra.shape[1]}.")
+    means = (spectra, weights) if means is None else means
+    check_halves(*means)
+    if means[0].shape[1] != spectra.shape[1]:
+        raise DataError(f"the means are at {means[0].shape[1]} wavenumbers but the spectra at {spectra.shape[1]}.")
     order = np.random.default_rng([random_state, TRAINED.index(control)]).permutation(len(labels))
     if control == "permuted labels":
         labels = labels[order]
     elif control == "shuffled weights":
         weights = Rows.of(weights, order)
     elif control == "spectra alone":
-        weights = np.broadcast_to(_mean(stand_in[1]), weights.shape)
+        weights = np.broadcast_to(_mean(means[1]), weights.shape)
     else:
-        spectra = np.broadcast_to(_mean(stand_in[0]), spectra.shape)
+        spectra = np.broadcast_to(_mean(means[0]), spectra.shape)
     return spectra, weights, labels
 
 
@@ -105,10 +105,10 @@ def _mean(half) -> np.ndarray:
 def plain_points(
     control: str, known: tuple, tried: tuple, *, n_components: int = LATENT, random_state: int = 0
 ) -> tuple[Rows, Rows]:
-    """What is clustered in a control that needs no autoencoder.
+    """Points that a control without an autoencoder clusters.
 
     The spectra, their weights, or the first principal components of both (each input scaled to mean 0 and standard
-    deviation 1, as for the autoencoder), maybe with the weights shuffled among the spectra.
+    deviation 1, as for the autoencoder), these also with the weights shuffled among the spectra.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def plain_points(
     known, tried : (spectra, weights)
         Each (n_spectra, n_wavenumbers) array or `Rows`; scaling and components are found on the known.
     n_components : int
-        As many as the latent space has dimensions; at most what the data have.
+        Dimensions of the latent space; fewer where the data have fewer.
     random_state : int
 
     Returns
@@ -133,27 +133,27 @@ def plain_points(
             for halves in (known, tried)
         )
     a, b = (hstack([Rows.of(half) for half in halves]) for halves in (known, tried))
-    found = Moments.of(a, np.zeros(len(a), int), 1)
-    scale = deviation(found.mean, np.diag(found.within) / len(a))
-    # of the scaled values, without another walk
+    moments = Moments.of(a, np.zeros(len(a), int), 1)
+    scale = deviation(moments.mean, np.diag(moments.within) / len(a))
+    # components of the scaled values, without another reading of them
     scaled = Components.of(
-        Moments(found.counts, found.means / scale, found.within / np.outer(scale, scale)), n_components
+        Moments(moments.counts, moments.means / scale, moments.within / np.outer(scale, scale)), n_components
     )
-    components = Components(found.mean, scaled.components / scale, scaled.variance)
+    components = Components(moments.mean, scaled.components / scale, scaled.variance)
     return a.through(components.scores), b.through(components.scores)
 
 
 def cluster(known: Rows, n_contexts: int, *, n_init: int = 10, random_state: int = 0) -> KMeans:
-    """K-means in float32, fitted to `CLUSTERED` evenly spaced ones of more."""
-    some = Rows.of(known, np.arange(0, len(known), -(-len(known) // CLUSTERED)))
-    points = np.empty(some.shape, np.float32)
-    for rows, block in some.blocks():
+    """K-means in float32, fitted to at most `CLUSTERED` evenly spaced points."""
+    chosen = Rows.of(known, np.arange(0, len(known), -(-len(known) // CLUSTERED)))
+    points = np.empty(chosen.shape, np.float32)
+    for rows, block in chosen.blocks():
         points[rows] = block
     return KMeans(n_contexts, n_init=n_init, random_state=random_state, copy_x=False).fit(points)
 
 
 def nearest(means: KMeans, points: Rows) -> np.ndarray:
-    """The nearest cluster of each point, (n,) int."""
+    """Nearest cluster of each point, (n,) int."""
     return np.concatenate([means.predict(block.astype(np.float32)) for _, block in points.blocks()]).astype(np.int64)
 
 
@@ -168,23 +168,23 @@ def context_controls(
     n_init: int = 10,
     random_state: int = 0,
 ) -> dict[str, Assigned]:
-    """Contexts that need no autoencoder, by name (`PLAIN`).
+    """Contexts of the controls without an autoencoder, by name (`PLAIN`).
 
     K-means (`cluster`) of the spectra, of their weights, and of the first principal components of both, the last also
-    with the weights shuffled among the spectra (`plain_points`). Sizes alone: the real contexts dealt out at random,
-    which is chance with the same sizes.
+    with the weights shuffled among the spectra (`plain_points`). Sizes alone: the real contexts permuted at random,
+    chance with the same sizes.
 
     Parameters
     ----------
     spectra, weights : (n_spectra, n_wavenumbers) array or Rows
-        Contexts, scaling and components are found on these.
+        Source of contexts, scaling and components.
     n_contexts : int
     tried : (spectra, weights), optional
-        Then assigned to the nearest context; default the same.
+        Spectra to assign to the nearest context; default the same.
     real : Assigned, optional
-        The autoencoder's contexts; without them there is no control by sizes alone.
+        The autoencoder's contexts; without them no control by sizes alone.
     n_components : int
-        As many as the latent space has dimensions; at most what the data have.
+        Dimensions of the latent space; fewer where the data have fewer.
     n_init : int
         Starts of K-means.
     random_state : int
@@ -208,7 +208,7 @@ def context_controls(
     known = spectra, weights
     other = known if tried is None else tried
     for halves in (known, other):
-        _check_halves(*halves)
+        check_halves(*halves)
     if other[0].shape[1] != known[0].shape[1]:
         raise DataError(f"contexts are found at {known[0].shape[1]} wavenumbers but tried at {other[0].shape[1]}.")
     if not 1 <= n_contexts <= len(known[0]):
@@ -221,18 +221,10 @@ def context_controls(
     if real is not None:
         rng = np.random.default_rng(random_state)
         dealt = Assigned(*(rng.permutation(np.asarray(part)) for part in real))
-        if (len(dealt.found), len(dealt.tried)) != (len(known[0]), len(other[0])):
+        if (len(dealt.known), len(dealt.tried)) != (len(known[0]), len(other[0])):
             raise DataError(
-                f"the real contexts are of {len(dealt.found)} and {len(dealt.tried)} spectra but there are "
+                f"the real contexts are of {len(dealt.known)} and {len(dealt.tried)} spectra but there are "
                 f"{len(known[0])} and {len(other[0])}; give the same ones."
             )
         out[DEALT] = dealt
     return out
-
-
-def _check_halves(spectra, weights) -> None:
-    if len(spectra.shape) != 2 or spectra.shape != weights.shape or 0 in spectra.shape:
-        raise DataError(
-            f"spectra have shape {spectra.shape} and weights {weights.shape}; both must be (spectra, wavenumbers) and "
-            "alike."
-        )

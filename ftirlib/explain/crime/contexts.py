@@ -23,12 +23,12 @@ from ftirlib.spectra.rows import Rows
 
 N_CONTEXTS = 100  # as published: contexts up to number 97 are cited
 SPECTRA_PER_CONTEXT = 30  # on average, for the smaller number of contexts of small data
-EMBEDDED = 100_000  # spectra that a map is made of at most: about 1 GB and two minutes
+EMBEDDED = 100_000  # most spectra that a map is fitted to: about 1 GB and two minutes
 STABILITY_FLOOR = 0.5  # correlation below which two explanations share less signal than they hold noise
 
 
 def default_n_contexts(n_spectra: int) -> int:
-    """The published 100 contexts, or for small data as many as leave 30 spectra each on average, at least 2.
+    """Default number of contexts: the published 100; for small data 30 spectra each on average, at least 2.
 
     Examples
     --------
@@ -39,21 +39,21 @@ def default_n_contexts(n_spectra: int) -> int:
 
 
 def check_stability(stability, floor: float | None = STABILITY_FLOOR, *, n_spectra: int | None = None) -> None:
-    """Refuse explanations that chance decides: those whose median stability lies below `floor`.
+    """Raise DataError for explanations that are mostly noise: their median stability lies below `floor`.
 
     Stability is the correlation of a spectrum's weights between two independent noise banks. Where each set of
     weights is the same signal plus independent noise, it is the signal's share of the variance; below the
-    default of 0.5 noise is the larger part, and clusters of such weights can be artefacts of it. Weights that
-    are constant have no correlation (NaN); they count as 0.
+    default of 0.5 noise is the larger part, and clusters of such weights can be artefacts of noise. Constant
+    weights have no correlation (NaN); they count as 0.
 
     Parameters
     ----------
     stability : (n_spectra,) array or None
-        None: not known, not checked.
+        None: unknown, not checked.
     floor : float in -1..1 or None
         None: accept any.
     n_spectra : int, optional
-        Number of spectra the stability must be given for.
+        Number of spectra that must have a stability.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class Contexts:
     ----------
     centres : (n_contexts, n_dimensions) float64
     assigned : (n_spectra,) int
-        Context of each spectrum the contexts were found on.
+        Context of each spectrum that the contexts were made from.
     spread : (n_contexts,) float64
         Root mean square distance of those spectra to their centre.
     random_state : int
@@ -111,7 +111,7 @@ class Contexts:
         return _nearest(_latent(latent, self.centres.shape[1]), self.centres)[0]
 
     def describe(self, *, spectra, weights, predicted, labelled, n_classes: int, assigned=None) -> ContextTable:
-        """What each context holds, of the spectra given by `assigned`, or of those the contexts were found on.
+        """Table of the contexts: of the spectra that `assigned` assigns, by default those the contexts were made from.
 
         `spectra` and `weights` are an array or `Rows` each; see `describe_contexts`.
         """
@@ -129,7 +129,7 @@ class Contexts:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Contexts:
-        """Read what `save` wrote.
+        """Contexts from a file that `save` wrote.
 
         Raises
         ------
@@ -140,9 +140,9 @@ class Contexts:
         if not path.is_file():
             raise StoreError(f"there are no contexts at '{path}'; check the path or make them with 'ftirlib run'.")
         try:
-            with np.load(path, allow_pickle=False) as found:
-                values = {name: found[name] for name in ("centres", "assigned", "spread", "random_state")}
-        except Exception as error:  # np.load raises whatever zipfile, the NPY header or a missing name raise
+            with np.load(path, allow_pickle=False) as file:
+                values = {name: file[name] for name in ("centres", "assigned", "spread", "random_state")}
+        except Exception as error:  # np.load passes on errors of zipfile, of the NPY header and of missing names
             raise StoreError(f"'{path}' does not hold contexts ({error}); make them again.") from error
         return cls(**(values | {"random_state": int(values["random_state"])}))
 
@@ -156,7 +156,7 @@ def find_contexts(
     stability=None,
     stability_floor: float | None = STABILITY_FLOOR,
 ) -> Contexts:
-    """Group the latent space by K-means.
+    """Contexts of a latent space, by K-means.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def find_contexts(
         `default_n_contexts` is the rule for small data.
     random_state : int
     n_init : int
-        K-means starts; the one of least inertia is kept.
+        K-means starts; the start of least inertia is kept.
     stability : (n_spectra,) array, optional
         Stability of each explanation; refused when low, as `check_stability` says.
     stability_floor : float or None
@@ -202,7 +202,7 @@ def find_contexts(
             f"space; ask for fewer (the rule for small data gives {default_n_contexts(len(latent))})."
         )
     fitted = KMeans(n_contexts, n_init=n_init, random_state=random_state).fit(latent)
-    # Numbers by size, then by place, so that they say something and do not depend on the order of starts.
+    # Numbered by size, then by centre, so that numbers do not depend on the order of starts.
     size = np.bincount(fitted.labels_, minlength=n_contexts)
     order = np.lexsort([*fitted.cluster_centers_.T[::-1], -size])
     centres = fitted.cluster_centers_[order]
@@ -214,7 +214,7 @@ def find_contexts(
 def embed(latent, *, random_state: int = 0, n_neighbors: int = 15, min_dist: float = 0.1) -> np.ndarray:
     """Two-dimensional UMAP of a latent space, for pictures (McInnes et al. 2018, arXiv:1802.03426).
 
-    Of more than `EMBEDDED` spectra the map is made of evenly spaced ones, and the others are placed among them.
+    With more than `EMBEDDED` spectra the map is fitted to evenly spaced spectra, and the others are placed in it.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def embed(latent, *, random_state: int = 0, n_neighbors: int = 15, min_dist: flo
     random_state : int
         Seeded UMAP uses one thread; a few thousand spectra make a picture.
     n_neighbors, min_dist
-        UMAP's own; with n spectra at most n - 1 neighbours are used.
+        Parameters of UMAP; with n spectra at most n - 1 neighbours are used.
 
     Returns
     -------
@@ -236,13 +236,13 @@ def embed(latent, *, random_state: int = 0, n_neighbors: int = 15, min_dist: flo
     step = -(-len(latent) // EMBEDDED)
     neighbours = min(n_neighbors, len(latent[::step]) - 1)
     picture = UMAP(n_neighbors=neighbours, min_dist=min_dist, random_state=random_state, n_jobs=1)
-    places = np.empty((len(latent), 2), np.float32)
-    places[::step] = picture.fit_transform(latent[::step])
+    points = np.empty((len(latent), 2), np.float32)
+    points[::step] = picture.fit_transform(latent[::step])
     others = np.flatnonzero(np.arange(len(latent)) % step)
     for start in range(0, len(others), EMBEDDED):
         rows = others[start : start + EMBEDDED]
-        places[rows] = picture.transform(latent[rows])
-    return places
+        points[rows] = picture.transform(latent[rows])
+    return points
 
 
 def _latent(latent, n_dimensions: int | None = None) -> np.ndarray:
@@ -266,12 +266,12 @@ def _nearest(latent: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.nd
     return number, distance
 
 
-# --- what each context holds -----------------------------------------------------------------------------------------
+# --- the spectra of each context -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class ContextTable:
-    """What each context holds; a row each, in the order of their numbers.
+    """Counts, means and shares of each context, in the order of the contexts' numbers.
 
     A context without spectra has size 0, label -1, and NaN for every mean and share.
 
@@ -303,7 +303,7 @@ class ContextTable:
     sd_weights: np.ndarray
 
     def frame(self, class_names) -> pd.DataFrame:
-        """The numbers of each context, one row each, with classes by name."""
+        """The numbers as a data frame with a row per context and classes by name."""
         names = [str(name) for name in class_names]
         columns = {
             "size": self.size,
@@ -316,7 +316,7 @@ class ContextTable:
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self.size), name="context"))
 
     def shares(self, positive) -> tuple[np.ndarray, np.ndarray]:
-        """Shares of each context's spectra predicted, and labelled, as a class of `positive`; (n_contexts,) each."""
+        """Shares of each context's spectra predicted, and labelled, as a class of `positive`, each (n_contexts,)."""
         positive = self._classes(positive)
         out = []
         for counts in (self.predicted_counts, self.labelled_counts):
@@ -334,7 +334,7 @@ class ContextTable:
 def describe_contexts(
     assigned, n_contexts: int, spectra, weights, *, predicted, labelled, n_classes: int
 ) -> ContextTable:
-    """Count, average and compare the spectra of each context.
+    """Table of the contexts: counts, means and shares of the spectra of each.
 
     Parameters
     ----------
@@ -342,9 +342,9 @@ def describe_contexts(
         Context of each spectrum, 0 to n_contexts - 1.
     n_contexts : int
     spectra, weights : (n_spectra, n_wavenumbers) array or Rows
-        Of which a block is in memory at a time.
+        A block is in memory at a time.
     predicted : (n_spectra,) int
-        Class the classifier gives.
+        Class by the classifier.
     labelled : (n_spectra,) int
         Weak label, -1 where unknown.
     n_classes : int
@@ -400,23 +400,23 @@ def describe_contexts(
 
 
 def extreme_contexts(table: ContextTable, positions, *, positive) -> tuple[int, int] | None:
-    """The two contexts of the positive classes farthest apart: two pathways to the same diagnosis.
+    """The two most distant contexts of the positive classes: two pathways to the same diagnosis.
 
-    Of the contexts of which more than half the spectra are labelled, and more than half predicted, as positive,
-    the pair with the largest distance.
+    The pair with the largest distance among the contexts with more than half the spectra labelled, and more than half
+    predicted, as positive.
 
     Parameters
     ----------
     table : ContextTable
     positions : (n_contexts, n_dimensions) array
-        Place of each context: its centre, or its mean place in an embedding.
+        Centre of each context, or its mean in an embedding.
     positive : int or sequence of int
         Positive classes.
 
     Returns
     -------
     (int, int) or None
-        Numbers of the two, the lower first; None with fewer than two such contexts.
+        Their numbers, the lower first; None with fewer than two such contexts.
     """
     positions = np.asarray(positions, float)
     if positions.ndim != 2 or len(positions) != len(table.size):
@@ -431,10 +431,10 @@ def extreme_contexts(table: ContextTable, positions, *, positive) -> tuple[int, 
 
 
 def opposing_context(table: ContextTable, *, positive) -> int | None:
-    """The context that contradicts its labels most: mostly labelled positive, mostly predicted otherwise.
+    """The context that contradicts its labels most: mostly labelled positive, mostly predicted negative.
 
-    Of the contexts of which more than half the spectra are labelled and less than half predicted as positive,
-    the one with the largest difference of the two shares; the lowest number of equals, None without any.
+    It has the largest difference of the two shares among the contexts with more than half the spectra labelled and
+    less than half predicted as positive; the lowest number of equals, None without any.
     """
     predicted, labelled = table.shares(positive)
     gap = np.where((labelled > 0.5) & (predicted < 0.5), labelled - predicted, -np.inf)
@@ -465,10 +465,10 @@ def context_moments(values, assigned, n_contexts: int) -> tuple[np.ndarray, np.n
         member = csr_array((np.ones(len(at)), (at, np.arange(len(at)))), shape=(n_contexts, len(at)))
         count = member.sum(axis=1)[:, None]
         mean = member @ block / np.maximum(count, 1)
-        share = count / np.maximum(size + count, 1)  # of the block among all rows of the context so far
-        moved = mean - means
-        squares += member @ np.square(block - mean[at]) + size * share * np.square(moved)
-        means += share * moved
+        share = count / np.maximum(size + count, 1)  # of the block in the rows of the context so far
+        shift = mean - means
+        squares += member @ np.square(block - mean[at]) + size * share * np.square(shift)
+        means += share * shift
         size += count
     with np.errstate(invalid="ignore"):
         return np.where(size > 0, means, np.nan), np.sqrt(squares / size)

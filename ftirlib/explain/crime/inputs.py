@@ -1,4 +1,4 @@
-"""What the autoencoder is given: spectra and weights joined and scaled, and who is held out or supervised.
+"""Input of the autoencoder: spectra and weights joined and scaled, rows held out, and rows whose class is seen.
 
 Hartigan et al. (paper A), "Modified CRIME Framework"; the open choices are stated in each docstring.
 """
@@ -11,34 +11,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from ftirlib.errors import DataError
-from ftirlib.spectra.model import CHUNK
+from ftirlib.spectra.model import CHUNK, UNKNOWN
 from ftirlib.spectra.rows import Rows, float32, hstack
 
 ROWS = 1024  # spectra scaled at once
-UNKNOWN = -1  # the class of a spectrum whose class the objective does not see
 
 
 def joined(spectra, weights) -> Rows:
-    """Spectra and weights side by side, (n_spectra, 2 n_wavenumbers) float32, read when they are asked for.
+    """Spectra and weights side by side, (n_spectra, 2 n_wavenumbers) float32, read in parts when needed.
 
     Parameters
     ----------
     spectra, weights : (n_spectra, n_wavenumbers) array or Rows
-        Read once here, to be checked.
+        Read once here, for the checks.
 
     Raises
     ------
     DataError
         Shapes that differ, or values that are not finite.
     """
-    halves = {"spectra": spectra, "weights": weights}
-    shape, other = (np.shape(half) for half in halves.values())
-    if len(shape) != 2 or shape != other or 0 in shape:
-        raise DataError(
-            f"spectra have shape {shape} and weights {other}; both must be (spectra, wavenumbers) and "
-            "alike: one weight for each value of each spectrum."
-        )
-    halves = {name: Rows.of(half).through(float32) for name, half in halves.items()}
+    check_halves(spectra, weights)
+    halves = {"spectra": Rows.of(spectra).through(float32), "weights": Rows.of(weights).through(float32)}
     for name, half in halves.items():
         blocks = (half[start : start + CHUNK] for start in range(0, len(half), CHUNK))
         bad = np.concatenate([~np.isfinite(block).all(axis=1) for block in blocks])
@@ -47,6 +40,16 @@ def joined(spectra, weights) -> Rows:
                 f"{name} hold NaN or infinite values in {bad.sum()} rows, the first being {np.argmax(bad)}; drop them."
             )
     return hstack(list(halves.values()))
+
+
+def check_halves(spectra, weights) -> None:
+    """Raise DataError unless spectra and weights are (n_spectra, n_wavenumbers) alike."""
+    shape, other = np.shape(spectra), np.shape(weights)
+    if len(shape) != 2 or shape != other or 0 in shape:
+        raise DataError(
+            f"spectra have shape {shape} and weights {other}; both must be (spectra, wavenumbers) and "
+            "alike: one weight for each value of each spectrum."
+        )
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Scaling:
 
     @classmethod
     def of(cls, x: np.ndarray | Rows, rows: np.ndarray) -> Scaling:
-        """The scaling of some rows of `x`."""
+        """Scaling of the given rows of `x`."""
         blocks = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
         mean = sum(x[block].sum(axis=0, dtype=float) for block in blocks) / len(rows)
         variance = sum(np.square(x[block] - mean).sum(axis=0) for block in blocks) / len(rows)
@@ -72,7 +75,7 @@ class Scaling:
 
 
 def deviation(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Standard deviation that each column is divided by; 1 where it varies by float32 rounding alone."""
+    """Divisor of each column: its standard deviation, or 1 where it varies by float32 rounding alone."""
     scale = np.sqrt(variance)
     return np.where(scale <= 10 * np.finfo(np.float32).eps * np.abs(mean), 1.0, scale)
 

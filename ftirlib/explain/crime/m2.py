@@ -8,38 +8,72 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ftirlib.settings import Group
 
 FEATURES = 64  # of a spectrum with its weights, from either encoder
 CLASSIFIER_HIDDEN = 128
 REFERENCE = 801  # wavenumbers of the published axis, for which kernel widths are given
 CHANNELS = 8  # filters per kernel, as in the MSCNN
-VARIANTS = ("CP", "CT", "TT")  # encoder, decoder: Convolutional, Transformer, Perceptron
-DECODER_INPUTS = ("latent", "latent+class")
 SMALLEST_NOISE = 0.01  # of the standard deviation of the data; a half that is constant would send the noise to zero
+
+Variant = Literal["CP", "CT", "TT"]  # encoder, decoder: Convolutional, Transformer, Perceptron
+
+
+class NetworkSettings(Group):
+    """Settings of the networks of the autoencoder.
+
+    As first published, the decoder of M2 gets the class beside z, so that z is freed of the class. Contexts are sought
+    in z and must tell classes apart: by default z alone carries the class, which enters it by the class probabilities.
+    """
+
+    variant: Variant = Field("CP", description="encoder and decoder: Convolutional, Transformer, Perceptron")
+    latent: int = Field(4, ge=1, description="dimensions of z")
+    kernels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (3, 300),
+        min_length=1,
+        description="widths of the first convolutions, in points of an axis of 801; they keep their share of another",
+    )
+    patch: int = Field(
+        1,
+        ge=1,
+        description="points per token of the transformers: 1 as in the paper; attention costs its inverse squared, the "
+        "rest its inverse; CP has no tokens and takes 1 only",
+    )
+    decoder_input: Literal["latent", "latent+class"] = Field("latent", description="input of the decoder")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="of the products inside the transformers, everything else is float32; auto: bfloat16 on a GPU that "
+        "has it, float32 elsewhere (bfloat16 was measured to be slower on processors)",
+    )
+
+    @model_validator(mode="after")
+    def _check_perceptron(self):
+        if self.variant == "CP" and self.patch != 1:
+            raise ValueError(f"patch is {self.patch}, but variant 'CP' has no tokens; leave it at 1.")
+        if self.variant == "CP" and self.precision == "bfloat16":
+            raise ValueError("precision is 'bfloat16', but variant 'CP' has no transformer; leave it at 'auto'.")
+        return self
 
 
 # --- transformer blocks over the points of a spectrum ----------------------------------------------------------------
 
 
 class Block(nn.Module):
-    """Self-attention and a feed-forward layer, each given its input normalised and added to it as it was.
+    """Self-attention and a feed-forward layer, each a residual of its normalised input (Vaswani et al. 2017).
 
-    Attention is `scaled_dot_product_attention`, which never stores the (tokens x tokens) matrix.
+    Attention is `scaled_dot_product_attention`, which never stores the (tokens x tokens) matrix. `heads` divides
+    `width`; in a causal block a token sees itself and the tokens before it only.
 
-    Paper A does not say where the norms stand. After the sums, as in Vaswani et al., they take the amplitude out
-    of the encoder's tokens of four features, and training starts with some hundred steps in which the
-    transformer decodes the mean spectrum whatever z is. Before them, amplitudes pass and those steps are few.
-
-    Parameters
-    ----------
-    width, heads, hidden : int
-        Features per token, attention heads (a divisor of `width`), features of the hidden layer.
-    causal : bool
-        A token sees itself and those before it only.
+    Paper A does not state the place of the norms. After the sums, as in Vaswani et al., they take the amplitude out
+    of the encoder's tokens of four features, and for some hundred steps the transformer decodes the mean spectrum
+    for any z. Before the layers (Xiong et al. 2020, arXiv:2002.04745) amplitudes pass and these steps are few.
     """
 
     def __init__(self, width: int, heads: int, hidden: int, *, causal: bool):
@@ -61,8 +95,8 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Sinusoidal positions, then `layers` blocks; (batch, tokens, width) in and out.
 
-    With `bfloat16` the products inside are of bfloat16 numbers, at half the memory; parameters, norms and what
-    comes out stay in the precision of the input.
+    With `bfloat16` the products inside are of bfloat16 numbers, at half the memory; parameters, norms and output stay
+    in the precision of the input.
     """
 
     def __init__(
@@ -82,18 +116,18 @@ class Transformer(nn.Module):
 
 def sinusoids(tokens: int, width: int) -> Tensor:
     """Positions as sines and cosines of falling frequency, (tokens, width); width is even."""
-    place = torch.arange(tokens)[:, None]
+    position = torch.arange(tokens)[:, None]
     rate = torch.exp(-torch.arange(0, width, 2) / width * torch.log(torch.tensor(10_000.0)))
-    return torch.stack([torch.sin(place * rate), torch.cos(place * rate)], dim=-1).flatten(-2)
+    return torch.stack([torch.sin(position * rate), torch.cos(position * rate)], dim=-1).flatten(-2)
 
 
 # --- encoders: a spectrum and its weights, end to end, to 64 features ------------------------------------------------
 
 
 def scaled_kernels(kernels: tuple[int, ...], n_wavenumbers: int) -> list[int]:
-    """Kernel widths in points of an axis of `n_wavenumbers`, given for one of 801.
+    """Kernel widths in points of an axis of `n_wavenumbers`, from widths in points of an axis of 801.
 
-    A width keeps its share of the spectrum, and is at least three points, the fewest that see a bend.
+    A width keeps its share of the spectrum, and is at least three points, the fewest that detect a bend.
 
     Examples
     --------
@@ -104,10 +138,10 @@ def scaled_kernels(kernels: tuple[int, ...], n_wavenumbers: int) -> list[int]:
 
 
 class MultiScale(nn.Module):
-    """The first layer of both encoders: one convolution per kernel width, joined along the positions.
+    """First layer of both encoders: a convolution per kernel width, joined along the positions.
 
-    As in the MSCNN, each has 8 filters, steps by half its width, and pads nothing. The input is one channel
-    of 2 n points, the spectrum followed by its weights.
+    As in the MSCNN, each has 8 filters and a stride of half its width, without padding. The input is one channel of
+    2 n points, the spectrum followed by its weights.
     """
 
     def __init__(self, n_wavenumbers: int, kernels: tuple[int, ...], *, patch: int = 1):
@@ -149,15 +183,8 @@ class TransformerEncoder(nn.Module):
         self.first = MultiScale(n_wavenumbers, kernels, patch=patch)
         self.tokens = self.first.positions
         self.project = nn.Linear(CHANNELS, self.WIDTH)
-        self.transformer = Transformer(
-            self.tokens,
-            self.WIDTH,
-            layers=self.LAYERS,
-            heads=self.HEADS,
-            hidden=self.HIDDEN,
-            causal=False,
-            bfloat16=bfloat16,
-        )
+        sizes = {"layers": self.LAYERS, "heads": self.HEADS, "hidden": self.HIDDEN}
+        self.transformer = Transformer(self.tokens, self.WIDTH, **sizes, causal=False, bfloat16=bfloat16)
         self.out = nn.Linear(self.tokens * self.WIDTH, features)
 
     def forward(self, x: Tensor) -> Tensor:  # (batch, 2 n)
@@ -171,7 +198,7 @@ class TransformerEncoder(nn.Module):
 class ScaledTanh(nn.Module):
     """SBT, the scaled and biased tanh: s * tanh(x) + b, with s and b learned for each output feature.
 
-    Starts at b = 0 and s = 3: three standard deviations of the scaled data to each side.
+    It starts at b = 0 and s = 3: three standard deviations of the scaled data to each side.
     """
 
     def __init__(self, features: int):
@@ -189,7 +216,7 @@ class PerceptronDecoder(nn.Module):
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.out = nn.Linear(inputs, outputs)
-        nn.init.xavier_uniform_(self.out.weight)  # made for tanh: draws of z begin as small ripples, not as noise
+        nn.init.xavier_uniform_(self.out.weight)  # suits tanh: decoded draws of z begin as small ripples
         self.squash = ScaledTanh(outputs)
 
     def forward(self, z: Tensor) -> Tensor:  # (..., inputs)
@@ -204,19 +231,12 @@ class TransformerDecoder(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, patch: int, bfloat16: bool = False):
         super().__init__()
         self.outputs = outputs
-        self.tokens = math.ceil(outputs / patch)  # the last token's surplus features are cut off
+        self.tokens = math.ceil(outputs / patch)  # surplus features of the last token are cut off
         self.project = nn.Linear(inputs, self.tokens * self.WIDTH)
-        self.transformer = Transformer(
-            self.tokens,
-            self.WIDTH,
-            layers=self.LAYERS,
-            heads=self.HEADS,
-            hidden=self.HIDDEN,
-            causal=True,
-            bfloat16=bfloat16,
-        )
+        sizes = {"layers": self.LAYERS, "heads": self.HEADS, "hidden": self.HIDDEN}
+        self.transformer = Transformer(self.tokens, self.WIDTH, **sizes, causal=True, bfloat16=bfloat16)
         self.out = nn.Linear(self.WIDTH, patch)
-        nn.init.normal_(self.out.weight, std=0.02)  # small, for the same reason
+        nn.init.normal_(self.out.weight, std=0.02)  # small, so that decoded draws begin as small ripples
         self.squash = ScaledTanh(outputs)
 
     def forward(self, z: Tensor) -> Tensor:  # (..., inputs)
@@ -229,23 +249,9 @@ class TransformerDecoder(nn.Module):
 # --- the model -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class M2Settings:
-    """What the network is built from; see `ftirlib.explain.crime.vae.CrimeVAE`."""
-
-    n_wavenumbers: int
-    n_classes: int
-    variant: str = "CP"
-    latent: int = 4
-    kernels: tuple[int, ...] = (3, 300)
-    patch: int = 1
-    decoder_input: str = "latent"
-    bfloat16: bool = False
-
-
 @dataclass
 class Terms:
-    """The parts of minus the bound, each (n,) nats, and the squared error of the two halves, each (n,)."""
+    """Terms of minus the bound, each (n,) nats, and the squared errors of spectrum and weights."""
 
     reconstruction: Tensor
     kl: Tensor
@@ -257,9 +263,9 @@ class Terms:
 
 
 def best_noise(mean_square: Tensor) -> Tensor:
-    """The standard deviation at which the likelihood is largest: the root of the mean square error, of each half.
+    """Standard deviation of the largest likelihood for each half: the root of its mean square error.
 
-    Rybkin et al. 2021 (arXiv:2006.13202), with one value per half and per epoch.
+    Rybkin et al. 2021 (arXiv:2006.13202), with a value per half and epoch.
     """
     return mean_square.sqrt().clamp_min(SMALLEST_NOISE)
 
@@ -272,29 +278,37 @@ class M2(nn.Module):
       with the probabilities q(y|x) in the place of y it gives the expected mean and log-variance over q(y|x).
     - p(x|...) is normal about the decoder's output, with one standard deviation `noise` for the spectrum and
       one for the weights; p(y) is uniform; p(z) standard normal.
+
+    Parameters
+    ----------
+    settings : NetworkSettings
+    n_wavenumbers, n_classes : int
+    bfloat16 : bool
+        Precision of the products inside the transformers.
     """
 
-    def __init__(self, settings: M2Settings):
+    def __init__(self, settings: NetworkSettings, n_wavenumbers: int, n_classes: int, *, bfloat16: bool = False):
         super().__init__()
-        self.settings = s = settings
-        if s.variant[0] == "C":
-            self.encoder = ConvEncoder(s.n_wavenumbers, s.kernels, FEATURES)
+        self.settings, self.n_wavenumbers, self.n_classes = settings, n_wavenumbers, n_classes
+        kernels, patch, latent = settings.kernels, settings.patch, settings.latent
+        if settings.variant[0] == "C":
+            self.encoder = ConvEncoder(n_wavenumbers, kernels, FEATURES)
         else:
-            self.encoder = TransformerEncoder(s.n_wavenumbers, s.kernels, FEATURES, patch=s.patch, bfloat16=s.bfloat16)
+            self.encoder = TransformerEncoder(n_wavenumbers, kernels, FEATURES, patch=patch, bfloat16=bfloat16)
         self.classifier = nn.Sequential(
-            nn.Linear(FEATURES, CLASSIFIER_HIDDEN), nn.ReLU(), nn.Linear(CLASSIFIER_HIDDEN, s.n_classes)
+            nn.Linear(FEATURES, CLASSIFIER_HIDDEN), nn.ReLU(), nn.Linear(CLASSIFIER_HIDDEN, n_classes)
         )
-        self.posterior = nn.Linear(s.n_classes + FEATURES, 2 * s.latent)
-        inputs = s.latent + (s.n_classes if s.decoder_input == "latent+class" else 0)
-        if s.variant[1] == "P":
-            self.decoder = PerceptronDecoder(inputs, 2 * s.n_wavenumbers)
+        self.posterior = nn.Linear(n_classes + FEATURES, 2 * latent)
+        inputs = latent + (n_classes if settings.decoder_input == "latent+class" else 0)
+        if settings.variant[1] == "P":
+            self.decoder = PerceptronDecoder(inputs, 2 * n_wavenumbers)
         else:
-            self.decoder = TransformerDecoder(inputs, 2 * s.n_wavenumbers, patch=s.patch, bfloat16=s.bfloat16)
+            self.decoder = TransformerDecoder(inputs, 2 * n_wavenumbers, patch=patch, bfloat16=bfloat16)
         self.register_buffer("noise", torch.ones(2))  # of the spectrum and of the weights
 
     def embed(self, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of z, each (..., latent), from classes (..., classes) and features (..., 64)."""
-        of_class, of_features = self.posterior.weight.split([self.settings.n_classes, FEATURES], dim=1)
+        of_class, of_features = self.posterior.weight.split([self.n_classes, FEATURES], dim=1)
         out = F.linear(y, of_class) + F.linear(h, of_features, self.posterior.bias)  # FC of (y, h), broadcast
         return out.chunk(2, dim=-1)
 
@@ -317,32 +331,30 @@ class M2(nn.Module):
 
     def reconstruction(self, halves: Tensor, noise: Tensor) -> Tensor:
         """-log p(x|z), (...), from the squared errors of the two halves (..., 2) and a noise for each (2,)."""
-        constant = self.settings.n_wavenumbers * (math.log(2 * math.pi) + noise.log().sum())
+        constant = self.n_wavenumbers * (math.log(2 * math.pi) + noise.log().sum())
         return (0.5 * halves / noise.square()).sum(-1) + constant
 
     def labelled(self, x: Tensor, h: Tensor, label: Tensor, noise: Tensor) -> Terms:
         """Terms of -log p(x, y) for known classes `label` (n,); the label term is -log p(y)."""
-        classes = self.settings.n_classes
-        nll, kl, halves = self.given_class(x, h, F.one_hot(label, classes).to(x.dtype), noise)
-        return Terms(nll, kl, torch.full_like(nll, math.log(classes)), halves.T)
+        nll, kl, halves = self.given_class(x, h, F.one_hot(label, self.n_classes).to(x.dtype), noise)
+        return Terms(nll, kl, torch.full_like(nll, math.log(self.n_classes)), halves.T)
 
     def unlabelled(self, x: Tensor, h: Tensor, logits: Tensor, noise: Tensor) -> Terms:
-        """Terms of -log p(x), every class tried and weighted by q(y|x); the label term is KL(q(y|x) || p(y))."""
-        classes = self.settings.n_classes
-        every = torch.eye(classes, dtype=x.dtype, device=x.device)[None]  # (1, classes, classes)
+        """Terms of -log p(x), the mean over all classes weighted by q(y|x); the label term is KL(q(y|x) || p(y))."""
+        every = torch.eye(self.n_classes, dtype=x.dtype, device=x.device)[None]  # (1, classes, classes)
         nll, kl, halves = self.given_class(x[:, None], h[:, None], every, noise[:, None])  # (n, classes)
         log_q = logits.log_softmax(-1)
         q = log_q.exp()
-        label = (q * log_q).sum(-1) + math.log(classes)
+        label = (q * log_q).sum(-1) + math.log(self.n_classes)
         return Terms((q * nll).sum(-1), (q * kl).sum(-1), label, (q[..., None] * halves).sum(1).T)
 
     def set_noise(self, mean_square: Tensor) -> None:
-        """Set the two standard deviations to those that suit these mean square errors (2,) best."""
+        """Set the two standard deviations to the best for these mean square errors (2,)."""
         self.noise.copy_(best_noise(mean_square))
 
     @torch.no_grad()
     def layer_table(self) -> list[dict]:
-        """Every layer with parameters as the live network applies it to one spectrum.
+        """Table of the layers with parameters, with their output for one spectrum.
 
         Returns
         -------
@@ -356,7 +368,7 @@ class M2(nn.Module):
             for name, m in layers.items()
         ]
         try:
-            features = self.encoder(self.posterior.weight.new_zeros(1, 2 * self.settings.n_wavenumbers))
+            features = self.encoder(self.posterior.weight.new_zeros(1, 2 * self.n_wavenumbers))
             q = self.classifier(features).softmax(-1)
             self.decode(self.embed(q, features)[0], q)
         finally:

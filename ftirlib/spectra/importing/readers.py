@@ -18,7 +18,7 @@ from ftirlib.engine.workers import AHEAD
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.spectra.importing.blocks import Block, Reading, files_blocks
 from ftirlib.spectra.importing.import_plan import ImportPlan, PlannedFile, make_plan
-from ftirlib.spectra.importing.resume import ResumingWriter, fingerprint
+from ftirlib.spectra.importing.resume import ResumingWriter, import_fingerprint
 from ftirlib.spectra.importing.units import AXIS_UNITS, UNITS
 from ftirlib.spectra.model import SCHEMA, SPECTRUM_COORDS, UNKNOWN, open_spectra, validate_spectra
 
@@ -161,7 +161,7 @@ def import_spectra(
         return _in_memory(plan, blocks_from, attrs, skip_bad)
     settings = {**wanted, **grid, "unit": unit, "floor": floor, "wavenumber_unit": wavenumber_unit, **attrs}
     settings |= {"skip_rows": skip_rows, "invalid": invalid, "described": [file.described for file in plan.files]}
-    of = fingerprint([path for file in plan.files for path in file.sources], settings)
+    of = import_fingerprint([path for file in plan.files for path in file.sources], settings)
     with ResumingWriter(out, plan.wavenumber, attrs, of=of, overwrite=overwrite) as writer:
         _write(plan, blocks_from, writer, skip_bad)
     return open_spectra(out)

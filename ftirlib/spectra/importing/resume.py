@@ -5,9 +5,7 @@ Beside the spectra in ``<path>.partial`` lies a small JSON that says how many of
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,17 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from ftirlib.errors import DataError
+from ftirlib.files import fingerprint, write_text
 from ftirlib.spectra.model import SPECTRUM_COORDS
 from ftirlib.spectra.writer import SpectraWriter
 
 PROGRESS = "import.json"
 
 
-def fingerprint(paths, settings: Mapping) -> str:
+def import_fingerprint(paths, settings: Mapping) -> str:
     """A digest of files (path, size, time of change) and settings: equal when an import would be the same."""
     stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in map(Path, paths)]
-    text = json.dumps([stats, settings], sort_keys=True, default=lambda value: np.asarray(value).tolist())
-    return hashlib.sha256(text.encode()).hexdigest()
+    return fingerprint([stats, settings])
 
 
 class ResumingWriter(SpectraWriter):
@@ -36,7 +34,7 @@ class ResumingWriter(SpectraWriter):
     path, wavenumber, attrs, overwrite
         See `SpectraWriter`.
     of : str
-        `fingerprint` of what is imported; what an earlier attempt at something else left behind is removed.
+        `import_fingerprint` of what is imported; what an earlier attempt at something else left behind is removed.
 
     Attributes
     ----------
@@ -116,9 +114,7 @@ class ResumingWriter(SpectraWriter):
             "state": self.state,
         }
         # Written anew and renamed, after the spectra it speaks of: whenever the power fails, it tells the truth.
-        fresh = self._partial / (PROGRESS + ".new")
-        fresh.write_text(json.dumps(progress), encoding="utf-8")
-        os.replace(fresh, self._partial / PROGRESS)
+        write_text(self._partial / PROGRESS, json.dumps(progress))  # notes keep their order
 
     def __exit__(self, kind, error, trace):
         if kind is not None:
