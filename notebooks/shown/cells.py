@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 
 import numpy as np
@@ -40,7 +41,7 @@ def interval(
     star: bool = False,
     line: str = " ",
 ) -> str:
-    """An estimate and its interval, or "undefined".
+    """An estimate and its interval; a mean over folds can be undefined where the interval of all test sets is not.
 
     Parameters
     ----------
@@ -64,10 +65,10 @@ def interval(
     −0.05 *
     [−0.09, −0.01]
     """
-    if not np.isfinite(value):
+    if not np.isfinite([value, low]).any():
         return "undefined"
     text = number(value, digits, signed=signed)
-    if sd is not None:
+    if sd is not None and np.isfinite(value):
         text += f" ± {number(sd, digits)}"
     if star and (low > 0 or high < 0):
         text += " *"
@@ -121,7 +122,7 @@ def shown(frame: pd.DataFrame, *, index: bool = False, caption: str | None = Non
     lines = [name for name in frame if frame[name].map(lambda cell: "\n" in str(cell)).any()]
     if lines:
         style = style.set_properties(subset=lines, **{"white-space": "pre"})
-    return style.set_caption(caption) if caption else style
+    return style.set_caption(html.escape(caption, quote=False)) if caption else style
 
 
 def say(ax: Axes, text: str) -> Axes:
