@@ -17,7 +17,7 @@ from ftirlib.sources.colorectal import CLASSES, is_colorectal
 from ftirlib.sources.colorectal_store import import_colorectal, survey_colorectal
 from ftirlib.sources.download import get_colorectal
 from ftirlib.sources.packages import get_package_set, get_public_set, import_options
-from ftirlib.spectra.importing.formats.labels import read_labels
+from ftirlib.spectra.importing.formats.tables import read_labels
 from ftirlib.spectra.importing.readers import import_spectra, plan_import
 from ftirlib.spectra.model import open_spectra
 
