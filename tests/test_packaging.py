@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from zipfile import ZipFile
 
 import pytest
 import rattler
@@ -156,6 +158,25 @@ def test_installed_is_what_is_locked():
     for line in lock_lines():
         if line.name in ("torch", "scikit-learn", "numpy") and applies(line, here):
             assert Version(version(line.name)).public in line.specifier
+
+
+def test_a_wheel_holds_the_library_with_its_profiles(tmp_path):
+    source = tmp_path / "source"
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        (source / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    shutil.copytree(ROOT / "ftirlib", source / "ftirlib", ignore=shutil.ignore_patterns("__pycache__"))
+    build = "from setuptools.build_meta import build_wheel; build_wheel('..')"
+    done = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True)
+    if "No module named 'setuptools'" in done.stderr:
+        pytest.skip("setuptools is not installed")
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if name.startswith("ftirlib/")}
+    files = {p.relative_to(source).as_posix() for p in (source / "ftirlib").rglob("*") if p.is_file()}
+    assert held == files
+    assert {f"ftirlib/method/profiles/{name}.yaml" for name in ("smoke", "quick", "paper")} <= held
 
 
 # --- README and commands ---------------------------------------------------------------------------------------------
