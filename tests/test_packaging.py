@@ -231,6 +231,39 @@ def test_local_links_of_readme_lead_somewhere():
         assert (ROOT / link).exists(), link
 
 
+def pages():
+    """README, CONTRIBUTING and the pages of the book that are no notebooks."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "book").glob("*.md")]
+
+
+NEW = ("formats/plain.py", "14_classes.py", "14_classes.ipynb", "shown/classes.py")  # what examples would make
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page):
+    folders = "ftirlib|notebooks|book|tests|benchmarks|tools|data/README"
+    for name in re.findall(rf"`((?:{folders})[/.][\w./*]*)`", page.read_text(encoding="utf-8")):
+        if name.startswith("ftirlib."):  # a module, or a name in one
+            *module, last = name.split(".")
+            inside = ROOT.joinpath(*module)
+            there = any(path.exists() for path in (inside / last, inside / f"{last}.py", inside.with_suffix(".py")))
+        else:
+            there = any(ROOT.glob(name.rstrip("/"))) or name.endswith(NEW)
+        assert there, f"{page.name} names '{name}'"
+
+
+def test_layout_of_the_readme_has_every_folder_of_the_library():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = re.search(r"## How the code is laid out.*?```text\n(.*?)```", readme, flags=re.DOTALL)[1]
+    above, listed = [], set()
+    for indent, name in re.findall(r"^( *)(\w+)/", tree, flags=re.MULTILINE):
+        above[len(indent) // 2 :] = [name]
+        listed.add("/".join(above))
+    assert all((ROOT / folder).is_dir() for folder in listed)
+    packages = {p.parent.relative_to(ROOT).as_posix() for p in (ROOT / "ftirlib").rglob("__init__.py")}
+    assert listed >= packages | {"ftirlib/method/profiles", "notebooks/shown", "book", "tests", "benchmarks", "tools"}
+
+
 # --- book ------------------------------------------------------------------------------------------------------------
 
 
