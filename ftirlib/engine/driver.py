@@ -384,11 +384,15 @@ class Driver:
 def once(stage: Callable) -> Callable:
     """Have a function of a driver (and plain arguments) computed at most once in a process."""
 
+    signature = inspect.signature(stage)
+
     @wraps(stage)
     def computed(driver: Driver, *arguments):
-        key = (stage.__module__, stage.__name__, *arguments)
+        bound = signature.bind(driver, *arguments)
+        bound.apply_defaults()
+        key = (stage.__module__, stage.__name__, *bound.args[1:])
         if key not in driver.results:
-            driver.results[key] = stage(driver, *arguments)
+            driver.results[key] = stage(*bound.args)
         return driver.results[key]
 
     return computed
