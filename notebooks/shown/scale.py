@@ -244,9 +244,9 @@ def cost_table(scale: dict, wanted: float = BOUND) -> pd.DataFrame:
     per_task, tasks = scale["tasks"]["measured"]["seconds_per_task"], wanted / SHARD
     lines = [
         ("spectra on disk, uncompressed", f"{POINTS * 4:,} bytes a spectrum", f"{wanted * POINTS * 4 / 1e9:.1f} GB"),
-        ("preparation", _rate(row, "prepared"), f"{hours('prepared'):,.0f} core hours"),
-        ("one network, one epoch", _rate(row, "members"), f"{hours('members') / 4:,.0f} core hours a fold"),
-        ("explanations, 2 x 8 gradients", _rate(row, "explanations"), f"{hours('explanations'):,.0f} core hours"),
+        ("preparation", _rate(row, "prepared"), f"{hours('prepared'):,.1f} core hours"),
+        ("one network, one epoch", _rate(row, "members"), f"{hours('members') / 4:,.1f} core hours a fold"),
+        ("explanations, 2 x 8 gradients", _rate(row, "explanations"), f"{hours('explanations'):,.1f} core hours"),
         ("explanations on disk", f"{written:,.0f} bytes a spectrum", f"{wanted * written / 1e9:.1f} GB"),
         (f"tasks of {SHARD:,} spectra", "", f"{tasks:,.0f}"),
         ("their scheduling", f"{per_task * 1e3:.2f} ms a task", seconds_text(tasks * per_task)),
