@@ -306,25 +306,47 @@ class Driver:
 
     def make(self, task: Task) -> Artefact:
         """Make one artefact in this process, unless it is current."""
-        return self._make(task.name, {0: task}, here=True)[0]
+        return self._make(task.name, {0: task}, True)[0]
 
-    def make_all(self, title: str, tasks: Mapping[Key, Task]) -> dict[Key, Artefact]:
+    def make_all(
+        self,
+        title: str,
+        tasks: Mapping[Key, Task],
+        *,
+        here: bool = False,
+        on_ready: Callable[[Key], None] = lambda key: None,
+    ) -> dict[Key, Artefact]:
         """Have artefacts made by the workers, unless they are current; the first that fails ends it.
 
         A single one is made in this process where the workers would be of this machine: it is not worth their start.
-        """
-        return self._make(title, tasks, here=len(tasks) == 1 and self._scheduler is None)
 
-    def _make(self, title: str, tasks: Mapping[Key, Task], *, here: bool) -> dict[Key, Artefact]:
+        Parameters
+        ----------
+        title : str
+            Of the stage, for the user.
+        tasks : mapping
+        here : bool
+            Make them all in this process.
+        on_ready : callable
+            Gets the key of each task when its artefact is there, those that are current first.
+        """
+        return self._make(title, tasks, here or (len(tasks) == 1 and self._scheduler is None), on_ready)
+
+    def _make(self, title: str, tasks: Mapping, here: bool, on_ready: Callable = lambda key: None) -> dict:
         calls = {key: self._call(task) for key, task in tasks.items()}
-        waiting = [call for call in calls.values() if not self._is_current(call)]
+        missing = {call.task.name: key for key, call in calls.items() if not self._is_current(call)}
+        waiting = [calls[key] for key in missing.values()]
+        for key, call in calls.items():
+            if call.task.name not in missing:
+                on_ready(key)
         if waiting:
             stage, earlier = stage_of(waiting[0].task.name, self._studies), len(calls) - len(waiting)
             with (
                 self.driving() as progress,
                 progress.stage(stage, len(calls), earlier=earlier, title=title) as advance,
             ):
-                self.report(f"{title}: {len(waiting)} of {len(calls)} to make" if not here else f"{title}: making")
+                alone = here and len(calls) == 1
+                self.report(f"{title}: making" if alone else f"{title}: {len(waiting)} of {len(calls)} to make")
 
                 def done(name: str, notes: list[str]) -> None:
                     self._held.check()
@@ -332,6 +354,7 @@ class Driver:
                         self.report(f"  note: {note}")
                     self.made.append(name)
                     advance()
+                    on_ready(missing[name])
 
                 arguments = {c.task.name: (self.store.address, c.task, c.artefact.key, c.made_from) for c in waiting}
                 if here:

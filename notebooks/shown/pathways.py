@@ -16,7 +16,7 @@ from ftirlib.engine.driver import once
 from ftirlib.explain.crime.context_controls import DEALT, PLAIN, TRAINED, cluster, nearest, plain_points
 from ftirlib.explain.crime.contexts import find_contexts
 from ftirlib.method import FOLDS, Run
-from ftirlib.method.reasons import latent_points
+from ftirlib.method.crime import latent_points
 from ftirlib.report.truth.pathway_agreement import pathway_agreement
 from shown.cells import interval
 from shown.contexts import context_view

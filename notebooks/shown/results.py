@@ -17,7 +17,7 @@ from ftirlib.explain.crime.contexts import Contexts
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.files import read_json
 from ftirlib.method import FOLDS, SHOWN, Run, validation_scores
-from ftirlib.method.explained import Explained
+from ftirlib.method.lime import Explained
 from ftirlib.report.uncertainty import Interval, grouped_bootstrap
 from ftirlib.spectra.model import UNKNOWN
 
