@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ftirlib.engine.driver import Artefact, Driver, Task, execute, key_of, once, untracked
+from ftirlib.engine.lock import holder_of
 from ftirlib.engine.store import Store
 from ftirlib.errors import DataError, StoreError
 from ftirlib.method import Run
@@ -110,11 +111,11 @@ def test_a_known_error_comes_back_as_itself(run):
 def test_an_interrupted_task_finds_its_checkpoint(tmp_path):
     crash = tmp_path / "crash"
     crash.touch()
-    task = Task("s", stepwise, crash=str(crash))
+    task, artefact = Task("s", stepwise, crash=str(crash)), Artefact(str(tmp_path), "s", "key")
     with pytest.raises(KeyboardInterrupt):
-        execute(str(tmp_path), task, "key", {})
+        execute(task, artefact, {})
     assert Store(tmp_path).names() == []
-    execute(str(tmp_path), task, "key", {})
+    execute(task, artefact, {})
     assert (tmp_path / "s" / "value.txt").read_text() == "half way"
     assert not list((tmp_path / ".work").iterdir())
 
@@ -132,7 +133,7 @@ def test_the_key_follows_every_argument_but_the_untracked(here):
     one, other = here.make_all("numbers", numbers(2)).values()
 
     def key(function=add_up, **arguments):
-        return here._call(Task("n", function, **arguments)).artefact.key
+        return here._planned(Task("n", function, **arguments))[0].key
 
     base = key(parts=[one], plus=1)
     assert key(parts=[one], plus=1) == base
@@ -146,6 +147,7 @@ def test_the_key_follows_every_argument_but_the_untracked(here):
         key(parts=[one]),
     ]
     assert len({base, *different}) == 7
+    assert key(parts=[one, untracked(1)], plus=1) == base
     assert key(parts=[one], plus=untracked(1)) == key(parts=[one], plus=untracked(2)) == key(parts=[one])
 
 
@@ -178,6 +180,44 @@ def test_a_worker_finds_the_key_of_what_it_is_given(here, tmp_path):
     assert key_of(made.path) == key_of((made / "deep" / "file").path) == made.key
     with pytest.raises(StoreError, match="lies in no artefact"):
         key_of(tmp_path)
+
+
+def test_a_folder_is_locked_until_the_outermost_block_ends(tmp_path):
+    driver = Driver(tmp_path, about={}, workers=1)
+    driver.make(Task("n/0", number, value=0))
+    assert holder_of(tmp_path) is None
+    with driver.driving():
+        driver.make(Task("n/1", number, value=1))
+        assert holder_of(tmp_path) is not None
+    assert holder_of(tmp_path) is None
+    with driver, driver.driving():
+        pass
+    assert holder_of(tmp_path) is None
+
+
+def test_a_folder_that_cannot_be_written_is_not_left_locked(tmp_path):
+    (tmp_path / "file").touch()
+    driver = Driver(tmp_path, about={"file/settings.yml": "none"}, workers=1)
+    for block in (driver, driver.driving()):
+        with pytest.raises(StoreError, match="cannot write 'file/settings.yml'"), block:
+            driver.make(Task("n", number, value=1))
+        assert holder_of(tmp_path) is None
+
+
+def test_an_interrupted_driver_goes_on_with_new_workers(tmp_path):
+    class Interrupted(Here):
+        def submit(self, function, *arguments):
+            raise KeyboardInterrupt
+
+        def abandon(self, futures, *, now):
+            assert now
+
+    driver = Driver(tmp_path, about={}, workers=2)
+    driver._executor = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        driver.make_all("numbers", numbers())
+    assert driver._executor is None and holder_of(tmp_path) is None
+    assert '"how": "stopped"' in (tmp_path / "progress.json").read_text()
 
 
 def test_prune_removes_what_has_been_replaced(here):

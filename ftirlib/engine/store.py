@@ -287,11 +287,17 @@ class Store:
 
     def write_text(self, file: str, text: str) -> None:
         """Write a small file beside the artefacts, whole or not at all."""
-        if not self.remote:
-            write_text(self.root / file, text)
+        if self.remote:
+            with self._reaching():
+                self.fs.pipe_file(f"{self._base}/{file}", text.encode())
             return
-        with self._reaching():
-            self.fs.pipe_file(f"{self._base}/{file}", text.encode())
+        try:
+            write_text(self.root / file, text)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write '{file}' of '{self.root}' ({error.strerror}); make room and run again: what was "
+                "finished is kept."
+            ) from error
 
     def check_writable(self) -> None:
         """Raise StoreError when nothing can be written there."""
