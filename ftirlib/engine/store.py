@@ -124,7 +124,7 @@ class Store:
 
         At an address the files' sizes are compared; their checksums are when they are fetched.
         """
-        if self._checked.get(name) == key:
+        if self._checked.get(name) == key and (self.remote or self.path(name).is_dir()):  # another process may prune
             return True
         manifest = self.manifest(name)
         if manifest is None or manifest.get("key") != key:
@@ -273,7 +273,8 @@ class Store:
         """Remove the artefacts under a folder that are not among `keep`."""
         for name in {name for name in self.names() if name.startswith(f"{folder}/")} - keep:
             if self.remote:
-                self.fs.rm(f"{self._base}/{name}", recursive=True)
+                with self._reaching():
+                    self.fs.rm(f"{self._base}/{name}", recursive=True)
             remove(self.path(name))
             self._checked.pop(name, None)
 
