@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from zipfile import ZipFile
 
 import pytest
 import rattler
@@ -158,6 +160,25 @@ def test_installed_is_what_is_locked():
             assert Version(version(line.name)).public in line.specifier
 
 
+def test_a_wheel_holds_the_library_with_its_profiles(tmp_path):
+    source = tmp_path / "source"
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        (source / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    shutil.copytree(ROOT / "ftirlib", source / "ftirlib", ignore=shutil.ignore_patterns("__pycache__"))
+    build = "from setuptools.build_meta import build_wheel; build_wheel('..')"
+    done = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True)
+    if "No module named 'setuptools'" in done.stderr:
+        pytest.skip("setuptools is not installed")
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if name.startswith("ftirlib/")}
+    files = {p.relative_to(source).as_posix() for p in (source / "ftirlib").rglob("*") if p.is_file()}
+    assert held == files
+    assert {f"ftirlib/method/profiles/{name}.yaml" for name in ("smoke", "quick", "paper")} <= held
+
+
 # --- README and commands ---------------------------------------------------------------------------------------------
 
 
@@ -208,6 +229,39 @@ def test_local_links_of_readme_lead_somewhere():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", readme):
         assert (ROOT / link).exists(), link
+
+
+def pages():
+    """README, CONTRIBUTING and the pages of the book that are no notebooks."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "book").glob("*.md")]
+
+
+NEW = ("formats/plain.py", "14_classes.py", "14_classes.ipynb", "shown/classes.py")  # what examples would make
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page):
+    folders = "ftirlib|notebooks|book|tests|benchmarks|tools|data/README"
+    for name in re.findall(rf"`((?:{folders})[/.][\w./*]*)`", page.read_text(encoding="utf-8")):
+        if name.startswith("ftirlib."):  # a module, or a name in one
+            *module, last = name.split(".")
+            inside = ROOT.joinpath(*module)
+            there = any(path.exists() for path in (inside / last, inside / f"{last}.py", inside.with_suffix(".py")))
+        else:
+            there = any(ROOT.glob(name.rstrip("/"))) or name.endswith(NEW)
+        assert there, f"{page.name} names '{name}'"
+
+
+def test_layout_of_the_readme_has_every_folder_of_the_library():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = re.search(r"## How the code is laid out.*?```text\n(.*?)```", readme, flags=re.DOTALL)[1]
+    above, listed = [], set()
+    for indent, name in re.findall(r"^( *)(\w+)/", tree, flags=re.MULTILINE):
+        above[len(indent) // 2 :] = [name]
+        listed.add("/".join(above))
+    assert all((ROOT / folder).is_dir() for folder in listed)
+    packages = {p.parent.relative_to(ROOT).as_posix() for p in (ROOT / "ftirlib").rglob("__init__.py")}
+    assert listed >= packages | {"ftirlib/method/profiles", "notebooks/shown", "book", "tests", "benchmarks", "tools"}
 
 
 # --- book ------------------------------------------------------------------------------------------------------------

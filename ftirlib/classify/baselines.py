@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -249,6 +250,16 @@ class XGB(_Baseline):
         return probabilities(self.booster_, X)
 
 
+# What makes each baseline from the number of its components.
+BASELINES: dict[str, Callable[[int], ClassifierMixin]] = {
+    "mean-mse": lambda n_components: NearestMean(metric="mse"),
+    "mean-cosine": lambda n_components: NearestMean(metric="cosine"),
+    "pca-lda": lambda n_components: PCALDA(n_components=n_components),
+    "pca-xgb": lambda n_components: PCAXGB(n_components=n_components),
+    "xgb": lambda n_components: XGB(),
+}
+
+
 def make_baseline(name: str, *, n_components: int = 25):
     """The baseline of this name, of those in Figure 2a.
 
@@ -263,13 +274,6 @@ def make_baseline(name: str, *, n_components: int = 25):
     SettingsError
         An unknown name.
     """
-    makers = {
-        "mean-mse": lambda: NearestMean(metric="mse"),
-        "mean-cosine": lambda: NearestMean(metric="cosine"),
-        "pca-lda": lambda: PCALDA(n_components=n_components),
-        "pca-xgb": lambda: PCAXGB(n_components=n_components),
-        "xgb": XGB,
-    }
-    if name not in makers:
-        raise SettingsError(f"there is no baseline {name!r}; choose one of {', '.join(makers)}.")
-    return makers[name]()
+    if name not in BASELINES:
+        raise SettingsError(f"there is no baseline {name!r}; choose one of {', '.join(BASELINES)}.")
+    return BASELINES[name](n_components)
