@@ -8,16 +8,12 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from dask_programs import PATHS
 
 from ftirlib.engine.driver import Artefact, Driver, Task, execute, key_of, once, untracked
 from ftirlib.engine.lock import holder_of
 from ftirlib.engine.store import Store
 from ftirlib.errors import DataError, StoreError
-from ftirlib.method import Run
-from ftirlib.method.run import code_behind
-from ftirlib.method.settings import read_settings
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def number(out, work, *, value):
@@ -242,6 +238,7 @@ def test_a_stage_is_computed_once_for_each_driver_and_argument(run, tmp_path):
 
 def test_results_depend_on_the_science_below_them_and_not_on_the_engine():
     from ftirlib.method import models, reasons
+    from ftirlib.method.run import code_behind
 
     behind = {f: code_behind(f)["code"] for f in (models.member, models.baseline, reasons.explain)}
     assert behind[models.member] == behind[models.baseline] != behind[reasons.explain]
@@ -250,24 +247,19 @@ def test_results_depend_on_the_science_below_them_and_not_on_the_engine():
 def test_workers_end_when_their_driver_is_killed(tmp_path):
     code = f"""
 from pathlib import Path
-from tests.test_driver import announce
+from dask_programs import work
 from ftirlib.engine.workers import open_executor
 if __name__ == "__main__":
     with open_executor(workers=1) as executor:
-        executor.submit(announce, {str(tmp_path / "pid")!r}).result()
+        executor.submit(work, {str(tmp_path / "pid")!r}, 120).result()
 """
     script = tmp_path / "driver.py"
     script.write_text(code)
-    driver = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    driver = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": PATHS})
     pid = _until(lambda: int((tmp_path / "pid").read_text()))
     driver.kill()
     driver.wait()
     _until(lambda: not _lives(pid) or None)
-
-
-def announce(path):
-    Path(path).write_text(str(os.getpid()))
-    time.sleep(120)
 
 
 def _lives(pid):
@@ -294,6 +286,9 @@ def _until(ask, seconds=60):
 def test_the_same_tasks_run_on_a_dask_cluster(tmp_path):
     from distributed import LocalCluster
 
+    from ftirlib.method import Run
+    from ftirlib.method.settings import read_settings
+
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, protocol="tcp") as cluster:
         settings = read_settings("smoke", out=tmp_path, scheduler=cluster.scheduler_address)
         with Run(settings) as run:
@@ -302,6 +297,6 @@ def test_the_same_tasks_run_on_a_dask_cluster(tmp_path):
 
 def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with Run(read_settings("smoke", out=tmp_path / "file" / "run")) as run:
+    with Driver(tmp_path / "file" / "run", about={}, workers=1) as run:
         with pytest.raises(StoreError, match="cannot make the results folder"):
             run.make(Task("n", number, value=1))
