@@ -27,7 +27,7 @@ from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 from ftirlib.engine.store import peak_memory_mb
 from ftirlib.files import write_json
 from ftirlib.method import data as data_stages
-from ftirlib.method import models, reasons
+from ftirlib.method import lime, models
 from ftirlib.method import scores as score_stages
 from ftirlib.report.memory import cohort_memory
 from ftirlib.spectra.folds import N_SETS
@@ -117,7 +117,7 @@ def ensemble(folder: Path, common: dict) -> None:
 
 
 def explanations(folder: Path, common: dict) -> None:
-    reasons.explain(
+    lime.explain(
         _made(folder / "explained"),
         folder,
         **common,

@@ -7,7 +7,7 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_ROOMS = {
+_MODULES = {
     "ftirlib.errors": ["FtirlibError", "DataError", "SettingsError", "ModelError", "StoreError"],
     "ftirlib.spectra.model": ["make_spectra", "open_spectra", "validate_spectra"],
     "ftirlib.spectra.writer": ["save_spectra"],
@@ -34,7 +34,7 @@ _ROOMS = {
     "ftirlib.report.check.store_check": ["StoreReport", "check_store"],
     "ftirlib.report.check.store_page": ["report_page", "report_text"],
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [*_HOME, "__version__"]
 
 

@@ -11,7 +11,7 @@ from shown.scale import limit_text
 from ftirlib.classify import prediction
 from ftirlib.classify.settings import MSCNNSettings, TrainingSettings
 from ftirlib.method import data as data_stages
-from ftirlib.method import models, reasons
+from ftirlib.method import lime, models
 from ftirlib.method import scores as score_stages
 from ftirlib.report.memory import (
     ARCHIVES,
@@ -93,7 +93,7 @@ def score(folder):
 
 def choose(folder):
     data = open_spectra(folder / "s.zarr", codes=False)
-    reasons.explained_rows(data.image.values, data_stages.read_fold(folder, 0).test, 100, 0)
+    lime.explained_rows(data.image.values, data_stages.read_fold(folder, 0).test, 100, 0)
 
 
 def baseline(folder):

@@ -111,7 +111,7 @@ def test_figure(example):
 def test_chapter(tmp_path):
     import nbformat
 
-    from ftirlib.command.book import execute_notebook
+    from ftirlib.command.book import page_task, parameters
     from ftirlib.method import open_run
 
     changes = {"phantom.side": 6, "workers": 1}
@@ -120,7 +120,8 @@ def test_chapter(tmp_path):
     )
     (tmp_path / "14_classes.py").write_text(header[0] + EXAMPLES[KINDS[5]][0], encoding="utf-8")
     with open_run("smoke", out=tmp_path / "results", changes=changes) as run:
-        done = execute_notebook(run, tmp_path / "14_classes.py", changes)
+        values = parameters(run, "smoke", changes)
+        done = run.make(page_task(run, tmp_path / "14_classes.py", values)).path
     assert (done / "fig-classes.svg").is_file() and (done / "fig-classes.pdf").is_file()
     cells = nbformat.read(done / "14_classes.ipynb", as_version=4).cells
     outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]

@@ -237,11 +237,11 @@ def test_a_stage_is_computed_once_for_each_driver_and_argument(run, tmp_path):
 
 
 def test_results_depend_on_the_science_below_them_and_not_on_the_engine():
-    from ftirlib.method import models, reasons
+    from ftirlib.method import lime, models
     from ftirlib.method.run import code_behind
 
-    behind = {f: code_behind(f)["code"] for f in (models.member, models.baseline, reasons.explain)}
-    assert behind[models.member] == behind[models.baseline] != behind[reasons.explain]
+    behind = {f: code_behind(f)["code"] for f in (models.member, models.baseline, lime.explain)}
+    assert behind[models.member] == behind[models.baseline] != behind[lime.explain]
 
 
 def test_workers_end_when_their_driver_is_killed(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from ftirlib.errors import StoreError
 from ftirlib.explain.attribution import Attribution
-from ftirlib.method.explained import Explained
+from ftirlib.method.lime import Explained
 from ftirlib.spectra.folds import Fold
 from ftirlib.spectra.model import make_spectra, open_spectra, read_absorbance
 from ftirlib.spectra.writer import save_spectra

@@ -19,7 +19,7 @@ from small_runs import checksums, command, run
 
 from ftirlib.command.status import status_text, verify_run
 from ftirlib.engine.store import MANIFEST, Store
-from ftirlib.method.explained import Explained
+from ftirlib.method.lime import Explained
 from ftirlib.spectra.model import open_spectra
 from ftirlib.spectra.writer import save_spectra
 

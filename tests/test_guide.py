@@ -14,7 +14,7 @@ import pytest
 from colorectal_layout import write_cohort
 from instrument_files import AXIS, tissue_cube
 from test_commands_import import BALANCED, write_cubes
-from test_sources_zenodo import Repository
+from test_sources_download import Repository
 
 from ftirlib.spectra.model import make_spectra, open_spectra
 from ftirlib.spectra.writer import save_spectra

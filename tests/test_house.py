@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ftirlib"
 ROOMS = ["engine", "spectra", "sources", "classify", "explain", "report", "method", "command"]
 MAY_IMPORT = {room: set(ROOMS[: k + 1]) for k, room in enumerate(ROOMS)} | {"report": {"engine", "spectra", "report"}}
 MODULES = sorted(p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*.py"))
-GROUND = {"errors", "files", "page", "settings", "__version__"}
+GROUND = {"errors", "files", "html_page", "settings", "__version__"}
 HEAVY = {"torch", "sklearn", "xgboost", "matplotlib", "zarr", "xarray", "pandas", "umap", "numba", "scipy", "lime"}
 
 

@@ -1,5 +1,6 @@
 """Maps of whole images: every used pixel where it belongs, the others background, images chosen by the stated rule."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,14 +24,15 @@ def run(toy_spectra, rng, monkeypatch):
     model = LinearClassifier.from_contexts(
         means, rng.normal(size=means.shape), np.array([0, 1]), ["normal", "cancerous"], raw.wavenumber.values
     )
-    stages = {
-        "spectra": lambda run: raw,
-        "prepared": lambda run: kept,
-        "folds": lambda run: [Fold(train=test[:0], validation=test[:0], test=test)],
-        "ensemble": lambda run: [{"test": votes}],
+    made = {
+        "raw_spectra": lambda run: raw,
+        "prepared_spectra": lambda run: kept,
+        "fold_rows": lambda run: [Fold(train=test[:0], validation=test[:0], test=test)],
+        "ensemble": lambda run: SimpleNamespace(path=Path()),
+        "read_probabilities": lambda folder, side: votes,
     }
-    for name, stage in stages.items():
-        monkeypatch.setattr(map_views.stages, name, stage)
+    for name, function in made.items():
+        monkeypatch.setattr(map_views.method, name, function)
     monkeypatch.setattr(map_views, "linear_model", lambda run, name: model)
     return SimpleNamespace(raw=raw, kept=kept, test=test, votes=votes, model=model)
 
@@ -61,7 +63,7 @@ def test_every_used_pixel_is_where_it_was_measured(run):
 def test_the_truth_of_every_pixel_is_shown_where_it_is_known(run, monkeypatch):
     assert map_views.tissue_maps(run, "CP-0")[0].panels == ["Prediction", "Share of votes", "Context"]
     known = run.raw.assign_coords(truth_class=("spectrum", np.arange(run.raw.sizes["spectrum"]) % 2))
-    monkeypatch.setattr(map_views.stages, "spectra", lambda run: known)
+    monkeypatch.setattr(map_views.method, "raw_spectra", lambda run: known)
     tissue = map_views.tissue_maps(run, "CP-0")[0]
     assert tissue.panels[-1] == "Truth"
     np.testing.assert_array_equal(tissue.truth.ravel(), np.arange(N_ROWS * N_COLS) % 2)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ftirlib.errors import DataError
-from ftirlib.spectra import model
+from ftirlib.spectra import model, writer
 from ftirlib.spectra.model import (
     as_image,
     has_images,
@@ -202,7 +202,7 @@ def test_pieces_and_chunks_do_not_matter(pieces, chunk, tmp_path_factory, monkey
 @pytest.fixture(scope="module")
 def monkeypatch_chunk():
     patch = pytest.MonkeyPatch()
-    yield lambda size: patch.setattr(model, "CHUNK", size)
+    yield lambda size: [patch.setattr(module, "CHUNK", size) for module in (model, writer)]
     patch.undo()
 
 

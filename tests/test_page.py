@@ -5,7 +5,7 @@ import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
 
-from ftirlib.page import html_table, page
+from ftirlib.html_page import html_table, page
 
 
 def test_values_are_escaped_and_markup_is_not():

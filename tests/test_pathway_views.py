@@ -25,16 +25,12 @@ def run(toy_spectra, rng, monkeypatch):
 
     controls = [{name: rng.integers(0, 4, len(rows[k])) for name in (*TRAINED, *PLAIN)} for k in range(4)]
 
-    monkeypatch.setattr(pathway_views.stages, "prepared", lambda run: data)
+    monkeypatch.setattr(pathway_views.method, "prepared_spectra", lambda run: data)
     monkeypatch.setattr(pathway_views, "context_view", view)
-    monkeypatch.setattr(pathway_views.stages, "controls", lambda run: controls)
+    monkeypatch.setattr(pathway_views.method, "controls", lambda run: controls)
     monkeypatch.setattr(pathway_views, "best_vae", lambda run: "CP-1")
     changes = {"vaes.variants": ["CP", "TT"], "vaes.supervision": [0.0, 1.0], "vaes.seeds": 2}
-    kept = {}
-    return SimpleNamespace(
-        settings=read_settings("smoke", changes=changes),
-        once=lambda name, make: kept[name] if name in kept else kept.setdefault(name, make()),
-    )
+    return SimpleNamespace(settings=read_settings("smoke", changes=changes), results={})
 
 
 def test_replicates_have_rows_of_their_own_and_leads_are_those_planted(run):

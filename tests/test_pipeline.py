@@ -26,9 +26,9 @@ from ftirlib.explain.crime.contexts import Contexts
 from ftirlib.explain.crime.settings import VaeSettings
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.method import open_run
+from ftirlib.method.crime import make_vae, token_patch
 from ftirlib.method.models import task_seed
 from ftirlib.method.predict import EXPLAINED
-from ftirlib.method.reasons import make_vae, token_patch
 from ftirlib.spectra.model import make_spectra, open_spectra
 from ftirlib.spectra.writer import save_spectra
 

@@ -12,12 +12,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any
 
 from ftirlib.command.tables import machine_table, settings_table, time_table
 from ftirlib.engine.cluster import library
+from ftirlib.engine.driver import Task, untracked
 from ftirlib.engine.store import code_fingerprint, folder_fingerprint
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.files import file_hash, fingerprint, write_text
@@ -62,63 +66,78 @@ def applicable(cell, known: dict[str, bool]) -> bool:
     return True
 
 
-def parameters(run: Run, changes: dict) -> dict:
-    """What papermill puts into the cell tagged ``parameters``; checked by the settings before it gets there."""
+def parameters(run: Run, profile: str, changes: Iterable[str]) -> dict[str, Any]:
+    """What papermill puts into the cell tagged ``parameters``, the same wherever a notebook runs.
+
+    Parameters
+    ----------
+    run : Run
+    profile : str
+        As the user gave it, who may stand in another folder than the notebooks.
+    changes : iterable of str
+        Names of the settings that the user changed; their values are those that the settings have checked.
+    """
     settings = run.settings
+    checked = settings.model_dump(mode="json")
     return {
-        "profile": settings.profile,
+        "profile": str(Path(profile).resolve()) if profile.endswith((".yaml", ".yml")) else profile,
         "data": settings.data or "",
         "out": settings.out,
         "seed": settings.seed,
-        "changes": changes,
+        "changes": {name: reduce(getitem, name.split("."), checked) for name in changes},
     }
 
 
-def execute_notebook(run: Run, source: Path, changes: dict) -> Path:
-    """Run one notebook, unless its source, the library, the settings and the data are as they were.
+def page_task(run: Run, source: Path, values: dict[str, Any]) -> Task:
+    """The task of one page, made again when its source, the library, the settings or the data have changed.
 
-    Returns
-    -------
-    Path
-        Folder with ``<name>.ipynb`` as executed, and the figures it published as SVG and PDF.
+    Its artefact holds ``<name>.ipynb`` as executed, and the figures it published as SVG and PDF.
+    """
+    return Task(
+        f"executed/{source.stem}",
+        execute_page,
+        source=untracked(source),
+        parameters=untracked(values),
+        figures=untracked(run.figure_folder),
+        known=conditions(run),
+        depends_on={
+            "notebook": file_hash(source),
+            "settings": run.settings.model_dump(mode="json", exclude={"out", "workers", "scheduler", "tls"}),
+            "data": raw(run),
+            "fusion": fusion_fingerprint(run),
+            "measured": folder_fingerprint(BOOK / "measured"),
+            "shown": code_fingerprint([NOTEBOOKS / "shown"]),
+            "library": library(),
+        },
+    )
+
+
+def execute_page(
+    out: Path, work: Path, source: Path, parameters: dict, figures: Path, known: dict[str, bool], depends_on: dict
+) -> None:
+    """Run a notebook for the book; what it depends on beside its arguments, `depends_on`, its cells read themselves.
 
     Raises
     ------
     FtirlibError
         When a cell fails: the notebook, the cell and the error's last line.
     """
-    known = conditions(run)
-    made_from = {
-        "notebook": file_hash(source),
-        "settings": run.settings.model_dump(mode="json", exclude={"out", "workers", "scheduler"}),
-        "data": raw(run).key,
-        "conditions": known,
-        "fusion": fusion_fingerprint(run),
-        "changes": changes,
-        "measured": folder_fingerprint(BOOK / "measured"),
-        "shown": code_fingerprint([NOTEBOOKS / "shown"]),
-        **library(),
-    }
+    import jupytext
 
-    def build(folder: Path) -> None:
-        import jupytext
-
-        notebook = jupytext.read(source)
-        notebook.cells = [cell for cell in notebook.cells if applicable(cell, known)] + closing_cells(source.stem)
-        done = folder / f"{source.stem}.ipynb"
-        run_papermill(notebook, done, parameters(run, changes), source.name)
-        for name in figure_names(notebook):
-            for suffix in (".svg", ".pdf"):
-                picture = run.figure_folder / f"{name}{suffix}"
-                if not picture.is_file():
-                    raise StoreError(
-                        f"'{source.name}' names the figure '{name}' but did not publish it; "
-                        f"end the cell with run.publish(figure, '{name}')."
-                    )
-                shutil.copy(picture, folder / picture.name)
-        _finish(done)
-
-    return run.store.make(f"executed/{source.stem}", fingerprint(made_from), made_from, build)
+    notebook = jupytext.read(source)
+    notebook.cells = [cell for cell in notebook.cells if applicable(cell, known)] + closing_cells(source.stem)
+    done = out / f"{source.stem}.ipynb"
+    run_papermill(notebook, done, parameters, source.name)
+    for name in figure_names(notebook):
+        for suffix in (".svg", ".pdf"):
+            picture = figures / f"{name}{suffix}"
+            if not picture.is_file():
+                raise StoreError(
+                    f"'{source.name}' names the figure '{name}' but did not publish it; "
+                    f"end the cell with run.publish(figure, '{name}')."
+                )
+            shutil.copy(picture, out / picture.name)
+    _finish(done)
 
 
 def figure_names(notebook) -> list[str]:
@@ -142,7 +161,7 @@ def run_papermill(notebook, target: Path, values: dict, name: str) -> None:
     from papermill.exceptions import PapermillExecutionError
 
     wanted = target.with_name(f"wanted-{target.name}")
-    notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3"})
+    notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
     jupytext.write(notebook, wanted)
     try:
         with environment(MPLBACKEND=INLINE):  # the kernel inherits it; with any other backend, cells show no figures
@@ -240,8 +259,16 @@ def refresh_pairs(names: list[str] | None = None) -> str:
     return "\n".join(f"wrote {NOTEBOOKS.name}/{source.stem}.ipynb" for source in chosen)
 
 
-def build_book(run: Run, changes: dict | None = None, *, strict: bool = True) -> Path:
+def build_book(run: Run, profile: str, changes: Iterable[str] = (), *, strict: bool = True) -> Path:
     """Execute what has changed, lay out the site and build it.
+
+    Parameters
+    ----------
+    run : Run
+    profile, changes
+        As in `parameters`.
+    strict : bool
+        Whether a warning of Sphinx is an error.
 
     Returns
     -------
@@ -254,17 +281,14 @@ def build_book(run: Run, changes: dict | None = None, *, strict: bool = True) ->
         When a notebook fails, or Sphinx warns.
     """
     with run.driving():  # the notebooks are its children, and may make stages too
-        return _build(run, changes or {}, strict)
+        return _build(run, parameters(run, profile, changes), strict)
 
 
-def _build(run: Run, changes: dict, strict: bool) -> Path:
+def _build(run: Run, values: dict[str, Any], strict: bool) -> Path:
     site = run.store.root / "site"
     pages = site / "notebooks"
-    executed = []
     run.stop_workers()  # its workers would only hold memory while notebooks run
-    for source in notebook_sources():
-        run.report(f"notebook {source.stem}")
-        executed.append(execute_notebook(run, source, changes))
+    executed = [run.make(page_task(run, source, values)).path for source in notebook_sources()]
     shutil.rmtree(pages, ignore_errors=True)
     (pages / "figures").mkdir(parents=True)
     for folder in executed:

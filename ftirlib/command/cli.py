@@ -124,7 +124,7 @@ def book(
         for stage in (*STAGES.values(), *FUSION_STAGES.values()):
             stage(run)
         print(summary(run, time.time() - started))
-        index = build_book(run, parse_changes(changes))
+        index = build_book(run, profile, parse_changes(changes))
         print(f"book: {index} ({time.time() - started:.0f} s)")
 
 

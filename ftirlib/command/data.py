@@ -21,7 +21,7 @@ from ftirlib.sources.colorectal import CLASSES, is_colorectal
 from ftirlib.sources.colorectal_store import import_colorectal, survey_colorectal
 from ftirlib.sources.download import get_colorectal
 from ftirlib.sources.packages import get_package_set, get_public_set, import_options
-from ftirlib.spectra.importing.formats.labels import read_labels
+from ftirlib.spectra.importing.formats.tables import read_labels
 from ftirlib.spectra.importing.readers import import_spectra, plan_import
 from ftirlib.spectra.model import has_images, has_truth, open_spectra
 
@@ -68,7 +68,8 @@ def import_store(
     given = {name: value for name, value in given.items() if value not in ("", [])}
     given |= {name: "" for name in ("label", "group", "image") if options.get(name) == ""}  # no such column
     if len(sources) == 1 and is_colorectal(sources[0]):
-        return _import_cohort(sources[0], out, dry_run, (workers, scheduler, tls), report, given)
+        workplace = {"workers": workers, "scheduler": scheduler or None, "tls": tls}
+        return _import_cohort(sources[0], out, dry_run, workplace, report, given)
     if wrong := [name for name in COHORT_ONLY if name in given]:
         raise SettingsError(
             f"{_flag(wrong[0])} is for the colorectal cohort, and '{sources[0]}' is no folder of its layout "
@@ -100,7 +101,7 @@ def _readers(workers: int, scheduler: str | None, tls, report: Callable[[str], N
         yield {"executor": executor, "ahead": ahead}
 
 
-def _import_cohort(folder: str, out: str, dry_run: bool, workplace: tuple, report, given: dict) -> str:
+def _import_cohort(folder: str, out: str, dry_run: bool, workplace: Mapping, report, given: dict) -> str:
     classes = given.pop("class_names", CLASSES)
     if wrong := [name for name in given if name not in COHORT_TAKES]:
         raise SettingsError(
@@ -111,9 +112,9 @@ def _import_cohort(folder: str, out: str, dry_run: bool, workplace: tuple, repor
         chosen = {name: given[name] for name in ("arrays", "cores", "low", "high") if name in given}
         survey = survey_colorectal(folder, classes=classes, **chosen)
         return f"colorectal cohort\n{survey}\ndry run: nothing was written"
-    with warnings.catch_warnings(), _readers(*workplace, report) as readers:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the notes say the same and are printed
-        data = import_colorectal(folder, out, classes=classes, report=report, **readers, **given)
+        data = import_colorectal(folder, out, classes=classes, report=report, **workplace, **given)
     notes = "".join(f"note: {note}\n" for note in data.attrs["import_notes"])
     return f"{notes}{describe(data)}\nwrote {out}"
 

@@ -297,25 +297,44 @@ class Driver:
 
     def make(self, task: Task) -> Artefact:
         """Run one task in this process, unless its artefact is current."""
-        return self._make(task.name, {0: task}, here=True)[0]
+        return self.make_all(task.name, {0: task}, here=True)[0]
 
-    def make_all(self, title: str, tasks: Mapping[Key, Task]) -> dict[Key, Artefact]:
+    def make_all(
+        self,
+        title: str,
+        tasks: Mapping[Key, Task],
+        *,
+        here: bool = False,
+        on_ready: Callable[[Key], None] = lambda key: None,
+    ) -> dict[Key, Artefact]:
         """Have the workers run the tasks whose artefacts are not current; the first that fails ends the others.
 
         A single task runs in this process, unless there is a cluster: it is not worth the start of local workers.
-        """
-        return self._make(title, tasks, here=len(tasks) == 1 and self._scheduler is None)
 
-    def _make(self, title: str, tasks: Mapping[Key, Task], *, here: bool) -> dict[Key, Artefact]:
+        Parameters
+        ----------
+        title : str
+            Name of the stage, for the user.
+        tasks : mapping
+        here : bool
+            Run all of them in this process.
+        on_ready : callable
+            Gets the key of each task when its artefact is there; the keys of current artefacts come first.
+        """
+        here = here or (len(tasks) == 1 and self._scheduler is None)
         planned = {key: self._planned(task) for key, task in tasks.items()}
-        calls = {artefact.name: call for artefact, call in planned.values() if not self._is_current(artefact)}
-        if calls:
-            stage, earlier = stage_of(next(iter(calls)), self._studies), len(planned) - len(calls)
+        missing = {artefact.name: key for key, (artefact, _) in planned.items() if not self._is_current(artefact)}
+        for key, (artefact, _) in planned.items():
+            if artefact.name not in missing:
+                on_ready(key)
+        if missing:
+            stage, earlier = stage_of(next(iter(missing)), self._studies), len(planned) - len(missing)
             with (
                 self.driving() as progress,
                 progress.stage(stage, len(planned), earlier=earlier, title=title) as advance,
             ):
-                self.report(f"{title}: making" if here else f"{title}: {len(calls)} of {len(planned)} to make")
+                alone = here and len(planned) == 1
+                self.report(f"{title}: making" if alone else f"{title}: {len(missing)} of {len(planned)} to make")
 
                 def done(name: str, notes: list[str]) -> None:
                     self._held.check()
@@ -323,7 +342,9 @@ class Driver:
                         self.report(f"  note: {note}")
                     self.made.append(name)
                     advance()
+                    on_ready(missing[name])
 
+                calls = {name: planned[key][1] for name, key in missing.items()}
                 if here:
                     for name, (function, *arguments) in calls.items():
                         done(name, function(*arguments))
@@ -355,11 +376,15 @@ class Driver:
 def once(stage: Callable) -> Callable:
     """Keep the result of a function of a driver and plain arguments, in the driver."""
 
+    signature = inspect.signature(stage)
+
     @wraps(stage)
     def computed(driver: Driver, *arguments):
-        key = (stage.__module__, stage.__name__, *arguments)
+        bound = signature.bind(driver, *arguments)
+        bound.apply_defaults()
+        key = (stage.__module__, stage.__name__, *bound.args[1:])
         if key not in driver.results:
-            driver.results[key] = stage(driver, *arguments)
+            driver.results[key] = stage(*bound.args)
         return driver.results[key]
 
     return computed

@@ -4,20 +4,10 @@ A stage takes a run, makes what is missing and returns artefacts; ``<name>_spect
 ``model_scores`` read what stages have made. The second paper is `ftirlib.method.fusion`.
 """
 
+from ftirlib.method.crime import contexts, control_reference, controls, embeddings, latent_points, vae_names, vaes
 from ftirlib.method.data import FOLDS, SHOWN, fold_rows, folds, prepared, prepared_spectra, raw, raw_spectra
+from ftirlib.method.lime import explained_rows, explanations, read_explained
 from ftirlib.method.models import baselines, ensemble, members, read_probabilities
-from ftirlib.method.reasons import (
-    contexts,
-    control_reference,
-    controls,
-    embeddings,
-    explained_rows,
-    explanations,
-    latent_points,
-    read_explained,
-    vae_names,
-    vaes,
-)
 from ftirlib.method.run import Run, open_run
 from ftirlib.method.scores import cards, model_scores, predictions, validation_scores
 

@@ -23,9 +23,10 @@ from ftirlib.engine.places import is_remote
 from ftirlib.engine.store import Store
 from ftirlib.errors import DataError, SettingsError, StoreError
 from ftirlib.files import fingerprint
+from ftirlib.method.crime import latent_points
 from ftirlib.method.data import FOLDS, SHOWN, STORE, prepared_store, read_fold
+from ftirlib.method.lime import explained_rows, make_lime
 from ftirlib.method.pictures import draw_predictions
-from ftirlib.method.reasons import explained_rows, latent_points, make_lime
 from ftirlib.method.run import code_behind, read_run_settings
 from ftirlib.method.scores import validation_scores
 from ftirlib.method.settings import Settings

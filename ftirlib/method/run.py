@@ -23,7 +23,14 @@ PACKAGES = {
     "explain": ["umap-learn"],
     "report": ["pandas"],
 }
-LAST_ROOM = {"data": "spectra", "models": "classify", "fusion": "classify", "reasons": "explain", "predict": "explain"}
+LAST_ROOM = {  # by module; of others, all rooms
+    "data": "spectra",
+    "models": "classify",
+    "fusion": "classify",
+    "lime": "explain",
+    "crime": "explain",
+    "predict": "explain",
+}
 
 
 def code_behind(function: Callable) -> dict[str, Any]:

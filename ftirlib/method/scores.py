@@ -10,10 +10,10 @@ import xarray as xr
 
 from ftirlib.engine.driver import Artefact, Task, once
 from ftirlib.files import read_json, write_json
+from ftirlib.method.crime import contexts, describe, vae_names, vaes
 from ftirlib.method.data import FOLDS, folds, prepared, read_fold
-from ftirlib.method.explained import Explained
+from ftirlib.method.lime import Explained, explanations
 from ftirlib.method.models import baselines, ensemble, members, read_probabilities
-from ftirlib.method.reasons import contexts, describe, explanations, vae_names, vaes
 from ftirlib.method.run import Run
 from ftirlib.report.scores import classification_scores
 from ftirlib.spectra.folds import Fold

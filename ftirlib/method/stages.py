@@ -4,7 +4,7 @@ A stage is a function of a run that makes what is missing and returns it. It cal
 for the last makes everything before it.
 """
 
-from ftirlib.method import data, fusion, models, reasons, scores
+from ftirlib.method import crime, data, fusion, lime, models, scores
 
 STAGES = {
     "spectra": data.raw,
@@ -13,12 +13,12 @@ STAGES = {
     "baselines": models.baselines,
     "members": models.members,
     "ensemble": models.ensemble,
-    "explanations": reasons.explanations,
-    "vaes": reasons.vaes,
-    "contexts": reasons.contexts,
+    "explanations": lime.explanations,
+    "vaes": crime.vaes,
+    "contexts": crime.contexts,
     "cards": scores.cards,
-    "controls": reasons.controls,
-    "embeddings": reasons.embeddings,
+    "controls": crime.controls,
+    "embeddings": crime.embeddings,
     "scores": scores.model_scores,
 }
 FUSION_STAGES = {

@@ -49,6 +49,11 @@ class Core:
         """The instrument's own description, which may be absent."""
         return self.spectra.parents[1] / "metadata" / f"{self.spectra.stem}.json"
 
+    def files(self) -> list[tuple[str, int, int]]:
+        """Name, size and time of change of its files."""
+        stats = [(path.name, path.stat()) for path in (self.spectra, self.metadata) if path.is_file()]
+        return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
 
 def is_colorectal(folder: str | os.PathLike) -> bool:
     """Whether a folder has the cohort's layout: some ``TMA<n>/TMA<n>_core_metadata.csv`` in it."""
@@ -374,13 +379,16 @@ def read_core(core: Core) -> CoreSpectra:
     DataError
         As `read_spectra`; fewer or more pixels than the description says.
     """
-    found = read_spectra(core.spectra)
-    if core.metadata.is_file():
-        geometry = read_metadata(core.metadata)
-        stated = geometry.get("n_x", np.nan) * geometry.get("n_y", np.nan)
-        if np.isfinite(stated) and stated != len(found.percent):
-            raise DataError(
-                f"'{core.spectra}' holds {len(found.percent)} spectra but its description says {stated:g}; "
-                "the file is torn: copy it again."
-            )
-    return found
+    spectra, stated = read_spectra(core.spectra), stated_pixels(core)
+    if np.isfinite(stated) and stated != len(spectra.percent):
+        raise DataError(
+            f"'{core.spectra}' holds {len(spectra.percent)} spectra but its description says {stated:g}; "
+            "the file is torn: copy it again."
+        )
+    return spectra
+
+
+def stated_pixels(core: Core) -> float:
+    """Number of pixels in the description of a core; NaN or infinite where it states no number."""
+    geometry = read_metadata(core.metadata) if core.metadata.is_file() else {}
+    return geometry.get("n_x", np.nan) * geometry.get("n_y", np.nan)

@@ -8,18 +8,17 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from contextlib import closing
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from ftirlib.engine.workers import AHEAD, outcomes
+from ftirlib.engine.driver import Driver, Task, untracked
 from ftirlib.errors import DataError, SettingsError
-from ftirlib.files import fingerprint, read_json, written
+from ftirlib.files import read_json
 from ftirlib.sources.colorectal import (
     CLASSES,
     DOI,
@@ -29,7 +28,7 @@ from ftirlib.sources.colorectal import (
     list_cores,
     read_axis,
     read_core,
-    read_metadata,
+    stated_pixels,
 )
 from ftirlib.spectra.importing.units import SAME_AXIS, to_absorbance
 from ftirlib.spectra.model import CHUNK, open_spectra
@@ -40,6 +39,7 @@ from ftirlib.spectra.writer import SpectraWriter
 SIGNAL = 1652.0  # cm-1, amide I
 NOISE = (2000.0, 2100.0)  # cm-1, no band of tissue or paraffin
 MASKS = ("kmeans", "none")
+ARRAYS, ERROR = "core.npz", "error.txt"  # files of a core that was read
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,7 @@ def survey_colorectal(
             f"{longer} of {len(axes)} files have more wavenumbers than the {common.size} that all have; "
             "those are left out"
         )
-    stated = [read_metadata(core.metadata) if core.metadata.is_file() else {} for core in chosen]
-    pixels = [one.get("n_x", np.nan) * one.get("n_y", np.nan) for one in stated]
+    pixels = [stated_pixels(core) for core in chosen]
     return Survey(
         cores=chosen,
         classes=[name for name in classes if any(core.label == name for core in chosen)],
@@ -123,14 +122,15 @@ def import_colorectal(
     licence: str = "",
     random_state: int = 0,
     overwrite: bool = False,
+    workers: int = 1,
+    scheduler: str | None = None,
+    tls: Mapping[str, str] | None = None,
     report: Callable[[str], None] = lambda line: None,
-    executor: Executor | None = None,
-    ahead: int = AHEAD,
 ) -> xr.Dataset:
     """Make a data set of a folder of the cohort, one core in memory at a time, or one for each worker.
 
-    Finished cores wait beside `out`, in ``<out>.cores``, until all are there: the same call goes on where a killed
-    one stopped. The folder takes as much disk as the data set, and is removed at the end.
+    Finished cores wait beside `out`, in the hidden folder ``.<out>.cores``, until all are there: the same call goes on
+    where a killed one stopped. The folder takes as much disk as the data set, and is removed at the end.
 
     Parameters
     ----------
@@ -155,13 +155,12 @@ def import_colorectal(
         Of the k-means start.
     overwrite : bool
         Replace what is at `out`.
+    workers : int
+        Local processes that read the cores; 1: this process. The data set is the same to the byte with any number.
+    scheduler, tls
+        See `ftirlib.engine.driver.Driver`; the workers see the same file system.
     report : callable
-        Gets a line for each core.
-    executor : concurrent.futures.Executor, optional
-        Whose workers read the cores; they see the same file system. The data set is the same
-        to the byte with any number of them.
-    ahead : int
-        Cores handed to the workers before the first of them is done.
+        Gets a line for each core, in the order of the cores.
 
     Returns
     -------
@@ -186,9 +185,10 @@ def import_colorectal(
         raise SettingsError(f"minimum_snr must be zero or more, not {minimum_snr!r}.")
     if floor is not None and not 0 < np.float32(floor) < 100:  # as the values are kept; log 0 is infinite
         raise SettingsError(f"floor is the least value told from zero, above 0 and below 100 per cent, not {floor!r}.")
-    if not ahead >= 1:
-        raise SettingsError(f"ahead must be one core or more, not {ahead!r}.")
-    if executor is not None:  # whose workers may have another working folder
+    if not workers >= 1:
+        raise SettingsError(f"workers must be one process or more, not {workers!r}.")
+    here = workers == 1 and not scheduler and not tls
+    if not here:  # a worker may have another working folder
         folder, out = os.path.abspath(folder), os.path.abspath(out)
     out = Path(out)
     survey = survey_colorectal(folder, arrays=arrays, cores=cores, classes=classes, low=low, high=high)
@@ -197,48 +197,58 @@ def import_colorectal(
         if "is taken for one" in note:
             warnings.warn(note, stacklevel=2)
     attrs = {"provenance": f"Borkovits et al. 2025, doi:{DOI}", "licence": licence or _licence(Path(folder))}
-    with SpectraWriter(out, survey.wavenumber, attrs, overwrite=overwrite) as writer:
-        waiting = out.with_name(out.name + ".cores")
-        waiting.mkdir(parents=True, exist_ok=True)
-        options = (tissue, minimum_snr, floor, random_state)
-        tasks = ((core, survey.wavenumber, waiting, *options) for core in survey.cores)
-        ready = []
-        with closing(outcomes(finished_core, tasks, executor, ahead)) as results:
-            for k, (core, finished) in enumerate(zip(survey.cores, results), 1):
-                try:
-                    path, was_there = finished()
-                except DataError as error:
-                    if not skip_bad:
-                        raise
-                    notes.append(f"left out, bad: {core.name}: {error}")
-                    continue
-                with np.load(path) as piece:
-                    kept, total = len(piece["row"]), int(piece["total"])
-                report(f"{k}/{len(survey.cores)} {core.name}: {kept} of {total} spectra{', read before' * was_there}")
-                if kept:
-                    ready.append((core, path))
-                else:
-                    notes.append(f"left out, no tissue: {core.name}")
-        if not ready:
+    writer = SpectraWriter(out, survey.wavenumber, attrs, overwrite=overwrite)  # refuses `out` before a core is read
+    tasks = {
+        core: Task(
+            f"cores/{core.name}",
+            keep_core,
+            core=untracked(core),
+            files=core.files(),
+            wavenumber=survey.wavenumber.tolist(),
+            tissue=tissue,
+            minimum_snr=minimum_snr,
+            floor=floor,
+            random_state=random_state,
+            skip_bad=untracked(skip_bad),
+        )
+        for core in survey.cores
+    }
+    work = out.with_name(f".{out.name}.cores")
+    driver = Driver(work, about={}, workers=workers, scheduler=scheduler, tls=tls, report=report)
+    kept: dict[Core, Path] = {}  # arrays of the cores that have spectra
+    waiting, ready = deque(enumerate(survey.cores, 1)), set()
+
+    def on_ready(core: Core) -> None:
+        """Report each core as soon as it and those before it are there."""
+        ready.add(core)
+        while waiting and waiting[0][1] in ready:
+            k, core = waiting.popleft()
+            part = work / "cores" / core.name
+            if (part / ERROR).is_file():
+                text = (part / ERROR).read_text(encoding="utf-8")
+                if not skip_bad:
+                    raise DataError(text)
+                notes.append(f"left out, bad: {core.name}: {text}")
+                continue
+            with np.load(part / ARRAYS) as arrays:
+                n, total = len(arrays["row"]), int(arrays["total"])
+            before = ", read before" * (f"cores/{core.name}" not in driver.made)
+            report(f"{k}/{len(tasks)} {core.name}: {n} of {total} spectra{before}")
+            if n:
+                kept[core] = part / ARRAYS
+            else:
+                notes.append(f"left out, no tissue: {core.name}")
+
+    with driver:
+        driver.make_all("cores", tasks, here=here, on_ready=on_ready)
+        if not kept:
             raise DataError(f"no spectrum of '{folder}' is left; lower minimum_snr, or read without a tissue mask.")
-        patients = sorted({core.patient for core, _ in ready})
-        for k, (core, path) in enumerate(ready):
-            with np.load(path) as piece:
-                writer.append(
-                    piece["absorbance"],
-                    {
-                        "image": k,
-                        "group": patients.index(core.patient),
-                        "row": piece["row"],
-                        "col": piece["col"],
-                        "label": survey.classes.index(core.label),
-                    },
-                )
+        patients = sorted({core.patient for core in kept})
         writer.attrs |= {
             "class_names": survey.classes,
             "positive_classes": [name for name in survey.classes if name in POSITIVE],
-            "image_names": [core.name for core, _ in ready],
-            "image_batches": [f"TMA{core.array}" for core, _ in ready],
+            "image_names": [core.name for core in kept],
+            "image_batches": [f"TMA{core.array}" for core in kept],
             "group_names": patients,
             "pixel_size_um": PITCH_UM,
             "instrument": "",
@@ -246,7 +256,16 @@ def import_colorectal(
             "is_simulated": False,
             "import_notes": notes,
         }
-    shutil.rmtree(waiting)
+        with writer:
+            for k, (core, path) in enumerate(kept.items()):
+                codes = {
+                    "image": k,
+                    "group": patients.index(core.patient),
+                    "label": survey.classes.index(core.label),
+                }
+                with np.load(path) as arrays:
+                    writer.append(arrays["absorbance"], codes | {name: arrays[name] for name in ("row", "col")})
+    shutil.rmtree(work)
     return open_spectra(out)
 
 
@@ -258,37 +277,44 @@ def _licence(folder: Path) -> str:
         return ""
 
 
-def finished_core(core: Core, wavenumber, waiting: Path, tissue, snr, floor, seed) -> tuple[Path, bool]:
-    """The file of a core's finished spectra, and whether an earlier call made it: the task of a worker."""
-    stat = core.spectra.stat()
-    made_from = [core.spectra.name, stat.st_size, stat.st_mtime_ns, wavenumber.tolist(), tissue, snr, floor, seed]
-    path = waiting / f"{core.name}-{fingerprint(made_from)[:16]}.npz"
-    if path.is_file():
-        return path, True
-    found = read_core(core)
-    order = np.argsort(found.wavenumber)
-    at, there = _nearest(wavenumber, found.wavenumber[order])
+def keep_core(out, work, *, core, files, wavenumber, tissue, minimum_snr, floor, random_state, skip_bad):
+    """Keep the spectra of a core that are tissue, or the reason why its file cannot be read where that is wanted.
+
+    The `files` of the core, with their sizes and times, are for the key of the artefact.
+    """
+    try:
+        arrays = core_arrays(core, np.asarray(wavenumber), tissue, minimum_snr, floor, random_state)
+    except DataError as error:
+        if not skip_bad:
+            raise
+        (out / ERROR).write_text(str(error), encoding="utf-8")
+        return
+    np.savez(out / ARRAYS, **arrays)
+
+
+def core_arrays(core: Core, wavenumber, tissue, minimum_snr, floor, random_state) -> dict[str, np.ndarray]:
+    """Absorbance, row and column of the spectra of a core that are kept, and the ``total`` that it has."""
+    spectra = read_core(core)
+    order = np.argsort(spectra.wavenumber)
+    at, there = _nearest(wavenumber, spectra.wavenumber[order])
     assert there.all()
-    absorbance = np.empty(found.percent.shape, np.float32)  # on the file's own axis: the mask sees all of it
+    absorbance = np.empty(spectra.percent.shape, np.float32)  # on the file's own axis: the mask sees all of it
     for start in range(0, len(absorbance), CHUNK):
-        block = found.percent[start : start + CHUNK]
+        block = spectra.percent[start : start + CHUNK]
         if not np.isfinite(block).all():
             raise DataError(f"'{core.spectra}' holds NaN or infinite values; leave the core out.")
         absorbance[start : start + CHUNK] = to_absorbance(block, "percent", floor=floor, name=core.spectra.name)
     keep = np.ones(len(absorbance), bool)
     if tissue == "kmeans":
-        keep &= tissue_by_kmeans(absorbance, found.wavenumber, random_state=seed)
-    if snr:
-        keep &= signal_to_noise(absorbance, found.wavenumber) >= snr
-    with written(path) as draft, open(draft, "wb") as file:
-        np.savez(
-            file,
-            absorbance=absorbance[np.ix_(keep, order[at])],
-            row=found.row[keep],
-            col=found.col[keep],
-            total=len(keep),
-        )
-    return path, False
+        keep &= tissue_by_kmeans(absorbance, spectra.wavenumber, random_state=random_state)
+    if minimum_snr:
+        keep &= signal_to_noise(absorbance, spectra.wavenumber) >= minimum_snr
+    return {
+        "absorbance": absorbance[np.ix_(keep, order[at])],
+        "row": spectra.row[keep],
+        "col": spectra.col[keep],
+        "total": np.array(len(keep)),
+    }
 
 
 def tissue_by_kmeans(absorbance, wavenumber, *, random_state: int = 0) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ftirlib import method
+from ftirlib.engine.driver import once
 from ftirlib.method import Run
 from ftirlib.report.tally import contingency_table
 from ftirlib.report.truth.truth import context_agreement
@@ -79,14 +80,11 @@ class Claim:
         return "agree" if len(known) == len(self.differences) and all(d.low > 0 for d in known) else "cannot tell"
 
 
+@once
 def claims(run: Run) -> list[Claim]:
     """Every claim that the run's data can speak to, in the order of the paper."""
-
-    def make():
-        found = [_best_model(run), _classes_apart(run), _labels_of_contexts(run), *_linear(run)]
-        return [*found, *_against_truth(run)] if has_truth(method.prepared_spectra(run)) else found
-
-    return run.once("claims", make)
+    found = [_best_model(run), _classes_apart(run), _labels_of_contexts(run), *_linear(run)]
+    return [*found, *_against_truth(run)] if has_truth(method.prepared_spectra(run)) else found
 
 
 def claim_table(found: Sequence[Claim]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ftirlib import method
+from ftirlib.engine.driver import once
 from ftirlib.explain.crime.contexts import ContextTable, extreme_contexts, opposing_context
 from ftirlib.method import SHOWN, Run
 from ftirlib.spectra.model import UNKNOWN, as_image, has_truth, read_absorbance
@@ -88,35 +89,32 @@ class ContextView:
         return len(self.table.size)
 
 
+@once
 def context_view(run: Run, name: str, fold: int = SHOWN) -> ContextView:
     """Contexts of an autoencoder of one fold; see `ContextView`."""
-
-    def make():
-        of, (found, assigned) = latent(run, name, fold), contexts(run, name, fold)
-        tables = {}
-        for side in ("validation", "test"):
-            spectra = explained(run, side, fold)
-            tables[side] = found.describe(
-                spectra=spectra.absorbance,
-                weights=spectra.weights,
-                predicted=of[f"{side}_predicted"],
-                labelled=of[f"{side}_labelled"],
-                n_classes=len(class_names(run)),
-                assigned=assigned[side],
-            )
-        return ContextView(
-            name=name,
-            rows=of["test_rows"],
-            points=method.embeddings(run).get(name) if fold == SHOWN else None,
-            assigned=assigned["test"],
-            predicted=of["test_predicted"],
-            labelled=of["test_labelled"],
-            validation_assigned=assigned["validation"],
-            table=tables["test"],
-            validation_table=tables["validation"],
+    of, (found, assigned) = latent(run, name, fold), contexts(run, name, fold)
+    tables = {}
+    for side in ("validation", "test"):
+        spectra = explained(run, side, fold)
+        tables[side] = found.describe(
+            spectra=spectra.absorbance,
+            weights=spectra.weights,
+            predicted=of[f"{side}_predicted"],
+            labelled=of[f"{side}_labelled"],
+            n_classes=len(class_names(run)),
+            assigned=assigned[side],
         )
-
-    return run.once(f"context_view-{name}-{fold}", make)
+    return ContextView(
+        name=name,
+        rows=of["test_rows"],
+        points=method.embeddings(run).get(name) if fold == SHOWN else None,
+        assigned=assigned["test"],
+        predicted=of["test_predicted"],
+        labelled=of["test_labelled"],
+        validation_assigned=assigned["validation"],
+        table=tables["test"],
+        validation_table=tables["validation"],
+    )
 
 
 def pooled(run: Run, name: str) -> dict[str, np.ndarray]:

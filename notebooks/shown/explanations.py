@@ -8,6 +8,7 @@ import numpy as np
 
 from ftirlib import method
 from ftirlib.classify.ensemble import EMSCNN
+from ftirlib.engine.driver import once
 from ftirlib.explain.crime.contexts import context_moments
 from ftirlib.explain.lime.lime import SpectralLime
 from ftirlib.method import FOLDS, SHOWN, Run
@@ -57,15 +58,12 @@ class PackageComparison:
     relative_error: float
 
 
+@once
 def package_comparison(run: Run) -> PackageComparison:
     """Explain one test spectrum of the first fold with the package and with ours, given the same model.
 
     In the run's own mode; where that is ``limit``, which the package does not have, in the authors' ``decile``.
     """
-    return run.once("package_comparison", lambda: _package_comparison(run))
-
-
-def _package_comparison(run: Run) -> PackageComparison:
     from lime.lime_tabular import LimeTabularExplainer
 
     settings, seed = run.settings.explanations, run.settings.seed

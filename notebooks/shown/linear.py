@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ftirlib import method
+from ftirlib.engine.driver import once
 from ftirlib.explain.linear.naming import name_peaks, naming_table
 from ftirlib.method import SHOWN, Run
 from ftirlib.report.comparison import paired_table
@@ -90,6 +91,7 @@ def difference_table(table: pd.DataFrame) -> pd.DataFrame:
     return wide.rename_axis(index=None, columns=None)
 
 
+@once
 def supervision_table(run: Run) -> pd.DataFrame:
     """Difference of each variant's linear models with the most and with the least supervision.
 
@@ -99,18 +101,14 @@ def supervision_table(run: Run) -> pd.DataFrame:
         Columns ``variant, more, less, target, difference, low, high, decided`` of the balanced accuracy; no rows when
         there is one share of supervision.
     """
-
-    def make():
-        shares, rows = run.settings.vaes.supervision, []
-        for variant in run.settings.vaes.variants if len(shares) > 1 else []:
-            more, less = f"{variant}-{max(shares):g}", f"{variant}-{min(shares):g}"
-            for target in ("labels", "ensemble"):
-                found = paired_models(run, less, [more, less], target, scores=["balanced_accuracy"]).iloc[0]
-                rows.append({"variant": variant, "more": more, "less": less, "target": target, **found})
-        columns = ["variant", "more", "less", "target", "difference", "low", "high", "decided"]
-        return pd.DataFrame(rows, columns=columns)
-
-    return run.once("supervision_table", make)
+    shares, rows = run.settings.vaes.supervision, []
+    for variant in run.settings.vaes.variants if len(shares) > 1 else []:
+        more, less = f"{variant}-{max(shares):g}", f"{variant}-{min(shares):g}"
+        for target in ("labels", "ensemble"):
+            found = paired_models(run, less, [more, less], target, scores=["balanced_accuracy"]).iloc[0]
+            rows.append({"variant": variant, "more": more, "less": less, "target": target, **found})
+    columns = ["variant", "more", "less", "target", "difference", "low", "high", "decided"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def supervision_text(table: pd.DataFrame) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ftirlib import method
+from ftirlib.engine.driver import once
 from ftirlib.explain.crime.context_controls import DEALT, PLAIN, TRAINED, cluster, nearest, plain_points
 from ftirlib.explain.crime.contexts import find_contexts
 from ftirlib.method import FOLDS, Run
-from ftirlib.method.reasons import latent_points
+from ftirlib.method.crime import latent_points
 from ftirlib.report.truth.pathway_agreement import pathway_agreement
 from shown.cells import interval
 from shown.contexts import context_view
@@ -34,34 +35,31 @@ def contexts_of(name: str) -> str:
     return f"contexts of {name}"
 
 
+@once
 def all_agreements(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`pathway_agreement` of all folds: every kind of context, and the differences that `pathway_lead` names."""
-
-    def make():
-        data = method.prepared_spectra(run)
-        found: dict[str, list[np.ndarray]] = {}
-        rows, folds = [], []
-        for k in FOLDS:
-            views = {name: context_view(run, name, k) for name in method.vae_names(run)}
-            mine = next(iter(views.values())).rows
-            assigned = {contexts_of(name): view.assigned for name, view in views.items()}
-            assigned |= method.controls(run)[k] | {SINGLE: np.zeros(len(mine), int)}
-            for kind, contexts in assigned.items():
-                found.setdefault(kind, []).append(contexts)
-            rows.append(mine)
-            folds.append(np.full(len(mine), k))
-        rows = np.concatenate(rows)
-        ours = dict.fromkeys((contexts_of(best_vae(run)), contexts_of(method.control_reference(run))))
-        return pathway_agreement(
-            {kind: np.concatenate(contexts) for kind, contexts in found.items()},
-            *(data[key].values.astype(int)[rows] for key in ("truth_pathway", "truth_class")),
-            data.group.values[rows],
-            np.concatenate(folds),
-            pairs=list(dict.fromkeys([*((one, kind) for one in ours for kind in found), *_more_and_less(run)])),
-            **run.settings.bootstrap,
-        )
-
-    return run.once("pathway_agreement", make)
+    data = method.prepared_spectra(run)
+    found: dict[str, list[np.ndarray]] = {}
+    rows, folds = [], []
+    for k in FOLDS:
+        views = {name: context_view(run, name, k) for name in method.vae_names(run)}
+        mine = next(iter(views.values())).rows
+        assigned = {contexts_of(name): view.assigned for name, view in views.items()}
+        assigned |= method.controls(run)[k] | {SINGLE: np.zeros(len(mine), int)}
+        for kind, contexts in assigned.items():
+            found.setdefault(kind, []).append(contexts)
+        rows.append(mine)
+        folds.append(np.full(len(mine), k))
+    rows = np.concatenate(rows)
+    ours = dict.fromkeys((contexts_of(best_vae(run)), contexts_of(method.control_reference(run))))
+    return pathway_agreement(
+        {kind: np.concatenate(contexts) for kind, contexts in found.items()},
+        *(data[key].values.astype(int)[rows] for key in ("truth_pathway", "truth_class")),
+        data.group.values[rows],
+        np.concatenate(folds),
+        pairs=list(dict.fromkeys([*((one, kind) for one in ours for kind in found), *_more_and_less(run)])),
+        **run.settings.bootstrap,
+    )
 
 
 def _more_and_less(run: Run) -> list[tuple[str, str]]:
@@ -224,49 +222,45 @@ class PurityCurves(NamedTuple):
     leads: dict[str, tuple]
 
 
+@once
 def purity_curves(run: Run, name: str) -> PurityCurves:
     """Mean purity of test spectra over the folds, for growing numbers of contexts found on the validation sets.
 
     More clusters are purer whatever they are, so the autoencoder's contexts stand beside clusters that need none.
     Numbers that leave fewer than `LEAST` spectra a context in some fold are left out.
     """
-
-    def make():
-        data = method.prepared_spectra(run)
-        tested = [explained(run, "test", k) for k in FOLDS]
-        sizes = [len(one) for one in (*tested, *(explained(run, "validation", k) for k in FOLDS))]
-        counts = [n for n in COUNTS if LEAST * n <= min(sizes)]
-        pathway, group = (
-            np.concatenate([data[key].values[one.rows] for one in tested]).astype(int)
-            for key in ("truth_pathway", "group")
+    data = method.prepared_spectra(run)
+    tested = [explained(run, "test", k) for k in FOLDS]
+    sizes = [len(one) for one in (*tested, *(explained(run, "validation", k) for k in FOLDS))]
+    counts = [n for n in COUNTS if LEAST * n <= min(sizes)]
+    pathway, group = (
+        np.concatenate([data[key].values[one.rows] for one in tested]).astype(int) for key in ("truth_pathway", "group")
+    )
+    folds = np.repeat(FOLDS, [len(one) for one in tested])
+    assigned = [_assigned(run, name, counts, k) for k in FOLDS]
+    none = np.zeros(len(group), int)  # classes play no part in purity
+    ours = contexts_of(name)
+    purities: dict[str, list] = {kind: [] for kind in (ours, *CONTROLS)}
+    leads: dict[str, list] = {kind: [] for kind in purities}
+    for n in counts:
+        values, differences = pathway_agreement(
+            {kind: np.concatenate([fold[kind, n] for fold in assigned]) for kind in purities},
+            pathway,
+            none,
+            group,
+            folds,
+            pairs=[(ours, kind) for kind in purities],
+            **run.settings.bootstrap,
         )
-        folds = np.repeat(FOLDS, [len(one) for one in tested])
-        assigned = [_assigned(run, name, counts, k) for k in FOLDS]
-        none = np.zeros(len(group), int)  # classes play no part in purity
-        ours = contexts_of(name)
-        purities: dict[str, list] = {kind: [] for kind in (ours, *CONTROLS)}
-        leads: dict[str, list] = {kind: [] for kind in purities}
-        for n in counts:
-            values, differences = pathway_agreement(
-                {kind: np.concatenate([fold[kind, n] for fold in assigned]) for kind in purities},
-                pathway,
-                none,
-                group,
-                folds,
-                pairs=[(ours, kind) for kind in purities],
-                **run.settings.bootstrap,
-            )
-            purity = values[values.measure == "purity"].set_index("contexts").value
-            lead = differences[differences.measure == "purity"].set_index("less")
-            for kind in purities:
-                purities[kind].append(purity[kind])
-                leads[kind].append(lead.loc[kind, ["value", "low", "high"]].to_list())
-        return PurityCurves(
-            {kind: (counts, points) for kind, points in purities.items()},
-            {kind: (counts, *np.array(points).T) for kind, points in leads.items()},
-        )
-
-    return run.once(f"purity_curves-{name}", make)
+        purity = values[values.measure == "purity"].set_index("contexts").value
+        lead = differences[differences.measure == "purity"].set_index("less")
+        for kind in purities:
+            purities[kind].append(purity[kind])
+            leads[kind].append(lead.loc[kind, ["value", "low", "high"]].to_list())
+    return PurityCurves(
+        {kind: (counts, points) for kind, points in purities.items()},
+        {kind: (counts, *np.array(points).T) for kind, points in leads.items()},
+    )
 
 
 def _assigned(run: Run, name: str, counts: list[int], k: int) -> dict[tuple[str, int], np.ndarray]:

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ftirlib import method
+from ftirlib.engine.driver import once
 from ftirlib.explain.crime.contexts import Contexts
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.files import read_json
 from ftirlib.method import FOLDS, SHOWN, Run, validation_scores
-from ftirlib.method.explained import Explained
+from ftirlib.method.lime import Explained
 from ftirlib.report.uncertainty import Interval, grouped_bootstrap
 from ftirlib.spectra.model import UNKNOWN
 
@@ -145,17 +146,14 @@ def validation_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame({"model": names, "validation": scores})
 
 
+@once
 def best_vae(run: Run) -> str:
     """The autoencoder to show: its linear model has the highest balanced accuracy on the validation sets.
 
     The test sets have no say. Of replicates the first stands for all; of equals, the first.
     """
-
-    def choose():
-        table = validation_table(run).set_index("model").loc[method.vae_names(run, replicates=False)]
-        return str(table.validation.idxmax())
-
-    return run.once("best_vae", choose)
+    table = validation_table(run).set_index("model").loc[method.vae_names(run, replicates=False)]
+    return str(table.validation.idxmax())
 
 
 # --- intervals

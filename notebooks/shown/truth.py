@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ftirlib import method
+from ftirlib.engine.driver import once
 from ftirlib.explain.attribution import weight_rows
 from ftirlib.method import FOLDS, Run
 from ftirlib.report.truth.mislabels import OPPOSING, QUALITIES, detection, mislabel_table
@@ -107,6 +108,7 @@ def mislabel_scores(run: Run, name: str) -> dict[str, np.ndarray]:
     return found
 
 
+@once
 def mislabel_tables(run: Run) -> pd.DataFrame:
     """How well suspicion of every autoencoder's contexts, and the ensemble's own vote, find mislabelled pixels.
 
@@ -115,32 +117,28 @@ def mislabel_tables(run: Run) -> pd.DataFrame:
     DataFrame
         Columns of `ftirlib.report.truth.mislabels.mislabel_table` after ``suspicion``, which names whose it is.
     """
-
-    def make():
-        group, tables = method.prepared_spectra(run).group.values, []
-        for name in method.vae_names(run, replicates=False):
-            found = mislabel_scores(run, name)
-            one = mislabel_table(
-                *(found[key] for key in ("assigned", "mislabel_score", "truth")),
-                group[found["rows"]],
-                **run.settings.bootstrap,
-            )
-            tables.append(one.assign(suspicion=contexts_of(name)))
-        of_votes = over_groups(run, _qualities, found["rows"], found["doubt"], found["truth"])
-        row = {
-            "suspicion": "ensemble's vote",
-            "level": "pixel",
-            "n": len(found["rows"]),
-            "true": int(found["truth"].sum()),
-            "flagged": int((found["doubt"] > OPPOSING).sum()),
-        }
-        for k, quality in enumerate(QUALITIES):
-            row |= {quality: of_votes.estimate[k]}
-            row |= {f"{quality}_low": of_votes.low[k], f"{quality}_high": of_votes.high[k]}
-        table = pd.concat([*tables, pd.DataFrame([row])], ignore_index=True)
-        return table[["suspicion", *(column for column in table if column != "suspicion")]]
-
-    return run.once("mislabel_tables", make)
+    group, tables = method.prepared_spectra(run).group.values, []
+    for name in method.vae_names(run, replicates=False):
+        found = mislabel_scores(run, name)
+        one = mislabel_table(
+            *(found[key] for key in ("assigned", "mislabel_score", "truth")),
+            group[found["rows"]],
+            **run.settings.bootstrap,
+        )
+        tables.append(one.assign(suspicion=contexts_of(name)))
+    of_votes = over_groups(run, _qualities, found["rows"], found["doubt"], found["truth"])
+    row = {
+        "suspicion": "ensemble's vote",
+        "level": "pixel",
+        "n": len(found["rows"]),
+        "true": int(found["truth"].sum()),
+        "flagged": int((found["doubt"] > OPPOSING).sum()),
+    }
+    for k, quality in enumerate(QUALITIES):
+        row |= {quality: of_votes.estimate[k]}
+        row |= {f"{quality}_low": of_votes.low[k], f"{quality}_high": of_votes.high[k]}
+    table = pd.concat([*tables, pd.DataFrame([row])], ignore_index=True)
+    return table[["suspicion", *(column for column in table if column != "suspicion")]]
 
 
 def _qualities(score, truth) -> np.ndarray:
@@ -244,6 +242,7 @@ def necrosis_detection(run: Run, name: str) -> Interval:
 # --- planted bands
 
 
+@once
 def band_table(run: Run) -> pd.DataFrame:
     """Do LIME weights fall on the bands planted for a pathway? AUROC over wavenumbers, 0.5 by chance.
 
@@ -257,14 +256,10 @@ def band_table(run: Run) -> pd.DataFrame:
         Columns ``pathway, spectra, auroc, low, high, moved``; the last row is of all of them. No interval where the
         spectra are of one group; no rows where there is no such spectrum.
     """
-
-    def make():
-        found = _recoveries(run)
-        parts = [*found.groupby("pathway", sort=False), *([("all", found)] if len(found) else [])]
-        table = [{"pathway": name, **_recovered(run, part)} for name, part in parts]
-        return pd.DataFrame(table, columns=["pathway", "spectra", "auroc", "low", "high", "moved"])
-
-    return run.once("band_table", make)
+    found = _recoveries(run)
+    parts = [*found.groupby("pathway", sort=False), *([("all", found)] if len(found) else [])]
+    table = [{"pathway": name, **_recovered(run, part)} for name, part in parts]
+    return pd.DataFrame(table, columns=["pathway", "spectra", "auroc", "low", "high", "moved"])
 
 
 def _recovered(run: Run, found: pd.DataFrame) -> dict:

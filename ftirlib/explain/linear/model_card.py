@@ -14,7 +14,7 @@ from ftirlib.errors import DataError
 from ftirlib.explain.crime.contexts import ContextTable
 from ftirlib.explain.linear.linear import LinearClassifier
 from ftirlib.explain.linear.naming import name_peaks
-from ftirlib.page import page
+from ftirlib.html_page import page
 
 FEW = 10  # spectra below which a context's mean is called uncertain
 RECIPE = """import json, numpy as np

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ftirlib.page import page
+from ftirlib.html_page import page
 from ftirlib.report.check.store_check import Finding, StoreReport
 from ftirlib.report.check.store_sums import SNR_EDGES
 from ftirlib.report.figures.spectra import draw_mean_spectra

@@ -14,8 +14,8 @@ import numpy as np
 
 from ftirlib.errors import DataError
 from ftirlib.spectra.importing.formats.finding import Found, find_files
-from ftirlib.spectra.importing.formats.labels import read_labels
 from ftirlib.spectra.importing.formats.raw import RawFile, as_text
+from ftirlib.spectra.importing.formats.tables import read_labels
 from ftirlib.spectra.importing.units import StoredAxis
 from ftirlib.spectra.model import UNKNOWN
 

@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile
 
 from ftirlib.errors import DataError
 from ftirlib.spectra.importing.formats import agilent, envi, jcampdx, matlab, opus, perkinelmer, spc, tables
-from ftirlib.spectra.importing.formats.npz import read_npz
+from ftirlib.spectra.importing.formats.arrays import read_npz
 from ftirlib.spectra.importing.formats.raw import RawFile
 
 BEGINNING = 8192  # bytes by which a file is recognised
