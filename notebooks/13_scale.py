@@ -118,21 +118,21 @@ display(shown(page.worker_table(scale)))
 # %% [markdown]
 # ## What a worker holds of the cohort
 #
-# Next to nothing of each spectrum, but for those chosen to be explained, whose number is a setting. A task reads spectra and their labels block by block, or from a scratch file row by row,
-# and knows its fold as runs of neighbouring rows, of which there are a few for each patient; the random order of an
-# epoch is computed where it is needed; scores need sums for each patient. (The fusion classifier of the second paper is
-# for hundreds of spectra and holds their features.) Boosted trees keep several numbers of each
-# spectrum that trains them, and train on {glue:text}`scale-trees-most` at most, evenly spaced. The table gives the peak
-# memory of each kind of task that walks the whole cohort, measured on {glue:text}`scale-cohort-day` by `benchmarks/cohort_memory.py` on simulated cohorts
-# of few wavenumbers and a small network, and the line through it extended to a hundred published cohorts and to the
-# archive of the next section. {glue:text}`scale-cohort-limit`. With the published network and spectra a task needs what the
-# first table says, and for a larger cohort as many bytes a spectrum more as this one says.
+# A run is made for at most ten million spectra, with less than 2 GB in a worker and less than 1 GB in the driver. A task
+# reads spectra and labels block by block, or from a scratch file, and keeps a few numbers of each spectrum: its row, its
+# label, its place in the random order of an epoch, the answers. Boosted trees also keep gradients and margins of each
+# training spectrum. The spectra that are explained are chosen, and their number is a setting. (The fusion classifier of
+# the second paper is for hundreds of spectra and holds their features.) The table gives the peak memory of each kind of
+# task that walks the whole cohort, measured on {glue:text}`scale-cohort-day` by `benchmarks/cohort_memory.py` on simulated
+# cohorts of few wavenumbers and a small network, the bytes that each further spectrum adds, and the line through the
+# measurements extended to ten million spectra. {glue:text}`scale-cohort-limit`. With the published network and spectra a
+# task needs the memory in the first table, and for a larger cohort as many bytes a spectrum more as this table says.
 
 # %% tags=["hide-input"]
 display(shown(cohort_memory(cohort)))
 
 # %% [markdown]
-# ## A thousand million spectra
+# ## Ten million spectra
 #
 # The middle column is measured at the largest size above, the last is extended from it in proportion: an estimate for
 # planning, not a measurement. Gradients, epochs and networks multiply their rows.

@@ -8,7 +8,6 @@ import pytest
 from xgboost import XGBClassifier
 
 from ftirlib.classify import boosting
-from ftirlib.classify.baselines import make_baseline
 from ftirlib.classify.boosting import boost, probabilities
 from ftirlib.explain.crime.context_controls import CLUSTERED
 from ftirlib.explain.crime.contexts import EMBEDDED
@@ -71,19 +70,7 @@ def test_more_columns_than_one_sample_still_train(monkeypatch, rng):
     assert trained(X, codes).shape == (25, 2)
 
 
-@pytest.mark.parametrize("name", ["xgb", "pca-xgb"])
-def test_of_too_many_evenly_spaced_spectra_are_trained_on(labelled, monkeypatch, name):
-    X, codes = labelled
-    monkeypatch.setattr(boosting, "MOST", len(X) // 2 - 1)  # which leaves every third
-    monkeypatch.setattr(boosting, "SAMPLE", len(X) // 8)  # and bins of some of these
-    found = make_baseline(name, n_components=4).fit(Rows.of(X), codes)
-    few = boost(
-        Rows.of(X[::3] if name == "xgb" else found.components_.scores(X[::3]).astype(np.float32)), codes[::3], 3
-    )
-    assert found.booster_.save_raw() == few.save_raw()
-
-
 def test_the_page_on_methods_states_these_numbers():
     text = (Path(__file__).resolve().parents[1] / "book" / "methods.md").read_text(encoding="utf-8")
-    for number in (boosting.SAMPLE, boosting.MOST, EMBEDDED, CLUSTERED):
+    for number in (boosting.SAMPLE, EMBEDDED, CLUSTERED):
         assert f"more than {number:,}" in " ".join(text.split())

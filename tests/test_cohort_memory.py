@@ -14,7 +14,7 @@ from ftirlib.method import data as data_stages
 from ftirlib.method import lime, models
 from ftirlib.method import scores as score_stages
 from ftirlib.report.memory import (
-    ARCHIVES,
+    BOUND,
     COHORT_PARTS,
     cohort_memory,
     first_beyond,
@@ -164,24 +164,24 @@ def test_a_further_spectrum_costs_no_absorbance(do, most, cohorts):
 
 
 def test_lines_through_measured_memory_are_extended():
-    rows = [{"spectra": n, "parts": {"open": {"memory_mb": 300 + 2e-6 * n, "seconds": 1}}} for n in (10**6, 10**7)]
+    rows = [{"spectra": n, "parts": {"open": {"memory_mb": 300 + 2e-5 * n, "seconds": 1}}} for n in (10**6, 3 * 10**6)]
     found = {"measured": rows}
-    assert memory_line(found, "open") == pytest.approx((300, 2))
-    assert memory_needed(found, "open", 1e9) == pytest.approx(2.3)
+    assert memory_line(found, "open") == pytest.approx((300, 20))
+    assert memory_needed(found, "open", 1e7) == pytest.approx(0.5)
     table = cohort_memory(found)
     assert len(table) == 1 and table["task"][0] == COHORT_PARTS["open"]
-    assert table[f"{ARCHIVES[1]:,} (extrapolated)"][0] == "2.30 GB"
-    assert table["10,000,000 spectra (measured)"][0] == "0.32 GB"
+    assert table[f"{BOUND:,} (extrapolated)"][0] == "0.50 GB"
+    assert table["3,000,000 spectra (measured)"][0] == "0.36 GB"
 
 
 def test_the_task_that_needs_most_is_named():
     rows = [
-        {"spectra": n, "parts": {"open": {"memory_mb": 500}, "scores": {"memory_mb": 300 + 1e-5 * n}}}
+        {"spectra": n, "parts": {"open": {"memory_mb": 500}, "scores": {"memory_mb": 300 + 2e-4 * n}}}
         for n in (10**6, 10**7)
     ]
-    assert first_beyond({"measured": rows}, 2.0) == (COHORT_PARTS["scores"], pytest.approx(1.7e8))
+    assert first_beyond({"measured": rows}, 2.0) == (COHORT_PARTS["scores"], pytest.approx(8.5e6))
     assert limit_text({"measured": rows}, 2.0).endswith(
-        "scores of one model is the first to reach 2 GB, at about 170 million spectra"
+        "scores of one model is the first to reach 2 GB, at about 8.5 million spectra"
     )
     assert "none of them reaches 20 GB" in limit_text({"measured": rows}, 20.0)
 

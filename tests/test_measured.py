@@ -86,9 +86,9 @@ def test_costs_are_in_proportion_to_the_spectra():
     column = scale_views.cost_table(scale).columns[-1]
     assert "extrapolated" in column
     row = scale_views.cost_table(scale).set_index("what").loc["spectra on disk, uncompressed"]
-    assert row["measured"] == "3,204 bytes a spectrum" and row.iloc[-1] == "3.2 TB"
-    half = scale_views.cost_table(scale, 5e8).set_index("what").iloc[0, -1]
-    assert half == "1.6 TB"
+    assert row["measured"] == "3,204 bytes a spectrum" and row.iloc[-1] == "32.0 GB"
+    half = scale_views.cost_table(scale, 5e6).set_index("what").iloc[0, -1]
+    assert half == "16.0 GB"
 
 
 def test_the_cluster_guide_gives_workers_what_was_measured():

@@ -17,7 +17,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ftirlib.classify.boosting import boost, probabilities, thinned
+from ftirlib.classify.boosting import boost, probabilities
 from ftirlib.classify.checks import class_codes
 from ftirlib.classify.moments import Components, Discriminant, Moments, class_means
 from ftirlib.errors import DataError, SettingsError
@@ -213,7 +213,6 @@ class PCAXGB(_Reduced):
 
     def _fit(self, X, codes):
         self._reduce(X, codes)
-        X, codes = thinned(X, codes)
         with tempfile.TemporaryDirectory() as folder:  # XGBoost reads the scores several times
             scores = X.through(self.components_.scores).to_file(Path(folder) / "scores.npy")
             self.booster_ = boost(scores, codes, len(self.classes_), n_jobs=self.n_jobs)

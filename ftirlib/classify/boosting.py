@@ -1,7 +1,7 @@
 """Gradient-boosted trees trained from spectra that are read block by block.
 
-Chen and Guestrin 2016 (doi:10.1145/2939672.2939785). XGBoost replaces each value by the number of its bin, a byte;
-these bytes are kept instead of the spectra, in memory or, where they are many, in a file.
+Chen and Guestrin 2016 (doi:10.1145/2939672.2939785). XGBoost replaces each value by the number of its bin, a byte, and
+keeps these bytes instead of the spectra: in memory, or in a file if they are many.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from ftirlib.spectra.model import CHUNK
 from ftirlib.spectra.rows import Rows
 
 SAMPLE = 49_152  # most spectra that bins are drawn from; of more, XGBoost's summary takes over 0.5 MB a feature
-IN_MEMORY = 400_000_000  # bytes of bin numbers, of which XGBoost keeps a second copy by feature; more lie in a file
-MOST = 8_000_000  # most spectra trained on: at four classes they are held as 48 bytes each besides
+# Bytes of bin numbers that stay in memory, where XGBoost keeps a second copy by feature; more go to a file. In memory
+# alone, 5 million training spectra of 801 points would take 4 GB for one copy and 8 GB for both.
+IN_MEMORY = 400_000_000
 PAGE = 8 * CHUNK  # spectra of that file in memory at a time, 26 MB at 801 wavenumbers
 
 
@@ -52,45 +53,36 @@ def boost(
     when XGBoost gets the same spectra in another order; ``benchmarks/baselines.py`` measures both.
 
     Memory grows with the spectra by two bytes a feature up to `IN_MEMORY`, and always by the gradient and second
-    derivative, 8 bytes a class, and the margin, 4 bytes a class; so of more than `MOST` spectra evenly spaced ones are
-    trained on, at least half of `MOST` (`thinned`). The file, one byte a feature, is as large as a quarter of the
-    spectra and lies in the folder for temporary files.
+    derivative, 8 bytes a class, and the margin, 4 bytes a class: 0.24 GB for 5 million spectra of four classes. The
+    file, one byte a feature, is as large as a quarter of the spectra and lies in the folder for temporary files.
     """
-    spectra, codes = thinned(spectra, codes)
     settings = xgboost.XGBClassifier(n_jobs=n_jobs)
     parameters = settings.get_xgb_params()
     if n_classes > 2:
         parameters |= {"objective": "multi:softprob", "num_class": n_classes}
     if rounds is None:
         rounds = settings.get_num_boosting_rounds()
-    with tempfile.TemporaryDirectory() as folder:
-        return xgboost.train(parameters, _binned(spectra, codes, n_jobs, Path(folder)), rounds)
-
-
-def thinned(spectra: Rows, codes: np.ndarray, most: int | None = None) -> tuple[Rows, np.ndarray]:
-    """All spectra and codes, or the first of each so many that at most `most` are left; default `MOST`."""
-    step = -(-len(spectra) // (most or MOST))
-    return (spectra, codes) if step <= 1 else (Rows.of(spectra, np.arange(0, len(spectra), step)), codes[::step])
-
-
-def _binned(spectra: Rows, codes: np.ndarray, n_jobs: int, folder: Path) -> xgboost.DMatrix:
     bins = None
-    if len(spectra) > SAMPLE:
-        bins = xgboost.QuantileDMatrix(_Blocks(*thinned(spectra, codes, SAMPLE)), nthread=n_jobs)
+    if (step := -(-len(spectra) // SAMPLE)) > 1:
+        sample = Rows.of(spectra, np.arange(0, len(spectra), step))
+        bins = xgboost.QuantileDMatrix(_Blocks(sample, codes[::step]), nthread=n_jobs)
     if len(spectra) * spectra.shape[1] <= IN_MEMORY:
-        return xgboost.QuantileDMatrix(_Blocks(spectra, codes), nthread=n_jobs, ref=bins)
-    blocks = _Blocks(spectra, codes, size=PAGE, cache_prefix=str(folder / "bins"))
-    return xgboost.ExtMemQuantileDMatrix(blocks, nthread=n_jobs, ref=bins)
+        matrix = xgboost.QuantileDMatrix(_Blocks(spectra, codes), nthread=n_jobs, ref=bins)
+        return xgboost.train(parameters, matrix, rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        blocks = _Blocks(spectra, codes, size=PAGE, cache_prefix=str(Path(folder) / "bins"))
+        matrix = xgboost.ExtMemQuantileDMatrix(blocks, nthread=n_jobs, ref=bins)
+        return xgboost.train(parameters, matrix, rounds)
 
 
 def probabilities(trees: xgboost.Booster, features: np.ndarray) -> np.ndarray:
     """Class probabilities (n, n_classes) of features (n, n_features), float32."""
-    found = trees.inplace_predict(features)
-    return found if found.ndim == 2 else np.column_stack([1 - found, found])
+    predicted = trees.inplace_predict(features)
+    return predicted if predicted.ndim == 2 else np.column_stack([1 - predicted, predicted])
 
 
 class _Blocks(xgboost.DataIter):
-    """Rows as XGBoost asks for them."""
+    """Blocks of spectra and their codes, handed to XGBoost one after the other."""
 
     def __init__(self, spectra: Rows, codes: np.ndarray, *, size: int = CHUNK, cache_prefix: str | None = None):
         super().__init__(cache_prefix)

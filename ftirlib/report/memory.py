@@ -16,39 +16,39 @@ COHORT_PARTS = {
     "scores": "scores of one model",
     "driver": "the driver, between stages",
 }
-ARCHIVES = (120_000_000, 1_000_000_000)  # spectra: a hundred published cohorts, and a thousand million
+BOUND = 10_000_000  # spectra, the most that a run is made for
 
 
-def memory_line(found: dict, part: str) -> tuple[float, float]:
+def memory_line(result: dict, part: str) -> tuple[float, float]:
     """Memory of a part that does not grow, MB, and bytes that each spectrum adds (least squares over the sizes).
 
-    `found` is what `benchmarks/cohort_memory.py` wrote.
+    `result` is the JSON that `benchmarks/cohort_memory.py` writes.
     """
-    rows = found["measured"]
+    rows = result["measured"]
     n = [row["spectra"] for row in rows]
     slope, fixed = np.polyfit(n, [row["parts"][part]["memory_mb"] for row in rows], 1)
     return float(fixed), float(slope * 1e6)
 
 
-def memory_needed(found: dict, part: str, spectra: float) -> float:
+def memory_needed(result: dict, part: str, spectra: float) -> float:
     """GB that a part needs for a cohort of so many spectra, along the measured line: extrapolated beyond its sizes."""
-    fixed, each = memory_line(found, part)
+    fixed, each = memory_line(result, part)
     return (fixed + max(each, 0.0) * spectra / 1e6) / 1e3
 
 
-def first_beyond(found: dict, gb: float) -> tuple[str, float]:
+def first_beyond(result: dict, gb: float) -> tuple[str, float]:
     """The task whose memory reaches `gb` GB first as a cohort grows, and the number of spectra at which it does."""
     reached = {}
-    for part in found["measured"][-1]["parts"]:
-        fixed, each = memory_line(found, part)
+    for part in result["measured"][-1]["parts"]:
+        fixed, each = memory_line(result, part)
         reached[part] = (gb * 1e3 - fixed) / each * 1e6 if each > 0 else np.inf
     part = min(reached, key=reached.get)
     return COHORT_PARTS[part], float(reached[part])
 
 
-def cohort_memory(found: dict, wanted: tuple[int, ...] = ARCHIVES) -> pd.DataFrame:
-    """A row per task: memory at the largest size measured, bytes that a spectrum adds, and what archives would need."""
-    largest = found["measured"][-1]
+def cohort_memory(result: dict, spectra: int = BOUND) -> pd.DataFrame:
+    """Table with a row per task: memory at the largest size measured, bytes a spectrum, memory at `spectra`."""
+    largest = result["measured"][-1]
     table = []
     for part, name in COHORT_PARTS.items():
         if part not in largest["parts"]:
@@ -56,8 +56,8 @@ def cohort_memory(found: dict, wanted: tuple[int, ...] = ARCHIVES) -> pd.DataFra
         row = {
             "task": name,
             f"{largest['spectra']:,} spectra (measured)": f"{largest['parts'][part]['memory_mb'] / 1e3:.2f} GB",
-            "bytes a spectrum": f"{max(memory_line(found, part)[1], 0.0):.1f}",
+            "bytes a spectrum": f"{max(memory_line(result, part)[1], 0.0):.1f}",
+            f"{spectra:,} (extrapolated)": f"{memory_needed(result, part, spectra):.2f} GB",
         }
-        row |= {f"{n:,} (extrapolated)": f"{memory_needed(found, part, n):.2f} GB" for n in wanted}
         table.append(row)
     return pd.DataFrame(table)

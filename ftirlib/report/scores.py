@@ -95,8 +95,8 @@ def classification_scores(
 
         Binary, after merging the positive classes and the others: ``binary_accuracy``, ``sensitivity``,
         ``specificity``, ``precision``, ``f1``, and on the summed probability of the positive classes ``auroc``
-        and ``auprc`` (average precision, not interpolated). Both are exact for shares of up to 400 votes; other
-        probabilities are ranked by 8191 bins of their log-odds (see `ftirlib.report.tally.rank_bins`).
+        and ``auprc`` (average precision, not interpolated). Both are exact for shares of up to 3,600 votes;
+        other probabilities are ranked by 65,535 bins of their log-odds (see `ftirlib.report.tally.rank_bins`).
 
     Raises
     ------

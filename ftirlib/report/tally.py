@@ -18,7 +18,7 @@ from scipy.special import logit
 from ftirlib.errors import DataError, SettingsError
 
 N_BINS = 15  # of the largest probability, as in Guo et al.
-RANKS = 8191  # bins of the probability of being positive; odd, so that a probability of 1/2 lies in the middle of one
+RANKS = 65_535  # bins of the probability of being positive; odd, so that a probability of 1/2 lies in the middle of one
 FARTHEST = 36  # log-odds of the outermost bins: probabilities within 2e-16 of 0 or 1
 
 
@@ -151,9 +151,9 @@ class Tally:
         scores |= {name: np.full(len(times), np.nan) for name in ("auroc", "auprc", "brier", "ece")}
         if self.with_probabilities:
             total = confusion.sum(axis=(1, 2))
-            positive, negative = (
-                (side.T @ times.T).T for side in (self.ranks[: self.n_groups], self.ranks[self.n_groups :])
-            )
+            occupied = np.flatnonzero(np.bincount(self.ranks.indices))  # bins
+            ranks = self.ranks[:, occupied]
+            positive, negative = times @ ranks[: self.n_groups], times @ ranks[self.n_groups :]
             scores["auroc"], scores["auprc"] = ranking_scores(positive, negative)
             scores["brier"] = (times @ self.brier)[:, 0] / total
             scores["ece"] = np.abs(times @ self.gaps).sum(axis=1) / total
@@ -294,9 +294,11 @@ def class_sensitivities(confusion) -> np.ndarray:
 def rank_bins(probability) -> np.ndarray:
     """Bin of each probability, (n,) int in 0 ... RANKS - 1, on a scale of log-odds, as fine near 0 as near 1.
 
-    A bin is 0.009 wide in log-odds, at most 0.0022 in probability. Different shares of up to 400 votes have bins of
-    their own. Of all pairs of a positive and a negative spectrum, AUROC counts half a pair for those in one bin, so it
-    is within half their share of exact, and exact where probabilities are shares of votes.
+    A bin is 0.0011 wide in log-odds, at most 0.00028 in probability. Different shares of up to 3,600 votes have bins of
+    their own, so AUROC and AUPRC are exact for them. For other probabilities AUROC counts half of each pair of a
+    positive and a negative spectrum that share a bin, and is within half the share of such pairs of the exact value.
+    Soft probabilities of a weak model (standard deviation 0.3 to 1.5 in log-odds) of 300, 2,000 and 20,000 spectra gave
+    an AUROC within 2.4e-4, 6.1e-5 and 5.5e-6 of scikit-learn's, and an AUPRC within 1.2e-3, 4.9e-4 and 2.5e-4.
     """
     log_odds = np.clip(logit(np.clip(probability, 0, 1)), -FARTHEST, FARTHEST)
     return np.rint((RANKS - 1) / 2 * (1 + log_odds / FARTHEST)).astype(np.int64)
@@ -307,12 +309,13 @@ def ranking_scores(positive, negative) -> tuple[np.ndarray, np.ndarray]:
 
     Average precision is the step-wise sum of scikit-learn. NaN where all or no spectra are positive.
     """
-    positive, negative = positive[:, ::-1], negative[:, ::-1]
+    positive, negative = (np.ascontiguousarray(side[:, ::-1]) for side in (positive, negative))
     tp, fp = positive.cumsum(axis=1), negative.cumsum(axis=1)
+    pairs = np.einsum("ij,ij->i", negative, tp) - np.einsum("ij,ij->i", negative, positive) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        auroc = (negative * (tp - positive / 2)).sum(axis=1) / (tp[:, -1] * fp[:, -1])
-        precision = np.where(positive > 0, tp / (tp + fp), 0)
-        return auroc, (positive * precision).sum(axis=1) / tp[:, -1]
+        auroc = pairs / (tp[:, -1] * fp[:, -1])
+        precision = np.divide(tp, tp + fp, out=np.zeros_like(tp), where=positive > 0)
+        return auroc, np.einsum("ij,ij->i", positive, precision) / tp[:, -1]
 
 
 @dataclass(frozen=True)

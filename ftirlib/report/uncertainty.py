@@ -15,7 +15,7 @@ import numpy as np
 from ftirlib.errors import DataError, SettingsError
 
 AT_ONCE = 1 << 22  # numbers held at once for each array of a statistic: 32 MB
-WIDEST = 1 << 13  # numbers that a statistic of counts may hold for each draw, such as bins of probability
+WIDEST = 1 << 16  # numbers that a statistic of counts may hold for each draw, such as bins of probability
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ftirlib.classify import boosting
 from ftirlib.method.settings import read_settings
-from ftirlib.report.memory import first_beyond
+from ftirlib.report.memory import BOUND, first_beyond
 from shown.measured import measured, seconds_text
 
 NAMES = {
@@ -24,7 +23,6 @@ NAMES = {
 }
 POINTS = 801  # wavenumbers of the published spectra
 SHARD = 20_000  # spectra of a task, as in the profiles
-WANTED = 1e9
 LEAST = 1e-9  # seconds; below, a stage was not timed
 
 
@@ -35,7 +33,6 @@ def numbers() -> dict[str, str]:
     found = {
         "cohort-day": cohort["machine"]["day"],
         "cohort-limit": limit_text(cohort, 2.0),
-        "trees-most": f"{boosting.MOST:,}",
         "paper-networks": f"{paper.members.count}",
         "paper-epochs": f"{paper.members.epochs}",
         "paper-hours": f"{network_hours(scale, paper.members.epochs):.0f} hours",
@@ -217,11 +214,11 @@ def whole_overhead(scale: dict) -> float:
 
 
 def limit_text(found: dict, gb: float) -> str:
-    """In a sentence, whether a task's line reaches `gb` GB before the archive of the cost table."""
+    """Sentence that says whether a task's line reaches `gb` GB before `BOUND` spectra."""
     part, spectra = first_beyond(found, gb)
-    if spectra >= WANTED:
-        return f"Along these lines none of them reaches {gb:g} GB for {WANTED:,.0f} spectra"
-    return f"Along these lines {part} is the first to reach {gb:g} GB, at about {spectra / 1e6:,.0f} million spectra"
+    if spectra >= BOUND:
+        return f"Along these lines none of them reaches {gb:g} GB for {BOUND:,} spectra"
+    return f"Along these lines {part} is the first to reach {gb:g} GB, at about {spectra / 1e6:,.1f} million spectra"
 
 
 def growth(scale: dict, stage: str) -> float:
@@ -236,7 +233,7 @@ def network_hours(scale: dict, epochs: int) -> float:
     return facts["task_seconds"] / facts["tasks"] * epochs / 3600
 
 
-def cost_table(scale: dict, wanted: float = WANTED) -> pd.DataFrame:
+def cost_table(scale: dict, wanted: float = BOUND) -> pd.DataFrame:
     """What `wanted` spectra would cost, each row from the rate measured at the largest size."""
     row = scale["size"]["measured"][-1]
 
@@ -246,11 +243,11 @@ def cost_table(scale: dict, wanted: float = WANTED) -> pd.DataFrame:
     written = row["stages"]["explanations"]["bytes"] / row["explained"]
     per_task, tasks = scale["tasks"]["measured"]["seconds_per_task"], wanted / SHARD
     lines = [
-        ("spectra on disk, uncompressed", f"{POINTS * 4:,} bytes a spectrum", f"{wanted * POINTS * 4 / 1e12:.1f} TB"),
+        ("spectra on disk, uncompressed", f"{POINTS * 4:,} bytes a spectrum", f"{wanted * POINTS * 4 / 1e9:.1f} GB"),
         ("preparation", _rate(row, "prepared"), f"{hours('prepared'):,.0f} core hours"),
         ("one network, one epoch", _rate(row, "members"), f"{hours('members') / 4:,.0f} core hours a fold"),
         ("explanations, 2 x 8 gradients", _rate(row, "explanations"), f"{hours('explanations'):,.0f} core hours"),
-        ("explanations on disk", f"{written:,.0f} bytes a spectrum", f"{wanted * written / 1e12:.1f} TB"),
+        ("explanations on disk", f"{written:,.0f} bytes a spectrum", f"{wanted * written / 1e9:.1f} GB"),
         (f"tasks of {SHARD:,} spectra", "", f"{tasks:,.0f}"),
         ("their scheduling", f"{per_task * 1e3:.2f} ms a task", seconds_text(tasks * per_task)),
     ]
