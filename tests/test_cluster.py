@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from dask_programs import PATHS, STOPPED, Programs, address, die, fail, kill, refuse, until, work
@@ -51,7 +52,8 @@ class Finished(dict):
         self.told = []
 
     def wait(self, executor, calls):
-        wait_for(executor, calls, self.__setitem__, report=self.told.append)
+        executor.report = self.told.append
+        wait_for(executor, calls, self.__setitem__)
 
 
 def library_of(folder, kind):
@@ -194,8 +196,7 @@ def test_a_frozen_scheduler_is_waited_for_as_long_as_dask_is_told_to(good, tmp_p
     monkeypatch.setattr(workers, "ASK_SECONDS", 0.2)
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.5)
     waiting = f"the scheduler at {where} does not answer; waiting for it, "
-    told = []
-    with open_executor(where, report=told.append) as executor:
+    with open_executor(where) as executor:
         finished.wait(executor, {"warm": (work, str(tmp_path / "log"), 0)})
         try:
             scheduler.send_signal(signal.SIGSTOP)
@@ -211,7 +212,7 @@ def test_a_frozen_scheduler_is_waited_for_as_long_as_dask_is_told_to(good, tmp_p
                         wait(executor, {"b": (work, str(tmp_path / "log"), 0)})
                     assert 2 <= time.monotonic() - started < 10
                     scheduler.send_signal(signal.SIGCONT)
-            assert finished.told[1:] == told == [waiting + "2s"]
+            assert finished.told[1:] == [waiting + "2s"] * 2
         finally:
             scheduler.send_signal(signal.SIGCONT)
         finished.wait(executor, {"c": (work, str(tmp_path / "log"), 0)})
@@ -240,6 +241,19 @@ def test_one_who_takes_results_in_order_is_told_of_errors_in_a_sentence(good, tm
         waiting.close()
         time.sleep(1.5)
         assert len((tmp_path / "late").read_text().splitlines()) < 10
+
+
+@pytest.mark.parametrize("where", ["local workers", "a cluster"])
+def test_a_call_that_a_worker_cannot_read_ends_in_a_sentence(where, good, monkeypatch):
+    absent = ModuleType("absent")
+    exec("def lost(): pass", vars(absent))
+    monkeypatch.setitem(sys.modules, "absent", absent)
+    finished = Finished()
+    with open_executor(address(good[1]) if where == "a cluster" else None) as executor:
+        with pytest.raises(StoreError, match=r"'x' failed \(ModuleNotFoundError: No module named 'absent'\)"):
+            finished.wait(executor, {"x": (absent.lost,)})
+        finished.wait(executor, {"y": (int,)})
+    assert finished == {"y": 0} and finished.told == []
 
 
 def test_when_workers_and_then_the_scheduler_are_killed(good, programs, tmp_path):

@@ -8,15 +8,12 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from dask_programs import PATHS
 
 from ftirlib.engine.driver import Artefact, Driver, Task, execute, key_of, once, untracked
+from ftirlib.engine.lock import holder_of
 from ftirlib.engine.store import Store
 from ftirlib.errors import DataError, StoreError
-from ftirlib.method import Run
-from ftirlib.method.run import code_behind
-from ftirlib.method.settings import read_settings
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def number(out, work, *, value):
@@ -110,11 +107,11 @@ def test_a_known_error_comes_back_as_itself(run):
 def test_an_interrupted_task_finds_its_checkpoint(tmp_path):
     crash = tmp_path / "crash"
     crash.touch()
-    task = Task("s", stepwise, crash=str(crash))
+    task, artefact = Task("s", stepwise, crash=str(crash)), Artefact(str(tmp_path), "s", "key")
     with pytest.raises(KeyboardInterrupt):
-        execute(str(tmp_path), task, "key", {})
+        execute(task, artefact, {})
     assert Store(tmp_path).names() == []
-    execute(str(tmp_path), task, "key", {})
+    execute(task, artefact, {})
     assert (tmp_path / "s" / "value.txt").read_text() == "half way"
     assert not list((tmp_path / ".work").iterdir())
 
@@ -132,7 +129,7 @@ def test_the_key_follows_every_argument_but_the_untracked(here):
     one, other = here.make_all("numbers", numbers(2)).values()
 
     def key(function=add_up, **arguments):
-        return here._call(Task("n", function, **arguments)).artefact.key
+        return here._planned(Task("n", function, **arguments))[0].key
 
     base = key(parts=[one], plus=1)
     assert key(parts=[one], plus=1) == base
@@ -146,6 +143,7 @@ def test_the_key_follows_every_argument_but_the_untracked(here):
         key(parts=[one]),
     ]
     assert len({base, *different}) == 7
+    assert key(parts=[one, untracked(1)], plus=1) == base
     assert key(parts=[one], plus=untracked(1)) == key(parts=[one], plus=untracked(2)) == key(parts=[one])
 
 
@@ -180,6 +178,44 @@ def test_a_worker_finds_the_key_of_what_it_is_given(here, tmp_path):
         key_of(tmp_path)
 
 
+def test_a_folder_is_locked_until_the_outermost_block_ends(tmp_path):
+    driver = Driver(tmp_path, about={}, workers=1)
+    driver.make(Task("n/0", number, value=0))
+    assert holder_of(tmp_path) is None
+    with driver.driving():
+        driver.make(Task("n/1", number, value=1))
+        assert holder_of(tmp_path) is not None
+    assert holder_of(tmp_path) is None
+    with driver, driver.driving():
+        pass
+    assert holder_of(tmp_path) is None
+
+
+def test_a_folder_that_cannot_be_written_is_not_left_locked(tmp_path):
+    (tmp_path / "file").touch()
+    driver = Driver(tmp_path, about={"file/settings.yml": "none"}, workers=1)
+    for block in (driver, driver.driving()):
+        with pytest.raises(StoreError, match="cannot write 'file/settings.yml'"), block:
+            driver.make(Task("n", number, value=1))
+        assert holder_of(tmp_path) is None
+
+
+def test_an_interrupted_driver_goes_on_with_new_workers(tmp_path):
+    class Interrupted(Here):
+        def submit(self, function, *arguments):
+            raise KeyboardInterrupt
+
+        def abandon(self, futures, *, now):
+            assert now
+
+    driver = Driver(tmp_path, about={}, workers=2)
+    driver._executor = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        driver.make_all("numbers", numbers())
+    assert driver._executor is None and holder_of(tmp_path) is None
+    assert '"how": "stopped"' in (tmp_path / "progress.json").read_text()
+
+
 def test_prune_removes_what_has_been_replaced(here):
     made = here.make_all("numbers", numbers())
     here.prune("n", [made[1]])
@@ -202,6 +238,7 @@ def test_a_stage_is_computed_once_for_each_driver_and_argument(run, tmp_path):
 
 def test_results_depend_on_the_science_below_them_and_not_on_the_engine():
     from ftirlib.method import lime, models
+    from ftirlib.method.run import code_behind
 
     behind = {f: code_behind(f)["code"] for f in (models.member, models.baseline, lime.explain)}
     assert behind[models.member] == behind[models.baseline] != behind[lime.explain]
@@ -210,24 +247,19 @@ def test_results_depend_on_the_science_below_them_and_not_on_the_engine():
 def test_workers_end_when_their_driver_is_killed(tmp_path):
     code = f"""
 from pathlib import Path
-from tests.test_driver import announce
+from dask_programs import work
 from ftirlib.engine.workers import open_executor
 if __name__ == "__main__":
     with open_executor(workers=1) as executor:
-        executor.submit(announce, {str(tmp_path / "pid")!r}).result()
+        executor.submit(work, {str(tmp_path / "pid")!r}, 120).result()
 """
     script = tmp_path / "driver.py"
     script.write_text(code)
-    driver = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    driver = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": PATHS})
     pid = _until(lambda: int((tmp_path / "pid").read_text()))
     driver.kill()
     driver.wait()
     _until(lambda: not _lives(pid) or None)
-
-
-def announce(path):
-    Path(path).write_text(str(os.getpid()))
-    time.sleep(120)
 
 
 def _lives(pid):
@@ -254,6 +286,9 @@ def _until(ask, seconds=60):
 def test_the_same_tasks_run_on_a_dask_cluster(tmp_path):
     from distributed import LocalCluster
 
+    from ftirlib.method import Run
+    from ftirlib.method.settings import read_settings
+
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, protocol="tcp") as cluster:
         settings = read_settings("smoke", out=tmp_path, scheduler=cluster.scheduler_address)
         with Run(settings) as run:
@@ -262,6 +297,6 @@ def test_the_same_tasks_run_on_a_dask_cluster(tmp_path):
 
 def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with Run(read_settings("smoke", out=tmp_path / "file" / "run")) as run:
+    with Driver(tmp_path / "file" / "run", about={}, workers=1) as run:
         with pytest.raises(StoreError, match="cannot make the results folder"):
             run.make(Task("n", number, value=1))

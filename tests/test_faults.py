@@ -17,8 +17,7 @@ import s3_server
 from dask_programs import Programs, address, kill, until
 from small_runs import checksums, command, run
 
-from ftirlib.command.commands import verify_run
-from ftirlib.command.status import status_text
+from ftirlib.command.status import status_text, verify_run
 from ftirlib.engine.store import MANIFEST, Store
 from ftirlib.method.lime import Explained
 from ftirlib.spectra.model import open_spectra

@@ -383,3 +383,25 @@ def test_use_style_sets_the_look_and_only_it():
     with matplotlib.rc_context():
         figures.use_style()
         assert all(matplotlib.rcParams[name] == value for name, value in figures.STYLE.items())
+
+
+@pytest.mark.parametrize("name", ["a $x$ b$", "$\\frac$", "$5 and $6"])
+def test_dollars_of_names_begin_no_mathematics(name):
+    """Mathematics would drop the dollars, or fail on what is no formula."""
+    names, codes = [name, "other"], np.arange(20) % 2
+    figure, axes = plt.subplots(3, 3, figsize=(12, 12))
+    ax = axes.ravel()
+    ax[0].set_title(figures.literal(name))
+    figures.draw_class_map(ax[1], codes.reshape(4, 5), names)
+    figures.draw_confusion(ax[2], np.eye(2, dtype=int), names)
+    figures.draw_folds(ax[3], pd.DataFrame([[1, 2]], columns=names))
+    ax[3].legend()
+    figures.draw_mean_spectra(ax[4], WAVENUMBER, np.ones((2, 41)), names=names)
+    figures.draw_embedding(ax[5], np.random.default_rng(0).random((20, 2)), codes, names, annotate=[0])
+    figures.draw_context_counts(ax[6], np.ones(2), np.ones(2), names=names, what=name)
+    figures.draw_context_spectra(ax[7:], WAVENUMBER, np.ones((2, 41)), np.ones((2, 41)), names)
+    figure.canvas.draw()
+    written = [text.get_text() for text in figure.findobj(matplotlib.text.Text) if "\\$" in text.get_text()]
+    assert len(written) >= 10
+    assert {text.removeprefix("Spectra: ").replace("\\$", "$") for text in written} == {name}
+    assert not any(matplotlib.cbook.is_math_text(text) is True for text in written)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ftirlib.engine import progress
+from ftirlib.engine import progress, store
 from ftirlib.engine.progress import PROGRESS, Progress, read_progress
 from ftirlib.engine.store import Store
 from ftirlib.errors import StoreError
@@ -118,7 +118,7 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Store, "write_text", full)
+    monkeypatch.setattr(store, "write_text", full)
     with pytest.raises(StoreError, match=r"cannot write 'progress.json' .* \(No space left on device\)"):
         Progress(tmp_path).end()
 

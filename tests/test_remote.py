@@ -33,7 +33,7 @@ def test_a_worker_fetches_its_inputs_wherever_its_own_copies_lie(address, tmp_pa
     task = Task("b", copy_of, source=Artefact(address, "a", "key") / "sub/a.txt", suffix="!")
     monkeypatch.setenv("FTIRLIB_MIRROR", str(tmp_path / "worker"))
     opened_store.cache_clear()  # as in a process of another machine
-    execute(address, task, "key of b", {})
+    execute(task, Artefact(address, "b", "key of b"), {})
     monkeypatch.setenv("FTIRLIB_MIRROR", str(tmp_path / "third"))
     assert (Store(address).fetch("b") / "copy.txt").read_text() == "hello!"
 

@@ -166,6 +166,8 @@ def test_pruning_keeps_what_is_named(root):
         store.make(name, "key", {}, write("hello"))
     store.prune("s/fold0", {"s/fold0/b"})
     assert store.names() == ["s/fold0/b", "s/fold1/a"] and not store.is_current("s/fold0/a", "key")
+    made = store.make("s/fold0/a", "key", {}, write("hello"))
+    assert (made / "deep" / "a.txt").read_text() == "hello"
 
 
 def test_two_that_finish_the_same_artefact_leave_one_whole(root):

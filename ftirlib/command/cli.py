@@ -15,7 +15,7 @@ import yaml
 
 from ftirlib.errors import FtirlibError, SettingsError
 
-STOPPED = 130  # exit status of a command that Ctrl-C ended, as a shell has it
+STOPPED = 130  # exit status that shells use for a command that Ctrl-C ended
 
 app = typer.Typer(
     add_completion=False,
@@ -70,7 +70,7 @@ def _open(profile, data, out, seed, scheduler, changes, tls=()):
 
 
 def _tls(*files: str) -> dict[str, str] | None:
-    """Those of the authority, the certificate and the key that are given."""
+    """The given files of the authority, the certificate and the key."""
     return {name: path for name, path in zip(("ca", "cert", "key"), files) if path} or None
 
 
@@ -88,7 +88,7 @@ def run_(
     until: Annotated[str, typer.Option(help="Last stage to make; 'fusion' for the second paper's.")] = "scores",
 ):
     """Run the whole method; what is already made and current is left alone."""
-    from ftirlib.command.commands import summary
+    from ftirlib.command.status import summary
     from ftirlib.method.stages import FUSION_STAGES, STAGES
 
     if until not in STAGES | FUSION_STAGES:
@@ -116,7 +116,7 @@ def book(
 ):
     """Run the method, run every notebook, and build the book."""
     from ftirlib.command.book import build_book
-    from ftirlib.command.commands import summary
+    from ftirlib.command.status import summary
     from ftirlib.method.stages import FUSION_STAGES, STAGES
 
     started = time.time()
@@ -137,7 +137,7 @@ def simulate(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
 ):
     """Write the simulated cohort of a profile; prints time and peak memory."""
-    from ftirlib.command.commands import simulate_store
+    from ftirlib.command.data import simulate_store
 
     with _open(profile, "", "", seed, "", changes) as run:
         print(simulate_store(run, Path(out), overwrite=overwrite))
@@ -200,15 +200,19 @@ def import_(
     tls_key: TlsKey = "",
     overwrite: Annotated[bool, typer.Option(help="Replace an existing store.")] = False,
 ):
-    """Make a data set of files of spectra; what was detected and what was left out is printed."""
-    options = dict(locals())
-    sources, out, dry_run = (options.pop(name) for name in ("sources", "out", "dry_run"))
-    options["tls"] = _tls(*(options.pop(f"tls_{name}") for name in ("ca", "cert", "key")))
-    options |= {"arrays": _numbers("--arrays", options["arrays"]), "cores": _names(options["cores"])}
-    options |= {"class_names": _names(options.pop("classes")), "positive_classes": _names(options.pop("positive"))}
+    """Make a data set from files of spectra; prints what was detected and what was left out."""
     from ftirlib.command.data import import_store
 
-    print(import_store(sources, out, dry_run=dry_run, report=say, **options))
+    columns = {"sheet": sheet, "label": label, "group": group, "image": image}
+    columns |= {"absorbance": absorbance, "wavenumber": wavenumber, "skip_rows": skip_rows}
+    units = {"wavenumber_unit": wavenumber_unit, "unit": unit, "floor": floor, "low": low, "high": high, "step": step}
+    named = {"class_names": _names(classes), "positive_classes": _names(positive)}
+    cohort = {"arrays": _numbers("--arrays", arrays), "cores": _names(cores), "tissue": tissue}
+    cohort |= {"minimum_snr": minimum_snr}
+    noted = {"pixel_size_um": pixel_size_um, "instrument": instrument, "provenance": provenance, "licence": licence}
+    how = {"invalid": invalid, "skip_bad": skip_bad, "workers": workers, "scheduler": scheduler}
+    how |= {"tls": _tls(tls_ca, tls_cert, tls_key), "overwrite": overwrite, "dry_run": dry_run, "report": say}
+    print(import_store(sources, out, **columns, **units, **named, **cohort, **noted, **how))
 
 
 def _names(text: str) -> list[str]:
@@ -284,7 +288,7 @@ def predict(
 
 @app.command()
 def status(out: Annotated[str, typer.Argument(help="Folder or address of a run.")]):
-    """Say how far a run is: stages, rates, remaining time, and who is at it. For a second terminal."""
+    """Show the progress of a run, from any terminal: stages, rates, remaining time, and the process that drives it."""
     from ftirlib.command.status import status_text
 
     print(status_text(out))
@@ -293,7 +297,7 @@ def status(out: Annotated[str, typer.Argument(help="Folder or address of a run."
 @app.command()
 def verify(finished: Annotated[str, typer.Argument(help="Folder or address of a run.")]):
     """Check every file of a run against its manifest."""
-    from ftirlib.command.commands import verify_run
+    from ftirlib.command.status import verify_run
 
     text, whole = verify_run(finished)
     print(text)

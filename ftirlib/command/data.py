@@ -1,17 +1,21 @@
-"""What the command line does to get, import and check data, each returning the text it prints."""
+"""Commands that simulate, import, fetch and check data; each function returns the text that the command prints."""
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 
-from ftirlib.command.commands import describe
+import numpy as np
+
+from ftirlib.engine.store import peak_memory_mb
 from ftirlib.engine.workers import open_executor
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.files import write_text
+from ftirlib.method import Run
 from ftirlib.sources.catalogue import SETS, RecordSet, find_set, list_sets
 from ftirlib.sources.colorectal import CLASSES, is_colorectal
 from ftirlib.sources.colorectal_store import import_colorectal, survey_colorectal
@@ -19,11 +23,25 @@ from ftirlib.sources.download import get_colorectal
 from ftirlib.sources.packages import get_package_set, get_public_set, import_options
 from ftirlib.spectra.importing.formats.tables import read_labels
 from ftirlib.spectra.importing.readers import import_spectra, plan_import
-from ftirlib.spectra.model import open_spectra
+from ftirlib.spectra.model import has_images, has_truth, open_spectra
 
-COHORT_FOLDER = "multimodal_CRC_dataset"  # as its authors call it
+COHORT_FOLDER = "multimodal_CRC_dataset"  # the name that its authors use
 COHORT_ONLY = ("arrays", "cores", "tissue", "minimum_snr")
 COHORT_TAKES = (*COHORT_ONLY, "low", "high", "floor", "skip_bad", "licence", "overwrite")
+
+
+def simulate_store(run: Run, out: Path, *, overwrite: bool) -> str:
+    """Write a profile's simulated cohort to a store of its own."""
+    from ftirlib.spectra.simulate.colon import simulate_colon
+    from ftirlib.spectra.simulate.settings import PhantomSettings
+
+    started = time.time()
+    settings = PhantomSettings(**run.settings.phantom.model_dump())
+    data = simulate_colon(out, settings=settings, seed=run.settings.seed, overwrite=overwrite)
+    return (
+        f"{describe(data)}\nwrote {out} in {time.time() - started:.0f} s, "
+        f"at most {peak_memory_mb(children=True):.0f} MB of memory; simulated, not measured"
+    )
 
 
 def import_store(
@@ -39,16 +57,16 @@ def import_store(
 ) -> str:
     """Import files, a folder of the colorectal cohort's layout, or a public set by its name.
 
-    With one worker and no scheduler this process reads the files itself; otherwise as many local processes as there
-    are `workers`, or those of the Dask cluster at the scheduler's address, read an image each, and this process writes.
-    Of a cluster whose workers are still to come, `workers` says how many. Options that were not given are None or
-    empty; one that does not apply to the source is refused.
+    With one worker and no scheduler this process reads the files itself. Otherwise `workers` local processes, or the
+    workers of the Dask cluster at the scheduler's address, read an image each, and this process writes. If the workers
+    of a cluster are still to come, `workers` states their number. An option that was not given is None or empty; an
+    option that does not apply to the source is refused.
     """
     if workers < 1:
         raise SettingsError(f"--workers is the number of processes that read, one or more, not {workers}.")
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     given = {name: value for name, value in given.items() if value not in ("", [])}
-    given |= {name: "" for name in ("label", "group", "image") if options.get(name) == ""}  # there is none
+    given |= {name: "" for name in ("label", "group", "image") if options.get(name) == ""}  # no such column
     if len(sources) == 1 and is_colorectal(sources[0]):
         workplace = {"workers": workers, "scheduler": scheduler or None, "tls": tls}
         return _import_cohort(sources[0], out, dry_run, workplace, report, given)
@@ -74,12 +92,12 @@ def import_store(
 
 @contextmanager
 def _readers(workers: int, scheduler: str | None, tls, report: Callable[[str], None]) -> Iterator[dict]:
-    """Those who read the files, as options of an import; none for one worker, which is this process."""
+    """Workers that read the files, as options of an import; no options if this process reads."""
     if workers == 1 and not scheduler and not tls:
         yield {}
         return
     with open_executor(scheduler or None, workers, tls=tls, report=report) as executor:
-        ahead = 2 * max(workers, executor.count)  # the next image is there when a worker is done with one
+        ahead = 2 * max(workers, executor.count)  # so that no worker waits for its next image
         yield {"executor": executor, "ahead": ahead}
 
 
@@ -102,18 +120,37 @@ def _import_cohort(folder: str, out: str, dry_run: bool, workplace: Mapping, rep
 
 
 def _flag(name: str) -> str:
-    """An option as it is written on the command line."""
+    """An option as the command line writes it."""
     return "--" + {"class_names": "classes", "positive_classes": "positive", "sheet": "labels"}.get(
         name, name.replace("_", "-")
     )
 
 
+def describe(data) -> str:
+    """A data set in a few lines."""
+    axis = data.wavenumber.values
+    attrs = data.attrs
+    label = data.label.values
+    counts = [f"{name} {int((label == k).sum())}" for k, name in enumerate(attrs["class_names"])]
+    if (label < 0).any():
+        counts.append(f"unlabelled {int((label < 0).sum())}")
+    pictures = f"{len(np.unique(data.image.values))} images" if has_images(data) else "no images"
+    lines = [
+        f"{data.sizes['spectrum']} spectra, {pictures}, {len(np.unique(data.group.values))} groups",
+        f"{axis.size} wavenumbers, {axis[0]:g} to {axis[-1]:g} cm-1 by {np.median(np.diff(axis)):.4g}",
+        "classes: " + ", ".join(counts),
+    ]
+    if attrs["is_simulated"]:
+        lines.append("simulated" + (", with its truth" if has_truth(data) else ""))
+    return "\n".join(lines)
+
+
 def sets_table() -> str:
     """The public sets, a few lines each."""
     lines = []
-    for one in list_sets():
-        lines += [f"{one['name']}  ({one['download']}, {one['source']})", f"  {one['content']}"]
-        lines.append(f"  licence: {one['licence']}")
+    for entry in list_sets():
+        lines += [f"{entry['name']}  ({entry['download']}, {entry['source']})", f"  {entry['content']}"]
+        lines.append(f"  licence: {entry['licence']}")
     return "\n".join(lines)
 
 
@@ -127,7 +164,7 @@ def get_set(
     address: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Fetch a public set; says where it lies, under which licence, and how to import it."""
+    """Fetch a public set; the text states its path, its licence, and the command that imports it."""
     wanted = find_set(name)
     if isinstance(wanted, RecordSet):
         if archive is not None:
@@ -152,7 +189,7 @@ def get_set(
 
 
 def check_data(path: str, *, page: str | None = None, batch: str | None = None) -> tuple[str, bool]:
-    """What a data set is fit for: the report, and whether nothing in it makes results wrong."""
+    """Check whether a data set is fit for use; returns the report, and whether nothing makes results wrong."""
     from ftirlib.report.check.store_check import check_store
     from ftirlib.report.check.store_page import report_page, report_text
 

@@ -1,4 +1,4 @@
-"""How far a run is, from the files it leaves: for a second terminal, another machine, or the day after."""
+"""Commands that report on a run: its progress, its scores, and whether its files are whole."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import os
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 from ftirlib.engine.lock import holder_of
+from ftirlib.engine.places import is_remote
 from ftirlib.engine.progress import Stage, read_progress, stage_of
 from ftirlib.engine.store import Store
 from ftirlib.errors import StoreError
+from ftirlib.method import Run
 from ftirlib.method.run import STUDIES
 
 HEADER = ("stage", "done", "rate", "remaining")
 
 
 def status_text(root: str | os.PathLike) -> str:
-    """What a run is doing, or how it ended, and a table of its stages.
+    """State of a run, or how it ended, and a table of its stages, from the files that it leaves.
 
     Parameters
     ----------
@@ -42,7 +45,7 @@ def status_text(root: str | os.PathLike) -> str:
 
 
 def _order(begun: set[str]) -> list[str]:
-    """All stages of the method in their order, then those of the second study that were begun, then any others."""
+    """Names of all stages of the method in order, then of the begun stages of the second study, then of any others."""
     from ftirlib.method.data import PARTS
     from ftirlib.method.stages import FUSION_STAGES, STAGES
 
@@ -66,7 +69,7 @@ def _state(progress, lock, now: float) -> str:
 
 
 def _row(stage: Stage | None, on_disk: int, alive: bool, now: float) -> tuple[str, str, str]:
-    """Done of total, rate, and remaining time or the state of the stage."""
+    """Number done of the total, rate, and remaining time or state of a stage."""
     if stage is None:
         return (str(on_disk), "", "made earlier") if on_disk else ("", "", "")
     done = f"{stage.earlier + stage.done}/{stage.total}"
@@ -84,7 +87,7 @@ def _row(stage: Stage | None, on_disk: int, alive: bool, now: float) -> tuple[st
 
 
 def per_time(rate: float) -> str:
-    """A rate per second as a person would say it.
+    """A rate, given per second, as text in the unit that suits it.
 
     Examples
     --------
@@ -98,7 +101,7 @@ def per_time(rate: float) -> str:
 
 
 def length(seconds: float) -> str:
-    """A length of time as a person would say it.
+    """A length of time as text, in the two largest units.
 
     Examples
     --------
@@ -113,10 +116,38 @@ def length(seconds: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A time since 1970 as a date."""
+    """A time, in seconds since 1970, as text."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _aligned(rows) -> str:
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
     return "\n".join("  ".join(f"{c:<{w}}" for c, w in zip(row, widths)).rstrip() for row in rows)
+
+
+def verify_run(root: str | Path) -> tuple[str, bool]:
+    """Compare every file of a run with its manifest; returns the text, and whether all artefacts are whole."""
+    store = Store(root)
+    if not is_remote(root) and not store.root.is_dir():
+        raise StoreError(f"there is no run at '{root}'.")
+    names = store.names()
+    if not names:
+        raise StoreError(f"'{root}' holds no artefacts; is it the folder of a run?")
+    damaged = {name: files for name in names if (files := store.damaged(name))}
+    lines = [f"torn: {name}: {', '.join(files[:3])}" for name, files in damaged.items()]
+    lines.append(f"{len(names) - len(damaged)} of {len(names)} artefacts are whole")
+    return "\n".join(lines), not damaged
+
+
+def summary(run: Run, seconds: float, *, scored: bool = True) -> str:
+    """Number of artefacts that a run made and, a line for each model, its scores."""
+    lines = [f"{run.settings.out}: {len(run.made)} artefacts made, the rest was current ({seconds:.0f} s)"]
+    if scored:
+        from ftirlib.method import model_scores
+
+        table = model_scores(run)
+        table = table[table.score == "balanced_accuracy"]
+        for row in table.itertuples():
+            spread = f"{row.mean:.3f} ± {row.sd:.3f} over folds, {row.low:.2f}-{row.high:.2f} over groups"
+            lines.append(f"  {row.model:12} balanced accuracy against {row.target}: {spread}")
+    return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""The workers of a Dask cluster (https://distributed.dask.org): reached, checked, and waited for.
+"""An executor of the workers of a Dask cluster (https://distributed.dask.org).
 
-A worker whose library differs from the driver's would make other results, so it is refused: when the cluster is
-opened, and again at the beginning of each call, since workers may join at any time.
+A worker whose library differs from the driver's would make other results. It is refused when the cluster is opened, and
+again at the beginning of each call, since workers may join at any time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def library() -> dict:
 
 
 def difference(expected: Mapping, found: Mapping | None) -> str | None:
-    """What of `expected` a worker does not have, as the rest of a sentence about it; None when nothing.
+    """How the library of a worker differs from `expected`, as the end of a sentence; None when it does not.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def difference(expected: Mapping, found: Mapping | None) -> str | None:
 
 
 def check_worker(expected: Mapping) -> None:
-    """Refuse to work with another library than the driver's, or with other tasks in the same process.
+    """Raise SettingsError in a worker with another library than the driver's, or with several threads.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def check_worker(expected: Mapping) -> None:
     Raises
     ------
     SettingsError
-        The worker, and both versions.
+        Names the worker and both versions.
     """
     name, threads = f"process {os.getpid()}", 1
     if distributed := sys.modules.get("distributed"):
@@ -105,7 +105,7 @@ def _too_many(threads: int) -> str:
 def _library_asked() -> Callable[[], dict | None]:
     """A function that returns the library of the process in which it is called.
 
-    Nested, so that it travels as code, not as a name that a process without the library could not look up.
+    It is nested so that Dask sends its code: a process without the library could not look up its name.
     """
 
     def answer():
@@ -125,10 +125,9 @@ def _library_asked() -> Callable[[], dict | None]:
 
 
 def _checked_call() -> Callable:
-    """A function that makes a call in a worker that `check_worker` lets pass.
+    """A function that makes a pickled call in a worker, after `check_worker`.
 
-    Nested as in `_library_asked`, and the call comes to it as bytes: a worker that cannot read what it is sent would
-    end without a word.
+    It is nested as in `_library_asked`. It reads the call itself, so that a worker that cannot read it says why.
     """
 
     def make(expected, call):
@@ -152,14 +151,14 @@ def _checked_call() -> Callable:
 
 @contextmanager
 def open_cluster(scheduler: str, tls, report: Callable[[str], None]) -> Iterator[ClusterWorkers]:
-    """The workers at a scheduler's address, checked; see `ftirlib.engine.workers.open_executor`."""
+    """Connect to a scheduler and check its workers; see `ftirlib.engine.workers.open_executor`."""
     client = _connected(scheduler, tls)
     try:
         cluster = ClusterWorkers(client, scheduler, report)
         cluster.check()
         yield cluster
     finally:
-        if client.status != "running":  # it would go on trying, and say so after the run's own last word
+        if client.status != "running":  # it would log its attempts after the last line of the run
             logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         client.close()
 
@@ -167,25 +166,24 @@ def open_cluster(scheduler: str, tls, report: Callable[[str], None]) -> Iterator
 class ClusterWorkers(Executor):
     """The workers of a Dask cluster.
 
-    Per call travel the function's module and name, its arguments (paths, numbers and names; arrays stay on disk), the
-    key and its ingredients, a few kB in all, and back the notes for the driver.
+    A call is a few kB, since arrays stay on disk: a worker gets names, paths and settings, and returns notes.
 
     Parameters
     ----------
     client : distributed.Client
     address : str
-        Of its scheduler.
+        Address of the scheduler.
     report : callable
         See `ftirlib.engine.workers.open_executor`.
 
     Attributes
     ----------
     count : int
-        Workers that were there when they were checked.
+        Number of workers at the last check.
     """
 
     def __init__(self, client, address: str, report: Callable[[str], None]):
-        self._client, self.address, self._report = client, address, report
+        self._client, self.address, self.report = client, address, report
         self._executor = client.get_executor(pure=False)
         self._checked_call = _checked_call()
         self._silent_since: float | None = None
@@ -193,7 +191,7 @@ class ClusterWorkers(Executor):
         self.count = 0
 
     def submit(self, function, /, *arguments, **options) -> Future:
-        """As of any executor; a worker refuses that has joined since `check` with another library."""
+        """Submit a call; a worker that joined after `check` with another library refuses it."""
         from distributed.protocol.pickle import dumps
 
         if self._client.status != "running":
@@ -207,28 +205,33 @@ class ClusterWorkers(Executor):
         self._silent_since = None
 
     def result_of(self, future: Future, name: str):
-        """Result of a call; while there is none, what keeps the cluster from working is reported."""
+        """Result of a call; while it is waited for, reports what keeps the cluster from working."""
         while wait([future], workers.ASK_SECONDS).not_done:
-            self.report_trouble(self._report)
+            self.report_trouble()
         try:
             return future.result()
         except Exception as error:
             raise self.explained(name, error) from error
 
     def check(self) -> None:
-        """Refuse a scheduler and workers that could not make the calls, or would make them differently."""
-        with self._answering():
-            asked = _library_asked()
+        """Raise SettingsError when the scheduler or a worker cannot make the calls, or would make them differently."""
+        asked = _library_asked()
+        try:
             scheduler = self._client.run_on_scheduler(asked, callback_timeout=CHECK_SECONDS)
             threads = self._client.nthreads(callback_timeout=CHECK_SECONDS)
             libraries = self._client.run(asked, on_error="return", callback_timeout=CHECK_SECONDS)
+        except (OSError, RuntimeError) as error:  # TimeoutError is an OSError
+            raise SettingsError(
+                f"the scheduler at {self.address} or one of its workers does not answer ({type(error).__name__}); "
+                "start it anew and run again."
+            ) from error
         self.count = len(threads)
-        # the scheduler reads what it passes on, and makes nothing
+        # the scheduler makes no calls, but reads what it passes on: its version counts, its packages do not
         if wrong := difference({"version": library()["version"]}, scheduler):
             raise SettingsError(f"the scheduler at {self.address} {wrong}")
         wrong = {worker: _too_many(count) for worker, count in threads.items() if count != 1}
         for worker, theirs in libraries.items():
-            if isinstance(theirs, OSError):  # it went while it was asked
+            if isinstance(theirs, OSError):  # it disconnected before it answered
                 continue
             if isinstance(theirs, Exception):
                 wrong[worker] = (
@@ -249,8 +252,8 @@ class ClusterWorkers(Executor):
             self._executor.shutdown(wait=False)
             self._executor = self._client.get_executor(pure=False)
 
-    def report_trouble(self, report: Callable[[str], None]) -> None:
-        """Report what keeps calls from being made, such as that there is no worker, once.
+    def report_trouble(self) -> None:
+        """Report, once, why no call can be made, such as that there is no worker.
 
         Raises
         ------
@@ -259,12 +262,12 @@ class ClusterWorkers(Executor):
         """
         trouble = self._trouble()
         if trouble and trouble != self._reported:
-            report(trouble)
+            self.report(trouble)
         self._reported = trouble
 
     def _trouble(self) -> str | None:
         if self._client.status != "running":
-            return None  # its futures are about to say so
+            return None  # its futures are about to fail
         asked = time.monotonic()
         try:
             threads = self._client.nthreads(callback_timeout=ANSWER_SECONDS)
@@ -282,7 +285,7 @@ class ClusterWorkers(Executor):
         )
 
     def _silence(self, seconds: float) -> str:
-        """A sentence about a silent scheduler, until it is silent for too long."""
+        """A sentence about a silent scheduler; an error when it has been silent for too long."""
         import dask
 
         patience = dask.config.get(PATIENCE)  # None: without end
@@ -295,7 +298,7 @@ class ClusterWorkers(Executor):
         return f"the scheduler at {self.address} does not answer; waiting for it, {patience or 'without end'}"
 
     def explained(self, name: str, error: Exception) -> FtirlibError:
-        """A call's error as a sentence; Dask's own are those of the cluster, not of the call."""
+        """The error of a call as a sentence; an error of Dask's is about the cluster, not the call."""
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
 
@@ -313,18 +316,6 @@ class ClusterWorkers(Executor):
             )
         return workers.explained(name, error)
 
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, RuntimeError) as error:  # TimeoutError is an OSError
-            if isinstance(error, FtirlibError):
-                raise
-            raise SettingsError(
-                f"the scheduler at {self.address} or one of its workers does not answer ({type(error).__name__}); "
-                "start it anew and run again."
-            ) from error
-
     def _gone(self) -> StoreError:
         return StoreError(
             f"the scheduler at {self.address} is gone; what was finished is kept: start it and its workers, and run "
@@ -336,7 +327,7 @@ class ClusterWorkers(Executor):
 
 
 def _connected(scheduler: str, tls: Mapping[str, str | os.PathLike] | None):
-    """A `distributed.Client` of the scheduler at an address, with TLS where that wants it."""
+    """A `distributed.Client` of the scheduler at an address, with TLS if there are files for it."""
     from distributed import Client
 
     security = _security(scheduler, tls)
@@ -357,7 +348,7 @@ def _connected(scheduler: str, tls: Mapping[str, str | os.PathLike] | None):
 
 
 async def _greet(scheduler: str, security) -> None:
-    """Open a connection and close it; a client waits without end for a scheduler that lets it in and says nothing."""
+    """Open a connection and close it: a client would wait without end for a scheduler that accepts it and is silent."""
     from distributed import Security
     from distributed.comm import connect
 
@@ -367,7 +358,7 @@ async def _greet(scheduler: str, security) -> None:
 
 
 def _security(scheduler: str, tls):
-    """Dask's settings of a TLS connection; None leaves them to its configuration."""
+    """Settings of a TLS connection for Dask; None leaves them to its configuration."""
     if tls is None:
         return None
     from distributed import Security

@@ -1,7 +1,8 @@
-"""Artefacts and the driver that has them made: once, whole, by any workers, and not again while they are current.
+"""Artefacts, tasks that make them, and the driver, which runs the tasks whose artefacts are not current.
 
-A task is a function and its arguments. An argument that is an `Artefact` is an input: its key goes into the key of what
-is made, its path to the worker. Every other argument is a value and goes into the key; `untracked(x)` does not.
+A task is a function and its arguments. An `Artefact` among the arguments is an input: its key goes into the key of the
+new artefact, and the worker gets its path. Every other argument is a value, which goes into the key unless it is
+wrapped in `untracked`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from ftirlib.engine.lock import Hold, hold
 from ftirlib.engine.places import resolved
@@ -43,7 +44,7 @@ class Artefact:
     key : str
         Fingerprint of everything it was made from.
     inside : str
-        The part of the folder that is meant; ``artefact / "model"`` names one.
+        Path of a part inside the folder, as in ``artefact / "model"``; empty for the whole folder.
     """
 
     root: str
@@ -53,7 +54,7 @@ class Artefact:
 
     @classmethod
     def given(cls, path: str | os.PathLike) -> Artefact:
-        """A data set that the user brings: its content is its key, wherever it lies."""
+        """A data set that the user gave; its key is the fingerprint of its content, wherever it lies."""
         path = resolved(path)
         return cls("", path, folder_fingerprint(path))
 
@@ -67,22 +68,13 @@ class Artefact:
 
     @property
     def address(self) -> str:
-        """Where a Zarr store lies: its chunks are read from there, not fetched."""
+        """Path or address of a Zarr store, whose chunks are read from there and not fetched."""
         return opened_store(self.root).dataset(self.name, self.inside) if self.root else self.name
-
-    def located(self) -> str:
-        """What a worker is given: the address of a Zarr store, the path of anything else."""
-        return self.address if f"{self.name}/{self.inside}".endswith(".zarr") else str(self.path)
-
-    @property
-    def content(self) -> str:
-        """What stands for it in the key of what is made from it."""
-        return f"{self.key}/{self.inside}".rstrip("/")
 
 
 @lru_cache(maxsize=8)
 def opened_store(root: str):
-    """A store that remembers which of its fetched copies it has checked."""
+    """A store, kept because it remembers which of its fetched copies it has checked."""
     return Store(root)
 
 
@@ -99,12 +91,12 @@ def untracked(value: Any) -> Untracked:
 
 
 class Task:
-    """One artefact to be made.
+    """A function that makes one artefact, and its arguments.
 
     Parameters
     ----------
     name : str
-        Of the artefact.
+        Name of the artefact.
     function : module-level function ``(out, work, **arguments)``
         Fills the folder `out`, and may keep checkpoints in `work`.
     **arguments
@@ -121,31 +113,31 @@ class Task:
 
 
 def _tracked(value: Any) -> Any:
-    """Arguments as the key sees them."""
+    """Arguments as they go into the key."""
     if isinstance(value, Artefact):
-        return {"input": value.content}
+        return {"input": f"{value.key}/{value.inside}".rstrip("/")}
     if isinstance(value, Mapping):
         return {str(k): _tracked(part) for k, part in value.items() if not isinstance(part, Untracked)}
     if isinstance(value, list | tuple):
-        return [_tracked(part) for part in value]
+        return [_tracked(part) for part in value if not isinstance(part, Untracked)]
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else plain(value)
 
 
 def _located(value: Any) -> Any:
-    """Arguments as the worker gets them: artefacts as their places."""
+    """Arguments as the worker gets them: of an artefact the address of a Zarr store, or the path of anything else."""
     if isinstance(value, Untracked):
         return _located(value.value)
     if isinstance(value, Artefact):
-        return value.located()
+        return value.address if f"{value.name}/{value.inside}".endswith(".zarr") else str(value.path)
     if isinstance(value, Mapping):
         return {k: _located(part) for k, part in value.items()}
     return [_located(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def key_of(place: str | os.PathLike) -> str:
-    """Key of the artefact in whose folder a file or folder lies, for workers that keep what they have loaded.
+    """Key of the artefact in whose folder a file or folder lies.
 
-    The same path may hold another artefact later, in a worker that lives on.
+    Workers that keep loaded models know them by it: the same path may hold another artefact later.
     """
     for folder in (Path(place), *Path(place).parents):
         if (folder / MANIFEST).is_file():
@@ -153,24 +145,24 @@ def key_of(place: str | os.PathLike) -> str:
     raise StoreError(f"'{place}' lies in no artefact.")
 
 
-def execute(address: str, task: Task, key: str, made_from: dict) -> list[str]:
-    """Make one artefact, with one thread, from the checkpoints of an earlier attempt where there are any.
-
-    Workers run this.
+def execute(task: Task, artefact: Artefact, made_from: dict) -> list[str]:
+    """Make one artefact in a worker, with one thread, from the checkpoints of an earlier attempt if there are any.
 
     Parameters
     ----------
-    address : of the store
     task : Task
-    key, made_from : what the artefact is made under
+    artefact : Artefact
+        States the store, and the key to make the artefact under.
+    made_from : dict
+        What the key is the fingerprint of.
 
     Returns
     -------
     list of str
         Warnings of the library, for the driver to report.
     """
-    store = Store(address)
-    work = store.work(task.name, key)
+    store = Store(artefact.root)
+    work = store.work(task.name, artefact.key)
     arguments = _located(task.arguments)
 
     def build(folder: Path) -> None:
@@ -178,31 +170,25 @@ def execute(address: str, task: Task, key: str, made_from: dict) -> list[str]:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        store.make(task.name, key, made_from, build)
-    store.done(task.name, key)
+        store.make(task.name, artefact.key, made_from, build)
+    store.done(task.name, artefact.key)
     return [f"{task.name}: {w.message}" for w in caught if w.category is UserWarning]
 
 
-class _Call(NamedTuple):
-    task: Task
-    artefact: Artefact
-    made_from: dict
-
-
 class Driver:
-    """Has artefacts made, in a folder in which only one driver at a time makes something.
+    """Has tasks run by workers and keeps their artefacts in a folder, which only one driver at a time may change.
 
-    The folder is locked inside ``with`` from the first thing made to the end, else only while something is made, so
-    that an open notebook keeps nobody out.
+    Inside ``with`` the folder is locked from the first task to the end of the block; otherwise only while tasks run, so
+    that an open notebook does not block other drivers.
 
     Parameters
     ----------
     out : path or fsspec address
         Folder of the artefacts.
     about : mapping
-        Small files written beside the artefacts, name to content: what they are of.
+        Small files to write beside the artefacts, name to content, such as the settings.
     code : callable, optional
-        From a task's function to what of the library's source its result depends on, as a mapping.
+        Maps a task's function to a mapping of the source that its result depends on, which goes into the key.
     studies : collection of str
         See `ftirlib.engine.progress.stage_of`.
     workers : int
@@ -212,7 +198,7 @@ class Driver:
     tls : mapping, optional
         PEM files for a ``tls://`` scheduler, as in `open_executor`.
     report : callable, optional
-        Gets a sentence about each thing that is made.
+        Gets a sentence about each step.
     bar : bool
         Whether to draw progress on the terminal.
 
@@ -242,7 +228,8 @@ class Driver:
         self._about, self._code, self._studies, self._bar = about, code, studies, bar
         self._workers, self._scheduler, self._tls = workers, scheduler, tls
         self._entered = False
-        self._lock, self._held = ExitStack(), None
+        self._lock = ExitStack()
+        self._held: Hold | None = None
         self._running = ExitStack()
         self._executor: Executor | None = None
 
@@ -252,61 +239,65 @@ class Driver:
 
     def __exit__(self, kind, error, trace):
         self._entered = False
-        self._running.__exit__(kind, error, trace)
-        self._executor = None
-        self._release(error)
+        try:
+            self.stop_workers(error)
+        finally:
+            self._release(error)
 
     def close(self) -> None:
         """Stop the workers and let others drive the folder."""
         self.__exit__(None, None, None)
 
-    def stop_workers(self) -> None:
+    def stop_workers(self, error: BaseException | None = None) -> None:
         """Free the memory of the workers; they start again when needed."""
-        self._running.close()
         self._executor = None
+        self._running.__exit__(error and type(error), error, error and error.__traceback__)
 
     @property
     def executor(self) -> Executor:
         """Workers, started when first needed and kept until the driver is closed."""
         if self._executor is None:
-            opened = open_executor(self._scheduler, self._workers, tls=self._tls)
+            opened = open_executor(self._scheduler, self._workers, tls=self._tls, report=self.report)
             self._executor = self._running.enter_context(opened)
         return self._executor
 
     @contextmanager
     def driving(self) -> Iterator[Progress]:
-        """Lock the folder, before anything is made in it."""
-        if self._held is None:
+        """Lock the folder for the time of a block; yields the progress of the run."""
+        outermost = self._held is None
+        if outermost:
             self._take()
-        self._held.check()
         try:
+            self._held.check()
             yield self._progress
         finally:
-            if not self._entered:
+            if outermost and not self._entered:
                 self._release(sys.exc_info()[1])
 
     def _take(self) -> None:
         self.store.check_writable()
-        self._held: Hold = self._lock.enter_context(hold(self.store.address))
-        self._progress = Progress(self.store.address, run=self._held.token, bar=self._bar)
-        for file, text in self._about.items():
-            self.store.write_text(file, text)
+        with ExitStack() as lock:  # released if the folder cannot be written after all
+            held = lock.enter_context(hold(self.store.address))
+            self._progress = Progress(self.store.address, run=held.token, bar=self._bar)
+            for file, text in self._about.items():
+                self.store.write_text(file, text)
+            self._held, self._lock = held, lock.pop_all()
 
     def _release(self, error: BaseException | None) -> None:
-        if self._held is not None and not self._held.inherited:
-            how = "finished" if error is None else str(error) if isinstance(error, FtirlibError) else "stopped"
-            with suppress(StoreError):  # the disk may be why it ends
-                self._progress.end(how)
-        self._held = None
-        self._lock.close()
+        held, self._held = self._held, None
+        with self._lock:
+            if held is not None and not held.inherited:
+                how = "finished" if error is None else str(error) if isinstance(error, FtirlibError) else "stopped"
+                with suppress(StoreError):  # the full disk may be the error that ends the run
+                    self._progress.end(how)
 
     def is_current(self, task: Task) -> bool:
-        """Whether an artefact is there, whole, and what the task would make."""
-        return self._is_current(self._call(task))
+        """Whether the artefact of a task is there, whole, and made from the same."""
+        return self._is_current(self._planned(task)[0])
 
     def make(self, task: Task) -> Artefact:
-        """Make one artefact in this process, unless it is current."""
-        return self._make(task.name, {0: task}, True)[0]
+        """Run one task in this process, unless its artefact is current."""
+        return self.make_all(task.name, {0: task}, here=True)[0]
 
     def make_all(
         self,
@@ -316,37 +307,34 @@ class Driver:
         here: bool = False,
         on_ready: Callable[[Key], None] = lambda key: None,
     ) -> dict[Key, Artefact]:
-        """Have artefacts made by the workers, unless they are current; the first that fails ends it.
+        """Have the workers run the tasks whose artefacts are not current; the first that fails ends the others.
 
-        A single one is made in this process where the workers would be of this machine: it is not worth their start.
+        A single task runs in this process, unless there is a cluster: it is not worth the start of local workers.
 
         Parameters
         ----------
         title : str
-            Of the stage, for the user.
+            Name of the stage, for the user.
         tasks : mapping
         here : bool
-            Make them all in this process.
+            Run all of them in this process.
         on_ready : callable
-            Gets the key of each task when its artefact is there, those that are current first.
+            Gets the key of each task when its artefact is there; the keys of current artefacts come first.
         """
-        return self._make(title, tasks, here or (len(tasks) == 1 and self._scheduler is None), on_ready)
-
-    def _make(self, title: str, tasks: Mapping, here: bool, on_ready: Callable = lambda key: None) -> dict:
-        calls = {key: self._call(task) for key, task in tasks.items()}
-        missing = {call.task.name: key for key, call in calls.items() if not self._is_current(call)}
-        waiting = [calls[key] for key in missing.values()]
-        for key, call in calls.items():
-            if call.task.name not in missing:
+        here = here or (len(tasks) == 1 and self._scheduler is None)
+        planned = {key: self._planned(task) for key, task in tasks.items()}
+        missing = {artefact.name: key for key, (artefact, _) in planned.items() if not self._is_current(artefact)}
+        for key, (artefact, _) in planned.items():
+            if artefact.name not in missing:
                 on_ready(key)
-        if waiting:
-            stage, earlier = stage_of(waiting[0].task.name, self._studies), len(calls) - len(waiting)
+        if missing:
+            stage, earlier = stage_of(next(iter(missing)), self._studies), len(planned) - len(missing)
             with (
                 self.driving() as progress,
-                progress.stage(stage, len(calls), earlier=earlier, title=title) as advance,
+                progress.stage(stage, len(planned), earlier=earlier, title=title) as advance,
             ):
-                alone = here and len(calls) == 1
-                self.report(f"{title}: making" if alone else f"{title}: {len(waiting)} of {len(calls)} to make")
+                alone = here and len(planned) == 1
+                self.report(f"{title}: making" if alone else f"{title}: {len(missing)} of {len(planned)} to make")
 
                 def done(name: str, notes: list[str]) -> None:
                     self._held.check()
@@ -356,33 +344,37 @@ class Driver:
                     advance()
                     on_ready(missing[name])
 
-                arguments = {c.task.name: (self.store.address, c.task, c.artefact.key, c.made_from) for c in waiting}
+                calls = {name: planned[key][1] for name, key in missing.items()}
                 if here:
-                    for name, call in arguments.items():
-                        done(name, execute(*call))
+                    for name, (function, *arguments) in calls.items():
+                        done(name, function(*arguments))
                 else:
-                    wait_for(
-                        self.executor,
-                        {name: (execute, *call) for name, call in arguments.items()},
-                        done,
-                        report=self.report,
-                    )
-        return {key: call.artefact for key, call in calls.items()}
+                    self._wait_for(calls, done)
+        return {key: artefact for key, (artefact, _) in planned.items()}
 
-    def _call(self, task: Task) -> _Call:
+    def _wait_for(self, calls: Mapping[str, tuple], done: Callable[[str, list[str]], None]) -> None:
+        try:
+            wait_for(self.executor, calls, done)
+        except KeyboardInterrupt as error:  # the workers have been ended; a notebook may go on with new ones
+            self.stop_workers(error)
+            raise
+
+    def _planned(self, task: Task) -> tuple[Artefact, tuple]:
+        """The artefact of a task, and the call that makes it."""
         made_from = task.made_from(self._code(task.function))
-        return _Call(task, Artefact(self.store.address, task.name, fingerprint(made_from)), made_from)
+        artefact = Artefact(self.store.address, task.name, fingerprint(made_from))
+        return artefact, (execute, task, artefact, made_from)
 
-    def _is_current(self, call: _Call) -> bool:
-        return self.store.is_current(call.artefact.name, call.artefact.key)
+    def _is_current(self, artefact: Artefact) -> bool:
+        return self.store.is_current(artefact.name, artefact.key)
 
     def prune(self, folder: str, keep: Collection[Artefact] = ()) -> None:
-        """Remove the artefacts under a folder that are not among those to keep."""
+        """Remove the artefacts under a folder, except those in `keep`."""
         self.store.prune(folder, {artefact.name for artefact in keep})
 
 
 def once(stage: Callable) -> Callable:
-    """Have a function of a driver (and plain arguments) computed at most once in a process."""
+    """Keep the result of a function of a driver and plain arguments, in the driver."""
 
     signature = inspect.signature(stage)
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ftirlib.engine.store import Store
-from ftirlib.errors import StoreError
 
 PROGRESS = "progress.json"
 LEAST_SECONDS = 1  # between two writings
@@ -161,13 +160,7 @@ class Progress:
             "ended": self._ended,
             "stages": {name: asdict(stage) for name, stage in self.stages.items()},
         }
-        try:
-            self._store.write_text(PROGRESS, json.dumps(state, indent=1))
-        except OSError as error:
-            raise StoreError(
-                f"cannot write '{PROGRESS}' of '{self._store.root}' ({error.strerror}); make room and run again: "
-                "what was finished is kept."
-            ) from error
+        self._store.write_text(PROGRESS, json.dumps(state, indent=1))
 
 
 def read_progress(root: str | os.PathLike) -> dict | None:

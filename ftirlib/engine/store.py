@@ -124,7 +124,7 @@ class Store:
 
         At an address the files' sizes are compared; their checksums are when they are fetched.
         """
-        if self._checked.get(name) == key:
+        if self._checked.get(name) == key and (self.remote or self.path(name).is_dir()):  # another process may prune
             return True
         manifest = self.manifest(name)
         if manifest is None or manifest.get("key") != key:
@@ -273,7 +273,8 @@ class Store:
         """Remove the artefacts under a folder that are not among `keep`."""
         for name in {name for name in self.names() if name.startswith(f"{folder}/")} - keep:
             if self.remote:
-                self.fs.rm(f"{self._base}/{name}", recursive=True)
+                with self._reaching():
+                    self.fs.rm(f"{self._base}/{name}", recursive=True)
             remove(self.path(name))
             self._checked.pop(name, None)
 
@@ -287,11 +288,17 @@ class Store:
 
     def write_text(self, file: str, text: str) -> None:
         """Write a small file beside the artefacts, whole or not at all."""
-        if not self.remote:
-            write_text(self.root / file, text)
+        if self.remote:
+            with self._reaching():
+                self.fs.pipe_file(f"{self._base}/{file}", text.encode())
             return
-        with self._reaching():
-            self.fs.pipe_file(f"{self._base}/{file}", text.encode())
+        try:
+            write_text(self.root / file, text)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write '{file}' of '{self.root}' ({error.strerror}); make room and run again: what was "
+                "finished is kept."
+            ) from error
 
     def check_writable(self) -> None:
         """Raise StoreError when nothing can be written there."""

@@ -1,8 +1,8 @@
-"""Workers: plain functions with plain arguments, called in other processes.
+"""Worker processes, which call functions of modules with plain arguments.
 
-`open_executor` gives processes of this machine or, by the address of a scheduler, those of a Dask cluster
+`open_executor` opens processes of this machine or, at the address of a scheduler, a Dask cluster
 (`ftirlib.engine.cluster`). Both are executors in the sense of `concurrent.futures`. `wait_for` waits for all of many
-calls and has those repeated whose worker died; `outcomes` gives the results in order, a few calls ahead.
+calls and repeats the calls of a worker that died; `outcomes` yields results in order and keeps a few calls ahead.
 
 Local processes are a pool of the standard library: Dask's own take twenty times as long to start.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections import deque
@@ -27,9 +28,9 @@ from ftirlib.errors import FtirlibError, SettingsError, StoreError
 if TYPE_CHECKING:
     from ftirlib.engine.cluster import ClusterWorkers
 
-AHEAD = 4  # calls under way or waiting to be taken, which keeps two workers busy
-ASK_SECONDS = 3  # without a finished call, until a cluster is asked how it is
-RESTARTS = 3  # of local workers that were killed
+AHEAD = 4  # calls submitted before the first result is taken, which keeps two workers busy
+ASK_SECONDS = 3  # without a finished call, before a cluster is asked whether it can work
+RESTARTS = 3  # of local workers, after one was killed
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def open_executor(
     tls: Mapping[str, str | os.PathLike] | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[LocalWorkers | ClusterWorkers]:
-    """An executor for the time of a run.
+    """Open an executor for the time of a block.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def open_executor(
         Paths of PEM files ``ca``, ``cert`` and ``key``, for a ``tls://`` address; without it such an address
         is reached as Dask's own configuration says (https://distributed.dask.org/en/stable/tls.html).
     report : callable
-        Gets a sentence when `outcomes` waits for a cluster that cannot work, such as one without a worker.
+        Gets a sentence when nothing can go on for now, such as while a cluster has no worker.
 
     Raises
     ------
@@ -68,14 +69,14 @@ def open_executor(
 
         opened = open_cluster(scheduler, tls, report)
     else:
-        opened = _open_processes(workers)
+        opened = _open_processes(workers, report)
     with terminated_like_interrupted(), opened as executor:
         yield executor
 
 
 @contextmanager
-def _open_processes(workers: int) -> Iterator[LocalWorkers]:
-    pool = LocalWorkers(workers)
+def _open_processes(workers: int, report: Callable[[str], None]) -> Iterator[LocalWorkers]:
+    pool = LocalWorkers(workers, report)
     try:
         yield pool
     except KeyboardInterrupt:
@@ -91,15 +92,17 @@ class LocalWorkers(Executor):
     Parameters
     ----------
     workers : int
+    report : callable
+        See `open_executor`.
 
     Attributes
     ----------
     count : int
-        Processes.
+        Number of processes.
     """
 
-    def __init__(self, workers: int):
-        self.count = workers
+    def __init__(self, workers: int, report: Callable[[str], None]):
+        self.count, self.report = workers, report
         self._start()
 
     def _start(self) -> None:
@@ -111,31 +114,42 @@ class LocalWorkers(Executor):
         )
 
     def submit(self, function, /, *arguments, **options) -> Future:
+        call = pickle.dumps((function, arguments, options))
         with _signals_blocked():  # the first call starts the processes
-            return self._pool.submit(function, *arguments, **options)
+            return self._pool.submit(_read_and_make, call)
 
     def restart(self) -> None:
-        """Start new processes in the place of those of which one was killed."""
+        """Start new processes after one was killed."""
         self.shutdown()
         self._start()
 
     def abandon(self, futures: Iterable[Future], *, now: bool) -> None:
-        """Cancel the calls that wait, and end those under way too if `now`."""
+        """Cancel the waiting calls; if `now`, end the workers too."""
         for future in futures:
             future.cancel()
         if now:
             self._lifeline.close()
 
-    def report_trouble(self, report: Callable[[str], None]) -> None:
-        """Nothing keeps local workers from working."""
+    def report_trouble(self) -> None:
+        """Do nothing: local workers can always work."""
 
     def explained(self, name: str, error: Exception) -> FtirlibError:
-        """A call's error as a sentence."""
+        """The error of a call as a sentence."""
         return explained(name, error)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
         self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
         self._lifeline.close()
+
+
+def _read_and_make(call: bytes):
+    """Make a call that came pickled.
+
+    The pool ends a worker that cannot read a call, such as one of a module that is missing here; read in this function,
+    the call fails with its own error.
+    """
+    function, arguments, options = pickle.loads(call)
+    return function(*arguments, **options)
 
 
 def _end_with_driver(lifeline) -> None:
@@ -188,10 +202,8 @@ def wait_for(
     executor: LocalWorkers | ClusterWorkers,
     calls: Mapping[str, tuple],
     on_done: Callable[[str, object], None],
-    *,
-    report: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Have calls made by workers and wait for all of them, whatever happens to the workers.
+    """Have workers make calls, and wait until all are made, also when workers die.
 
     Parameters
     ----------
@@ -200,23 +212,23 @@ def wait_for(
         Name -> (function, argument, ...); each may be made more than once, when a worker dies.
     on_done : callable
         Gets the name and the result of each call as it finishes.
-    report : callable
-        Gets a sentence when nothing can go on for now, such as while a cluster has no worker.
 
     Raises
     ------
     FtirlibError
-        The first that a call raised.
+        The first one that a call raised.
     StoreError
         When a call failed in another way, workers are killed again and again, or the scheduler is gone or has long
         been silent.
     """
     for _ in range(RESTARTS + 1):
-        calls = {name: calls[name] for name in _wait_once(executor, calls, on_done, report)}
+        calls = {name: calls[name] for name in _wait_once(executor, calls, on_done)}
         if not calls:
             return
         executor.restart()
-        report(f"a worker process was killed, most often for want of memory; {len(calls)} tasks are started again")
+        executor.report(
+            f"a worker process was killed, most often for want of memory; {len(calls)} tasks are started again"
+        )
     named = ", ".join(f"'{name}'" for name in list(calls)[:3])
     raise StoreError(
         f"worker processes were killed {RESTARTS + 1} times with {len(calls)} tasks left ({named}), most often for "
@@ -224,8 +236,8 @@ def wait_for(
     )
 
 
-def _wait_once(executor, calls, on_done, report) -> list[str]:
-    """Names of the calls that were lost with their workers."""
+def _wait_once(executor, calls, on_done) -> list[str]:
+    """Make the calls; return the names of those that were lost with their workers."""
     finished: SimpleQueue[Future] = SimpleQueue()  # as_completed cannot be asked again after it timed out
     names, lost = {}, []
     try:
@@ -235,13 +247,15 @@ def _wait_once(executor, calls, on_done, report) -> list[str]:
             except BrokenExecutor:
                 lost.append(name)
                 continue
+            except Exception as error:  # such as of a function that cannot be pickled
+                raise executor.explained(name, error) from error
             names[future] = name
             future.add_done_callback(finished.put)
         while names:
             try:
                 future = finished.get(timeout=ASK_SECONDS)
             except Empty:
-                executor.report_trouble(report)
+                executor.report_trouble()
                 continue
             name = names.pop(future)
             try:
@@ -261,18 +275,18 @@ def _wait_once(executor, calls, on_done, report) -> list[str]:
 def outcomes(
     function: Callable, tasks: Iterable[tuple], executor: Executor | None = None, ahead: int = AHEAD
 ) -> Iterator[Callable[[], Any]]:
-    """For each task, in order, a call that returns its result or raises its error.
+    """Yield for each task, in order, a function that returns its result or raises its error.
 
     Parameters
     ----------
     function : callable
-        Of a module, so that other processes find it.
+        Function of a module, so that other processes find it.
     tasks : iterable of tuple
-        Its arguments, plain values.
+        Arguments of the function, plain values.
     executor : concurrent.futures.Executor, optional
         Left out: a task is done here when its result is asked for.
     ahead : int
-        Tasks handed to the executor before the first of them has been taken; this bounds the memory.
+        Tasks submitted before the result of the first has been taken; this bounds the memory.
 
     Raises
     ------
@@ -309,7 +323,7 @@ def _result_of(future: Future, name: str):
 
 
 def explained(name: str, error: Exception) -> FtirlibError:
-    """The error of a call as a sentence; one of the library's own is one."""
+    """The error of a call as a sentence; an error of the library is returned as it is."""
     if isinstance(error, FtirlibError):
         return error
     return StoreError(

@@ -14,6 +14,7 @@ from ftirlib.classify.settings import MSCNNSettings
 from ftirlib.engine.places import place_name
 from ftirlib.explain.crime.contexts import context_moments
 from ftirlib.method import Run
+from ftirlib.report.figures import literal
 from ftirlib.spectra.folds import Fold
 from ftirlib.spectra.model import UNKNOWN, as_image, has_truth, open_spectra, read_absorbance
 from ftirlib.spectra.rows import Rows
@@ -144,13 +145,13 @@ def absorbance_picture(data: xr.Dataset, image: int, title: str) -> Picture:
     members = np.flatnonzero(data.image.values == image)
     values = np.full(data.sizes["spectrum"], np.nan)
     values[members] = read_absorbance(data, members)[:, column]
-    return Picture(title, as_image(data, image, values, np.nan), float(data.attrs["pixel_size_um"]))
+    return Picture(literal(title), as_image(data, image, values, np.nan), float(data.attrs["pixel_size_um"]))
 
 
 def class_picture(data: xr.Dataset, image: int, codes: np.ndarray, title: str = "") -> Picture:
     """Class of each pixel of one image, from that of each spectrum; -1 is background."""
     pixels = as_image(data, image, codes.astype(int), UNKNOWN)
-    return Picture(title or image_title(data, image), pixels, float(data.attrs["pixel_size_um"]))
+    return Picture(literal(title or image_title(data, image)), pixels, float(data.attrs["pixel_size_um"]))
 
 
 def truth_pictures(run: Run) -> list[Picture]:

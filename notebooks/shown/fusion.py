@@ -14,6 +14,7 @@ from ftirlib.classify.fusion.raster import Raster
 from ftirlib.files import read_json
 from ftirlib.method import Run, fusion
 from ftirlib.method.fusion import ALL, FUSION, MSCNN
+from ftirlib.report.figures import literal
 from ftirlib.report.scores import MULTICLASS_TITLES, multiclass_intervals, multiclass_scores
 from ftirlib.report.tally import confusion_counts
 from ftirlib.report.uncertainty import Interval, fold_summary
@@ -163,7 +164,7 @@ def example_images(run: Run) -> list[tuple[str, np.ndarray]]:
     rows = [int(np.argmax(data.label.values == k)) for k in range(len(data.attrs["class_names"]))]
     raster = Raster(data.wavenumber.values, size=chosen.image_size, kind=chosen.image)
     spectra = np.concatenate([read_absorbance(data, [row]) for row in rows])
-    return list(zip(data.attrs["class_names"], raster.render(spectra)))
+    return list(zip(map(literal, data.attrs["class_names"]), raster.render(spectra)))
 
 
 def width_table(run: Run) -> pd.DataFrame:

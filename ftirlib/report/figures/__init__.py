@@ -18,7 +18,7 @@ from ftirlib.report.figures.curves import (
 )
 from ftirlib.report.figures.maps import class_legend, draw_class_map, draw_context_map, draw_image, draw_tissue
 from ftirlib.report.figures.spectra import draw_attribution, draw_context_spectra, draw_mean_spectra
-from ftirlib.report.figures.style import STYLE, class_colours, class_marks, publish, use_style
+from ftirlib.report.figures.style import STYLE, class_colours, class_marks, literal, publish, use_style
 
 __all__ = [
     "FEW",
@@ -50,6 +50,7 @@ __all__ = [
     "draw_term",
     "draw_tissue",
     "draw_trade_off",
+    "literal",
     "publish",
     "share_legend",
     "use_style",

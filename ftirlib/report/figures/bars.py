@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from ftirlib.errors import DataError
-from ftirlib.report.figures.style import BLACK, GREY, class_marks, legend_above, one_name_each
+from ftirlib.report.figures.style import BLACK, GREY, class_marks, legend_above, literal, one_name_each
 from ftirlib.report.scores import LOWER_IS_BETTER, SCORE_TITLES
 
 TABLE_COLUMNS = ("model", "score", "mean", "sd", "low", "high", "majority")
@@ -153,7 +153,9 @@ def draw_folds(ax: Axes, table: pd.DataFrame) -> Axes:
     y = np.arange(len(counts))
     for k, (name, mark) in enumerate(zip(table.columns, class_marks(counts.shape[1]))):
         bars = shares[:, k]
-        ax.barh(y, bars, left=left, height=0.7, fc=mark.colour, ec="white", hatch=mark.hatch, lw=0.8, label=str(name))
+        ax.barh(
+            y, bars, left=left, height=0.7, fc=mark.colour, ec="white", hatch=mark.hatch, lw=0.8, label=literal(name)
+        )
         for row in np.flatnonzero(bars >= 0.06):  # narrower pieces cannot hold their number
             box = {"fc": "white", "ec": "none", "pad": 1.2}
             ax.text(left[row] + bars[row] / 2, row, f"{bars[row]:.0%}", ha="center", va="center", fontsize=9, bbox=box)

@@ -23,6 +23,7 @@ from ftirlib.report.figures.style import (
     VERMILLION,
     class_marks,
     legend_above,
+    literal,
     one_name_each,
     shuffled_slices,
 )
@@ -91,10 +92,10 @@ def draw_embedding(
     counts = np.bincount(codes[codes >= 0], minlength=len(names))
     if annotate is None:
         annotate = [] if few else np.argsort(-counts, kind="stable")[:12]
-    write_names(ax, [(str(names[k]), points[codes == k]) for k in annotate if counts[k]])
+    write_names(ax, [(literal(names[k]), points[codes == k]) for k in annotate if counts[k]])
     if few:
         handles = [
-            Line2D([], [], ls="", marker=m, ms=7, color=c, label=str(n)) for n, c, m in zip(names, colours, markers)
+            Line2D([], [], ls="", marker=m, ms=7, color=c, label=literal(n)) for n, c, m in zip(names, colours, markers)
         ]
         legend_above(ax, handles, n_columns=2)
     ax.set(xlabel=f"{axis_name} 1", ylabel=f"{axis_name} 2", xticks=[], yticks=[])
@@ -162,7 +163,7 @@ def draw_context_counts(
     else:
         ax.set_xticks([])
         ax.set_xlabel(f"{len(order)} contexts, from the most labelled to the fewest")
-    ax.set_ylabel(f"Spectra: {what}" if what else "Spectra")
+    ax.set_ylabel(f"Spectra: {literal(what)}" if what else "Spectra")
     ax.set_xlim(-1, max(len(order), 1) - 0.2)
     ax.margins(y=0.12)
     handles = [

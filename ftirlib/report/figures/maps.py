@@ -19,7 +19,7 @@ from scipy import ndimage
 from ftirlib.errors import DataError
 from ftirlib.report.figures.contexts import context_marks
 from ftirlib.report.figures.names import write_names
-from ftirlib.report.figures.style import BLACK, GREY, PALE, VERMILLION, class_marks, one_name_each
+from ftirlib.report.figures.style import BLACK, GREY, PALE, VERMILLION, class_marks, literal
 
 
 def draw_image(
@@ -124,7 +124,6 @@ def draw_class_map(
         Codes that are no picture, no whole numbers, or beyond the names.
     """
     codes = _whole_numbers(codes, len(names), "names")
-    names = one_name_each(names, len(names), "classes")
     marks = class_marks(len(names))
     ax.imshow(
         codes,
@@ -224,7 +223,7 @@ def draw_tissue(
     draw_context_map(axes[2], context, n_contexts)
     if truth is not None:
         draw_class_map(axes[3], truth, names, legend=False)
-    axes[0].set_ylabel(title)
+    axes[0].set_ylabel(literal(title))
 
 
 def class_legend(names: Sequence[str], *, background: str = "background") -> dict:
@@ -242,7 +241,7 @@ def class_legend(names: Sequence[str], *, background: str = "background") -> dic
         For ``figure.legend(**class_legend(names), loc="outside lower center", ncols=5)``.
     """
     marks = class_marks(len(names))
-    handles = [Patch(fc=m.colour, ec="white", hatch=m.hatch, label=str(name)) for name, m in zip(names, marks)]
+    handles = [Patch(fc=m.colour, ec="white", hatch=m.hatch, label=literal(name)) for name, m in zip(names, marks)]
     if background:
         handles.append(Patch(fc=PALE, ec=GREY, lw=0.6, label=background))
     return {"handles": handles}

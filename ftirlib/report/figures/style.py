@@ -134,9 +134,20 @@ def rows_like(values, wavenumber, what: str) -> np.ndarray:
     return values
 
 
+def literal(name) -> str:
+    """A name of the data as figures write it: its dollar signs begin no mathematics.
+
+    Examples
+    --------
+    >>> print(literal("A$1$"))
+    A\\$1\\$
+    """
+    return str(name).replace("$", r"\$")
+
+
 def one_name_each(names, n: int, what: str) -> list[str]:
-    """Names as text, refused unless there is one for each of `n` things."""
-    names = [str(name) for name in names]
+    """Names as figures write them, refused unless there is one for each of `n` things."""
+    names = [literal(name) for name in names]
     if len(names) != n:
         raise DataError(f"there are {len(names)} names for {n} {what}; give one name each.")
     return names
