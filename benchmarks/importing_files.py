@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ftirlib.engine.workers import open_executor
+from ftirlib.engine.cluster import open_executor
 from ftirlib.spectra.importing.formats import Pixels, recognise
 from ftirlib.spectra.importing.readers import import_spectra
 from ftirlib.spectra.model import CHUNK

@@ -277,7 +277,8 @@ def _warm() -> None:
 
 
 def per_task(folder: Path) -> dict:
-    from ftirlib.engine.workers import open_executor, wait_for
+    from ftirlib.engine.cluster import open_executor
+    from ftirlib.engine.workers import wait_for
 
     with Programs(folder) as programs:
         _, file = programs.scheduler()

@@ -18,8 +18,8 @@ from dask_programs import PATHS, STOPPED, Programs, address, die, fail, kill, re
 
 import ftirlib
 from ftirlib.engine import cluster, workers
-from ftirlib.engine.cluster import check_worker, difference, library
-from ftirlib.engine.workers import open_executor, outcomes, wait_for
+from ftirlib.engine.cluster import check_worker, difference, library, open_executor
+from ftirlib.engine.workers import outcomes, wait_for
 from ftirlib.errors import DataError, SettingsError, StoreError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -423,7 +423,8 @@ def test_being_stopped_stops_at_once_and_workers_say_nothing(told, tmp_path):
     (tmp_path / "driver.py").write_text(f"""
 import sys
 from dask_programs import work
-from ftirlib.engine.workers import open_executor, wait_for
+from ftirlib.engine.cluster import open_executor
+from ftirlib.engine.workers import wait_for
 if __name__ == "__main__":
     with open_executor(workers=2) as executor:
         try:

@@ -248,7 +248,7 @@ def test_workers_end_when_their_driver_is_killed(tmp_path):
     code = f"""
 from pathlib import Path
 from dask_programs import work
-from ftirlib.engine.workers import open_executor
+from ftirlib.engine.cluster import open_executor
 if __name__ == "__main__":
     with open_executor(workers=1) as executor:
         executor.submit(work, {str(tmp_path / "pid")!r}, 120).result()

@@ -18,7 +18,8 @@ from instrument_files import AXIS, tissue_cube, write_agilent, write_envi, write
 from small_runs import COMMAND
 
 from ftirlib.command.data import import_store
-from ftirlib.engine.workers import open_executor, outcomes
+from ftirlib.engine.cluster import open_executor
+from ftirlib.engine.workers import outcomes
 from ftirlib.errors import DataError, FtirlibError, SettingsError, StoreError
 from ftirlib.sources.colorectal_store import import_colorectal
 from ftirlib.spectra.importing import blocks, resume

@@ -36,6 +36,19 @@ def test_room_imports_only_from_rooms_above(name):
         assert "ftirlib" not in set(imported(tree))
 
 
+def test_no_module_imports_itself_through_others():
+    """An import may stand in a function; a circle of imports still means that two files are one thought."""
+    named = {"ftirlib." + m.removesuffix(".py").removesuffix("/__init__").replace("/", "."): m for m in MODULES}
+    uses = {}
+    for name, path in named.items():
+        tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+        modules = {m for m in imported(tree) if m in named and m != name}
+        uses[name] = {m for m in modules if not any(other.startswith(f"{m}.") for other in modules)}
+    while ends := {n for n, others in uses.items() if not others & uses.keys() or n not in set().union(*uses.values())}:
+        uses = {name: others for name, others in uses.items() if name not in ends}
+    assert not uses, f"imports run in a circle among {sorted(uses)}"
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_module_says_what_it_is(name):
     doc = ast.get_docstring(ast.parse((PACKAGE / name).read_text(encoding="utf-8")))

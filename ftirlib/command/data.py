@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ftirlib.engine.cluster import open_executor
 from ftirlib.engine.store import peak_memory_mb
-from ftirlib.engine.workers import open_executor
 from ftirlib.errors import DataError, SettingsError
 from ftirlib.files import write_text
 from ftirlib.method import Run

@@ -1,4 +1,4 @@
-"""An executor of the workers of a Dask cluster (https://distributed.dask.org).
+"""Executors: processes of this machine, or the workers of a Dask cluster (https://distributed.dask.org).
 
 A worker whose library differs from the driver's would make other results. It is refused when the cluster is opened, and
 again at the beginning of each call, since workers may join at any time.
@@ -19,7 +19,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
-from ftirlib.engine import workers
+from ftirlib.engine import workers as local
 from ftirlib.engine.store import code_fingerprint
 from ftirlib.errors import FtirlibError, SettingsError, StoreError
 
@@ -150,8 +150,44 @@ def _checked_call() -> Callable:
 
 
 @contextmanager
+def open_executor(
+    scheduler: str | None = None,
+    workers: int = 1,
+    *,
+    tls: Mapping[str, str | os.PathLike] | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> Iterator[local.LocalWorkers | ClusterWorkers]:
+    """Open an executor for the time of a block.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        Address such as ``tcp://host:8786`` of a running Dask scheduler, whose workers see the same
+        files; without it, `workers` local processes.
+    workers : int
+        Local processes; a cluster has the workers it has.
+    tls : mapping, optional
+        Paths of PEM files ``ca``, ``cert`` and ``key``, for a ``tls://`` address; without it such an address
+        is reached as Dask's own configuration says (https://distributed.dask.org/en/stable/tls.html).
+    report : callable
+        Gets a sentence when nothing can go on for now, such as while a cluster has no worker.
+
+    Raises
+    ------
+    SettingsError
+        When no scheduler answers at the address, when the TLS files do not fit, or when a worker has more than
+        one thread or another version of the library.
+    """
+    if tls and not scheduler:
+        raise SettingsError("TLS files are for a cluster: give the address of its scheduler too, tls://host:8786.")
+    opened = open_cluster(scheduler, tls, report) if scheduler else local.open_processes(workers, report)
+    with local.terminated_like_interrupted(), opened as executor:
+        yield executor
+
+
+@contextmanager
 def open_cluster(scheduler: str, tls, report: Callable[[str], None]) -> Iterator[ClusterWorkers]:
-    """Connect to a scheduler and check its workers; see `ftirlib.engine.workers.open_executor`."""
+    """Connect to a scheduler and check its workers; see `open_executor`."""
     client = _connected(scheduler, tls)
     try:
         cluster = ClusterWorkers(client, scheduler, report)
@@ -174,7 +210,7 @@ class ClusterWorkers(Executor):
     address : str
         Address of the scheduler.
     report : callable
-        See `ftirlib.engine.workers.open_executor`.
+        See `open_executor`.
 
     Attributes
     ----------
@@ -206,7 +242,7 @@ class ClusterWorkers(Executor):
 
     def result_of(self, future: Future, name: str):
         """Result of a call; while it is waited for, reports what keeps the cluster from working."""
-        while wait([future], workers.ASK_SECONDS).not_done:
+        while wait([future], local.ASK_SECONDS).not_done:
             self.report_trouble()
         try:
             return future.result()
@@ -314,7 +350,7 @@ class ClusterWorkers(Executor):
             return SettingsError(
                 f"{error}; start it in the driver's environment and run again: what was finished is kept."
             )
-        return workers.explained(name, error)
+        return local.explained(name, error)
 
     def _gone(self) -> StoreError:
         return StoreError(

@@ -20,11 +20,12 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from ftirlib.engine.cluster import open_executor
 from ftirlib.engine.lock import Hold, hold
 from ftirlib.engine.places import resolved
 from ftirlib.engine.progress import Progress, stage_of
 from ftirlib.engine.store import MANIFEST, Store, folder_fingerprint
-from ftirlib.engine.workers import one_thread, open_executor, wait_for
+from ftirlib.engine.workers import one_thread, wait_for
 from ftirlib.errors import FtirlibError, StoreError
 from ftirlib.files import fingerprint, plain, read_json
 

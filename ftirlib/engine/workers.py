@@ -1,7 +1,7 @@
 """Worker processes, which call functions of modules with plain arguments.
 
-`open_executor` opens processes of this machine or, at the address of a scheduler, a Dask cluster
-(`ftirlib.engine.cluster`). Both are executors in the sense of `concurrent.futures`. `wait_for` waits for all of many
+`LocalWorkers` are processes of this machine; `ftirlib.engine.cluster.open_executor` opens them or, at the address of a
+scheduler, a Dask cluster. Both are executors in the sense of `concurrent.futures`. `wait_for` waits for all of many
 calls and repeats the calls of a worker that died; `outcomes` yields results in order and keeps a few calls ahead.
 
 Local processes are a pool of the standard library: Dask's own take twenty times as long to start.
@@ -21,12 +21,9 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import wait
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ftirlib.errors import FtirlibError, SettingsError, StoreError
-
-if TYPE_CHECKING:
-    from ftirlib.engine.cluster import ClusterWorkers
+from ftirlib.errors import FtirlibError, StoreError
 
 AHEAD = 4  # calls submitted before the first result is taken, which keeps two workers busy
 ASK_SECONDS = 3  # without a finished call, before a cluster is asked whether it can work
@@ -34,48 +31,7 @@ RESTARTS = 3  # of local workers, after one was killed
 
 
 @contextmanager
-def open_executor(
-    scheduler: str | None = None,
-    workers: int = 1,
-    *,
-    tls: Mapping[str, str | os.PathLike] | None = None,
-    report: Callable[[str], None] = lambda line: None,
-) -> Iterator[LocalWorkers | ClusterWorkers]:
-    """Open an executor for the time of a block.
-
-    Parameters
-    ----------
-    scheduler : str, optional
-        Address such as ``tcp://host:8786`` of a running Dask scheduler, whose workers see the same
-        files; without it, `workers` local processes.
-    workers : int
-        Local processes; a cluster has the workers it has.
-    tls : mapping, optional
-        Paths of PEM files ``ca``, ``cert`` and ``key``, for a ``tls://`` address; without it such an address
-        is reached as Dask's own configuration says (https://distributed.dask.org/en/stable/tls.html).
-    report : callable
-        Gets a sentence when nothing can go on for now, such as while a cluster has no worker.
-
-    Raises
-    ------
-    SettingsError
-        When no scheduler answers at the address, when the TLS files do not fit, or when a worker has more than
-        one thread or another version of the library.
-    """
-    if tls and not scheduler:
-        raise SettingsError("TLS files are for a cluster: give the address of its scheduler too, tls://host:8786.")
-    if scheduler:
-        from ftirlib.engine.cluster import open_cluster
-
-        opened = open_cluster(scheduler, tls, report)
-    else:
-        opened = _open_processes(workers, report)
-    with terminated_like_interrupted(), opened as executor:
-        yield executor
-
-
-@contextmanager
-def _open_processes(workers: int, report: Callable[[str], None]) -> Iterator[LocalWorkers]:
+def open_processes(workers: int, report: Callable[[str], None]) -> Iterator[LocalWorkers]:
     pool = LocalWorkers(workers, report)
     try:
         yield pool
@@ -199,7 +155,7 @@ def terminated_like_interrupted() -> Iterator[None]:
 
 
 def wait_for(
-    executor: LocalWorkers | ClusterWorkers,
+    executor: Executor,
     calls: Mapping[str, tuple],
     on_done: Callable[[str, object], None],
 ) -> None:
