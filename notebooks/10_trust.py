@@ -53,7 +53,7 @@ glue_all("trust", page.numbers())
 # ## The same numbers, sooner
 #
 # Given the same predictions, the four sampled modes equal the package to 1e-9 of the norm, with all features or with
-# those its selection picks (`tests/test_lime_equality.py`); the difference in the table is the single precision of the
+# those its selection picks (`tests/explain/lime/test_lime_equality.py`); the difference in the table is the single precision of the
 # network. The floor is what cannot be left out (see below) at the rate at which this machine multiplies large matrices.
 
 # %% tags=["hide-input"]

@@ -113,7 +113,7 @@ display(shown(page.worker_table(scale)))
 # there. A killed worker's task is done by another. A killed driver or scheduler costs what was under way: the same
 # command goes on from there. Explanations lie in shards, so that a torn one is made again alone; `ftirlib verify`
 # finds it. The tests kill drivers, workers and schedulers at random points and compare every checksum with a run that
-# nothing happened to (`tests/test_faults.py`; `make long` does so fifty times).
+# nothing happened to (`tests/engine/test_faults.py`; `make long` does so fifty times).
 
 # %% [markdown]
 # ## What a worker holds of the cohort

@@ -222,7 +222,7 @@ def test_make_help_lists_every_target():
 
 
 def test_files_handed_out_first_are_there():
-    assert set(WHOLE_RUNS) <= {path.name for path in (ROOT / "tests").glob("test_*.py")}
+    assert set(WHOLE_RUNS) <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
 
 
 def test_local_links_of_readme_lead_somewhere():

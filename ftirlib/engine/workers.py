@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 from collections import deque
@@ -20,6 +19,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import wait
+from multiprocessing.reduction import ForkingPickler
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -70,7 +70,7 @@ class LocalWorkers(Executor):
         )
 
     def submit(self, function, /, *arguments, **options) -> Future:
-        call = pickle.dumps((function, arguments, options))
+        call = bytes(ForkingPickler.dumps((function, arguments, options)))
         with _signals_blocked():  # the first call starts the processes
             return self._pool.submit(_read_and_make, call)
 
@@ -104,7 +104,7 @@ def _read_and_make(call: bytes):
     The pool ends a worker that cannot read a call, such as one of a module that is missing here; read in this function,
     the call fails with its own error.
     """
-    function, arguments, options = pickle.loads(call)
+    function, arguments, options = ForkingPickler.loads(call)
     return function(*arguments, **options)
 
 

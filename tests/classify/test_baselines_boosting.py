@@ -1,10 +1,10 @@
 """Boosted trees from blocks: XGBClassifier's to the bit, in memory and from a file."""
 
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from xgboost import XGBClassifier
 
 from ftirlib.classify import boosting
@@ -71,6 +71,6 @@ def test_more_columns_than_one_sample_still_train(monkeypatch, rng):
 
 
 def test_the_page_on_methods_states_these_numbers():
-    text = (Path(__file__).resolve().parents[1] / "book" / "methods.md").read_text(encoding="utf-8")
+    text = (ROOT / "book" / "methods.md").read_text(encoding="utf-8")
     for number in (boosting.SAMPLE, EMBEDDED, CLUSTERED):
         assert f"more than {number:,}" in " ".join(text.split())

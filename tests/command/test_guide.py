@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from colorectal_layout import write_cohort
+from conftest import ROOT
 from instrument_files import AXIS, tissue_cube
+from record_repository import Repository
 from test_commands_import import BALANCED, write_cubes
-from test_sources_download import Repository
 
 from ftirlib.spectra.model import make_spectra, open_spectra
 from ftirlib.spectra.writer import save_spectra
 
-ROOT = Path(__file__).resolve().parents[1]
 COMMAND = str(Path(sys.executable).with_name("ftirlib"))
 FETCHED = "tissue-components"  # by pip: the only command that needs a package index
 QUICK = ["--set=members.epochs=1", "--set=members.count=1", "--set=baselines.models=[mean-mse]"]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from colorectal_layout import write_cohort
 from instrument_files import AXIS, tissue_cube, write_envi
-from test_sources_download import Repository
+from record_repository import Repository
 
 from ftirlib import method
 from ftirlib.command import cli

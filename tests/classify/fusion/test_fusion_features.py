@@ -5,11 +5,11 @@ import pytest
 from scipy import stats
 
 from ftirlib.classify.checks import choose_device
-from ftirlib.classify.fusion.features import FAMILIES, FeatureExtractor
+from ftirlib.classify.fusion.features import FeatureExtractor
 from ftirlib.classify.fusion.fused import fuse
 from ftirlib.classify.fusion.leak import tsne_map
 from ftirlib.classify.fusion.scattering import SpectrumScattering
-from ftirlib.classify.fusion.settings import FeatureSettings
+from ftirlib.classify.fusion.settings import FAMILIES, FeatureSettings
 from ftirlib.classify.fusion.statistics import STATISTICS, spectrum_statistics
 from ftirlib.errors import DataError, SettingsError
 

@@ -1,14 +1,12 @@
 """The check of notebook pairs notices what it is for."""
 
-from pathlib import Path
-
 import jupytext
 import nbformat
 import pytest
+from conftest import ROOT
 
 from ftirlib.command.book import OTHER_SPECTRA, closing_cells, notebook_sources
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCE = """# %% [markdown]
 # # A question
 

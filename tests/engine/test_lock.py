@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import s3_server
+from conftest import ROOT
 
 from ftirlib.engine import lock
 from ftirlib.engine.lock import LOCK, VARIABLE, Holder, LockFile, hold, holder_of
 from ftirlib.engine.places import file_system
 from ftirlib.errors import StoreError
 
-ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 12
 
 

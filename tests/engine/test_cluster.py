@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from conftest import ROOT
 from dask_programs import PATHS, STOPPED, Programs, address, die, fail, kill, refuse, until, work
 
 import ftirlib
@@ -22,7 +23,6 @@ from ftirlib.engine.cluster import check_worker, difference, library, open_execu
 from ftirlib.engine.workers import outcomes, wait_for
 from ftirlib.errors import DataError, SettingsError, StoreError
 
-ROOT = Path(__file__).resolve().parents[1]
 # what is said of a worker that is there when a run begins, and of one that joins later
 REFUSED = {
     "other version": [r"the worker at tcp://127.0.0.1:\d+ has ftirlib 0.0.1 and this driver 0.1.0"] * 2,

@@ -1,9 +1,8 @@
 """ME-EMSC: equal to the published authors' package, exact on what it models, and closer to the truth than EMSC."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from ftirlib.spectra.prepare.mie import dispersion, extinction, sphere_constants
 from ftirlib.spectra.simulate.optics import van_de_hulst
 
 AXIS = np.arange(1000.0, 1801.0, 2.0)
-REFERENCE_OUTPUT = Path(__file__).parent / "data" / "me_emsc.npz"
+REFERENCE_OUTPUT = ROOT / "tests" / "data" / "me_emsc.npz"
 
 
 def scattering_tissue(rng, n, *, axis=AXIS, noise=1e-3):
