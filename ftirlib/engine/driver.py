@@ -121,7 +121,7 @@ def _tracked(value: Any) -> Any:
         return {str(k): _tracked(part) for k, part in value.items() if not isinstance(part, Untracked)}
     if isinstance(value, list | tuple):
         return [_tracked(part) for part in value if not isinstance(part, Untracked)]
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else plain(value)
+    return plain(value.model_dump()) if hasattr(value, "model_dump") else plain(value)
 
 
 def _located(value: Any) -> Any:
