@@ -129,7 +129,8 @@ def _located(value: Any) -> Any:
     if isinstance(value, Untracked):
         return _located(value.value)
     if isinstance(value, Artefact):
-        return value.address if f"{value.name}/{value.inside}".endswith(".zarr") else str(value.path)
+        is_read_in_place = not value.root or value.inside.endswith(".zarr")
+        return value.address if is_read_in_place else str(value.path)
     if isinstance(value, Mapping):
         return {k: _located(part) for k, part in value.items()}
     return [_located(part) for part in value] if isinstance(value, list | tuple) else value

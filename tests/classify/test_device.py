@@ -23,9 +23,8 @@ def test_the_setting_reaches_every_task_that_has_a_network(tmp_path, monkeypatch
     here = "ftirlib.classify.fusion.features.choose_device"  # the others import it when they need it
     for place in ("ftirlib.classify.checks.choose_device", here):
         monkeypatch.setattr(place, lambda name: asked.append(name) or torch.device("cpu"))
-    monkeypatch.setattr(
-        Driver, "make_all", lambda run, title, tasks: {key: run.make(task) for key, task in tasks.items()}
-    )
+    make_all = Driver.make_all
+    monkeypatch.setattr(Driver, "make_all", lambda run, title, tasks, **_: make_all(run, title, tasks, here=True))
     with open_run("smoke", out=str(tmp_path / "run"), changes=TINY | {"device": "cuda"}) as run:
         for stage in (method.members, method.explanations, method.vaes, method.controls, fusion.features):
             asked.clear()

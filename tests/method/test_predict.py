@@ -102,10 +102,10 @@ def test_a_killed_prediction_goes_on_and_a_second_one_meanwhile_is_refused(undis
     first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         deadline = time.monotonic() + SECONDS
-        while not made(out, "answers") and first.poll() is None and time.monotonic() < deadline:
+        while not made(out, "votes") and first.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         os.kill(first.pid, signal.SIGSTOP)
-        before = made(out, "answers")
+        before = made(out, "votes")
         assert before and first.poll() is None
         second = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS)
         assert second.returncode == 2 and f"in use by process {first.pid}" in second.stderr

@@ -51,7 +51,9 @@ def test_brain_tissue_grouped_by_patient_scores_without_leakage(brain, tmp_path)
     with open_run("smoke", data=str(brain), out=str(tmp_path / "run"), changes=changes) as run:
         label = method.prepared_spectra(run).label.values
         rows = np.concatenate([fold.test for fold in method.fold_rows(run)])
-        probabilities = np.concatenate([fold["test"] for fold in method.baselines(run)["pca-lda"]])
+        probabilities = np.concatenate(
+            [method.read_probabilities(method.baselines(run)["pca-lda", k].path, "test") for k in method.FOLDS]
+        )
     assert np.array_equal(np.sort(rows), np.arange(439))
     assert 0.45 < balanced_accuracy_score(label[rows], probabilities.argmax(1)) < 0.80
 
