@@ -28,6 +28,13 @@ from ftirlib.spectra.simulate.settings import CohortSize
 PROFILES = Path(__file__).resolve().parent / "profiles"
 
 
+def _named_once(values: list) -> list:
+    """The values, refused where one stands twice."""
+    if len(set(values)) < len(values):
+        raise ValueError("each may be named once")
+    return values
+
+
 class PreparationGroup(PreparationSettings):
     """From raw absorbance to what the models see; nothing here is learned from the data."""
 
@@ -100,12 +107,7 @@ class VaesGroup(
             raise ValueError("each share must lie in 0..1")
         return values
 
-    @field_validator("variants", "supervision")
-    @classmethod
-    def _once(cls, values):
-        if len(set(values)) < len(values):
-            raise ValueError("each may be named once")
-        return values
+    _once = field_validator("variants", "supervision")(_named_once)
 
 
 class ContextsGroup(Group):
@@ -149,12 +151,7 @@ class FusionGroup(stated(HeadSettings, "epochs", "batch_size", "learning_rate"))
             {n: (file.resolve(), sha256) for n, (file, sha256) in value.items()} if isinstance(value, dict) else value
         )
 
-    @field_validator("families")
-    @classmethod
-    def _once(cls, values):
-        if len(set(values)) < len(values):
-            raise ValueError("each may be named once")
-        return values
+    _once = field_validator("families")(_named_once)
 
 
 class ScoresGroup(Group):
